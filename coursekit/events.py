@@ -1,0 +1,337 @@
+"""Flat dilepton ntuples: from a ROOT tree to named arrays, weights and one table.
+
+An event is one collision; each branch of the tree holds one quantity of all events: a number per event (flat), or a
+list of numbers per event (jagged, such as the momenta of the jets).
+"""
+
+import difflib
+import os
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import uproot
+
+INPUT_BRANCHES = ("ptll", "mth", "uperp", "upara", "ptTOT_cut", "mTOT_cut")
+"""The six inputs that separate H -> WW from Drell-Yan, all in GeV."""
+
+WEIGHT_BRANCHES = (
+    "XSWeight",
+    "SFweight2l",
+    "LepSF2l__ele_mvaFall17V1Iso_WP90__mu_cut_Tight_HWWW",
+    "LepCut2l__ele_mvaFall17V1Iso_WP90__mu_cut_Tight_HWWW",
+    "GenLepMatch2l",
+    "METFilter_MC",
+)
+"""The six factors whose product is the weight of a simulated event."""
+
+Array = np.ndarray | ak.Array
+
+
+def load_events(
+    path: str | os.PathLike,
+    branches: Iterable[str] | None = None,
+    start: int | None = None,
+    stop: int | None = None,
+    tree: str = "Events",
+    allow_nonfinite: bool = False,
+) -> dict[str, Array]:
+    """Read branches of a tree, and nothing else of the file, into a dictionary of arrays.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The ROOT file.
+    branches : iterable of str, optional
+        Names of the branches, in the order wanted; all of them if not given.
+    start, stop : int, optional
+        First event and one past the last, as in a slice.
+    tree : str
+        Name of the tree (TTree or RNTuple).
+    allow_nonfinite : bool
+        Accept NaN and infinite values, which are refused otherwise: one of them is enough to turn every weight of a
+        network into NaN.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray or awkward.Array
+        For each branch an array of length N, in the unit and dtype of the file; jagged branches are awkward arrays.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    OSError
+        The file is truncated or damaged.
+    KeyError
+        The file has no such tree, or the tree no such branch.
+    ValueError
+        The file is not a ROOT file, the tree is empty, or a value is NaN or infinite.
+
+    Examples
+    --------
+    >>> import tempfile, uproot
+    >>> path = tempfile.mkdtemp() + "/tiny.root"
+    >>> with uproot.recreate(path) as file:
+    ...     tree = file.mktree("Events", {"ptll": "float32", "mth": "float32"})
+    ...     _ = tree.extend({"ptll": np.float32([40, 50, 60]), "mth": np.float32([80, 90, 100])})
+    >>> load_events(path, ["mth"], start=1)
+    {'mth': array([ 90., 100.], dtype=float32)}
+    """
+    if isinstance(branches, str):
+        raise TypeError(f"branches is a list of names, but the string {branches!r} came: write [{branches!r}].")
+    path = Path(path)
+    _require_whole_root_file(path)
+    with uproot.open(path) as file:
+        table = _open_tree(file, path, tree)
+        names = table.keys() if branches is None else list(branches)
+        for name in names:
+            if name not in table.keys():  # noqa: SIM118 (an uproot tree also matches "name;cycle" and "folder/name")
+                raise KeyError(f"{path}: the tree {tree} has no branch {name}{_did_you_mean(name, table.keys())}")
+        if table.num_entries == 0:
+            raise ValueError(f"{path}: the tree {tree} has no entries. Was it filled? Make or fetch the file again.")
+        try:
+            columns = table.arrays(names, entry_start=start, entry_stop=stop)
+        except Exception as error:  # whatever a decompressor raises on bytes that are not its own
+            raise OSError(f"{path}: damaged, it cannot be decompressed ({error}). Fetch or make it again.") from error
+    events = {name: columns[name].to_numpy() if columns[name].ndim == 1 else columns[name] for name in names}
+    if not allow_nonfinite:
+        require_finite(events, source=path)
+    return events
+
+
+def require_finite(events: Mapping[str, Array], source: str | os.PathLike = "events") -> None:
+    """Refuse NaN and infinite values.
+
+    Parameters
+    ----------
+    events : mapping of str to array
+        Arrays of length N, flat or jagged, any unit, any numeric dtype.
+    source : str or path-like
+        What the error names as the origin, for example the file.
+
+    Raises
+    ------
+    ValueError
+        A value is NaN or infinite; the message names the branch, how many events, and the first of them.
+
+    Examples
+    --------
+    >>> require_finite({"mth": np.array([80.0, np.nan])}, source="b.root")
+    Traceback (most recent call last):
+        ...
+    ValueError: b.root: mth is NaN or infinite in 1 of 2 events, first in event 1. ...
+    """
+    for name, column in events.items():
+        bad = ~np.isfinite(column)
+        while bad.ndim > 1:
+            bad = np.any(bad, axis=-1)
+        bad = np.flatnonzero(bad)
+        if len(bad):
+            raise ValueError(
+                f"{source}: {name} is NaN or infinite in {len(bad)} of {len(column)} events, first in event {bad[0]}. "
+                f"Leave these events out, or read with allow_nonfinite=True and replace the values by a default."
+            )
+
+
+def event_weights(events: Mapping[str, Array]) -> np.ndarray:
+    """Multiply the six weight factors: the number of real events that each simulated one stands for.
+
+    w_i = XSWeight_i SFweight2l_i LepSF2l_i LepCut2l_i GenLepMatch2l_i METFilter_MC_i
+
+    The product is taken in float64: the cross-section factor spans many orders of magnitude.
+
+    Parameters
+    ----------
+    events : mapping of str to array
+        Holds at least `WEIGHT_BRANCHES`, each (N,), any numeric dtype; XSWeight in fb, the other factors without unit.
+
+    Returns
+    -------
+    numpy.ndarray
+        (N,), expected events at an integrated luminosity of 1/fb, float64. Zero for an event that fails a cut;
+        negative where the generator's own weight is.
+
+    Raises
+    ------
+    KeyError
+        A weight branch is missing.
+    ValueError
+        The factors have unequal lengths, are jagged, or not finite.
+
+    Examples
+    --------
+    >>> events = dict.fromkeys(WEIGHT_BRANCHES, np.ones(2)) | {"XSWeight": np.array([2.0, 3.0])}
+    >>> event_weights(events)
+    array([2., 3.])
+    """
+    columns = _flat_columns(events, WEIGHT_BRANCHES)
+    require_finite(columns, source="event weights")
+    return np.prod([column.astype(np.float64) for column in columns.values()], axis=0)
+
+
+def to_table(events: Mapping[str, Array], branches: Sequence[str]) -> np.ndarray:
+    """Put named arrays side by side into the one 2D array that a network takes.
+
+    Parameters
+    ----------
+    events : mapping of str to array
+        Flat arrays of equal length N, any numeric dtype.
+    branches : sequence of str
+        The F columns, in order. The array itself does not remember their names: see `coursekit.preprocess.Scaler`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (N, F), the units of the branches, float32.
+
+    Raises
+    ------
+    KeyError
+        A branch is missing.
+    ValueError
+        The arrays have unequal lengths, are jagged, or hold values that float32 cannot.
+
+    Examples
+    --------
+    >>> to_table({"ptll": np.array([40, 50]), "mth": np.array([80, 90])}, ["mth", "ptll"])
+    array([[80., 40.],
+           [90., 50.]], dtype=float32)
+    """
+    if isinstance(branches, str):
+        raise TypeError(f"branches is a list of names, but the string {branches!r} came: write [{branches!r}].")
+    columns = _flat_columns(events, branches)
+    if not columns:
+        raise ValueError("branches is empty: name at least one branch.")
+    table = np.empty((len(next(iter(columns.values()))), len(branches)), dtype=np.float32)
+    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused by name on the next lines
+        for i, name in enumerate(branches):
+            table[:, i] = columns[name]
+    require_finite({name: table[:, i] for i, name in enumerate(branches)}, source="table")
+    return table
+
+
+def concatenate_events(samples: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Append samples to each other, branch by branch.
+
+    Parameters
+    ----------
+    samples : sequence of mapping of str to array
+        Each has the same branches; the arrays of one sample have one length, flat or jagged.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray or awkward.Array
+        The branches in the order of the first sample, each of the summed length, first sample first.
+
+    Raises
+    ------
+    ValueError
+        There is no sample, the samples have different branches, or unequal lengths within one.
+
+    Examples
+    --------
+    >>> concatenate_events([{"mth": np.array([80.0])}, {"mth": np.array([90.0, 100.0])}])
+    {'mth': array([ 80.,  90., 100.])}
+    """
+    if isinstance(samples, Mapping) or not samples:
+        raise ValueError(
+            "samples is a list of at least one dictionary of arrays: concatenate_events([signal, background])."
+        )
+    first = samples[0]
+    for i, sample in enumerate(samples):
+        if set(sample) != set(first):
+            raise ValueError(
+                f"sample {i} has other branches than sample 0: {sorted(set(sample) ^ set(first))} are in only one of "
+                f"them. Read the same branches from each file."
+            )
+        _require_equal_lengths(sample)
+    return {
+        name: ak.concatenate(parts) if isinstance(parts[0], ak.Array) else np.concatenate(parts)
+        for name in first
+        for parts in [[sample[name] for sample in samples]]
+    }
+
+
+def _require_whole_root_file(path: Path) -> None:
+    """Refuse what is not ROOT, and a file shorter than its own header says.
+
+    A download that broke off often still opens: the list of trees may lie near the front, and only later reads fail,
+    or do not fail and return less. The header knows the length of the whole (fEND), so we look there first.
+    """
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise FileNotFoundError(f"{path} {what}. `coursekit data` lists the files and fetches or makes missing ones.")
+    with path.open("rb") as file:
+        header = file.read(20)
+    if header[:4] != b"root":
+        raise ValueError(
+            f"{path} is not a ROOT file: it starts with {header[:12]!r} where b'root' is expected. "
+            f"A web page saved under this name? Fetch or make it again."
+        )
+    size, expected = path.stat().st_size, None
+    if len(header) == 20:
+        version = struct.unpack(">i", header[4:8])[0]
+        # fEND follows version and fBEGIN; files of more than 2 GB mark a 64-bit fEND by adding a million to the version
+        expected = (
+            struct.unpack(">q", header[12:20])[0] if version >= 1_000_000 else struct.unpack(">i", header[12:16])[0]
+        )
+    if expected is None or size < expected:
+        raise OSError(
+            f"{path} is truncated: it has {size} bytes where its header announces {expected or 'more'}. "
+            f"An interrupted download or copy? Fetch or make it again."
+        )
+
+
+def _open_tree(file, path: Path, tree: str):
+    """Return the tree of this name, or say which trees there are."""
+    trees = [
+        name
+        for name, kind in file.classnames(cycle=False).items()
+        if kind in {"TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple"}
+    ]
+    if tree not in trees:
+        raise KeyError(f"{path} has no tree {tree}{_did_you_mean(tree, trees)}")
+    return file[tree]
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    """End a sentence on a name that does not exist with the closest ones that do."""
+    known = list(dict.fromkeys(known))
+    folded = {other.lower(): other for other in known}
+    close = [folded[match] for match in difflib.get_close_matches(str(name).lower(), folded, n=3)]
+    if close:
+        return f": did you mean {' or '.join(close)}?"
+    shown = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
+    return f"; there is {shown}." if known else "; there is none."
+
+
+def _flat_columns(events: Mapping[str, Array], branches: Iterable[str]) -> dict[str, np.ndarray]:
+    """Pick branches as flat NumPy arrays of one length."""
+    columns = {}
+    for name in branches:
+        if name not in events:
+            raise KeyError(f"the events have no branch {name}{_did_you_mean(name, events)}")
+        column = events[name]
+        if column.ndim != 1:
+            kind = "jagged, a list per event" if isinstance(column, ak.Array) else f"of shape {column.shape}"
+            raise ValueError(
+                f"{name} is {kind}, where one number per event is expected. "
+                f"Reduce it first: its first value, its number of values, its sum."
+            )
+        columns[name] = np.asarray(column)
+    _require_equal_lengths(columns)
+    return columns
+
+
+def _require_equal_lengths(events: Mapping[str, Array]) -> None:
+    lengths = {name: len(column) for name, column in events.items()}
+    if len(set(lengths.values())) > 1:
+        first, *others = lengths
+        other = next(name for name in others if lengths[name] != lengths[first])
+        raise ValueError(
+            f"the branches have unequal lengths: {first} has {lengths[first]} events, {other} {lengths[other]}. "
+            f"Read them in one call, or apply the same selection to each."
+        )

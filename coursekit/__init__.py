@@ -1,3 +1,33 @@
-"""A course on deep learning for jets, and the small package behind it."""
+"""A course on deep learning for jets, and the small package behind it.
+
+The names below are what the lessons use. Each is imported when it is first asked for, so that ``import coursekit``
+stays quick and loads no deep-learning framework.
+"""
+
+import importlib
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "check": "checks.engine",
+    "hint": "checks.engine",
+    "or_reference": "checks.engine",
+    "progress": "checks.engine",
+    "setup": "lesson",
+    "show": "lesson",
+    "fetch": "data",
+    "figure": "plots",
+    "load_events": "events",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module 'coursekit' has no attribute {name!r}; it has {', '.join(_HOME)}")
+    return getattr(importlib.import_module(f"coursekit.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

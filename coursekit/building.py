@@ -1,0 +1,323 @@
+"""From notebooks to executed notebooks: papermill runs each solution, which must pass its own checks.
+
+Each lesson runs in a process of its own. What is built takes its name when all is well, so that an interruption leaves
+what was there before.
+"""
+
+import ast
+import difflib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from coursekit.authoring import (
+    KERNEL,
+    BuildError,
+    Lesson,
+    course_settings,
+    exercise_notebook,
+    near,
+    read_lesson,
+    solution_notebook,
+    verdicts,
+)
+
+__all__ = ["Built", "build", "check_parameters", "differences", "execute"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What became of one lesson: exercises passed, of how many; seconds; peak memory in MiB; the executed notebook."""
+
+    lesson: str
+    passed: int
+    exercises: int
+    seconds: float
+    peak_mib: float
+    notebook: Path
+
+
+# --- executing --------------------------------------------------------------------------------------------------------
+
+
+def execute(source: Path, target: Path, parameters: Mapping[str, object] | None = None, progress=None) -> NotebookNode:
+    """Run a notebook with papermill in a scratch folder.
+
+    Parameters
+    ----------
+    source, target : pathlib.Path
+        The notebook, and where the executed one is written.
+    parameters : mapping, optional
+        Values injected behind the parameters cell.
+    progress : file-like, optional
+        Gets a line ``"done total"`` for each cell.
+
+    Returns
+    -------
+    NotebookNode
+        The executed notebook, metadata reduced to tags and kernel.
+
+    Raises
+    ------
+    BuildError
+        When a cell raises; the message is that of the cell.
+    """
+    import papermill
+
+    bar = {"file": progress, "bar_format": "{n_fmt} {total_fmt}\n", "mininterval": 0} if progress else False
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            papermill.execute_notebook(
+                source, target, dict(parameters or {}), kernel_name="python3", progress_bar=bar, cwd=scratch
+            )
+        except papermill.PapermillExecutionError as error:
+            raise BuildError(f"{source.stem}: cell {error.exec_count} raised {error.ename}: {error.evalue}") from None
+    executed = nbformat.read(target, as_version=4)
+    for cell in executed.cells:
+        cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+        for output in cell.get("outputs", []):
+            if output.output_type == "execute_result":
+                output.execution_count = cell.execution_count
+    executed.metadata = nbformat.from_dict(KERNEL)
+    nbformat.write(executed, target)
+    return executed
+
+
+def check_parameters(lessons: Iterable[Lesson], parameters: Mapping[str, object]) -> dict[str, object]:
+    """Convert parameters to the types of the lessons' defaults.
+
+    Parameters
+    ----------
+    lessons : iterable of Lesson
+        Each must have all the parameters.
+    parameters : mapping of str to object
+        Values may be text, as from a command line.
+
+    Raises
+    ------
+    BuildError
+        For a parameter that a lesson does not have, which papermill would ignore, and for a value of another type.
+    """
+    converted = {}
+    for lesson in lessons:
+        for name, value in parameters.items():
+            if name not in lesson.parameters:
+                raise BuildError(
+                    f"{lesson.stem} has no parameter {name!r};{near(name, lesson.parameters)} it has "
+                    f"{', '.join(lesson.parameters)}"
+                )
+            converted[name] = _convert(name, value, lesson.parameters[name])
+    return converted
+
+
+def build(
+    sources: Iterable[Path],
+    root: Path,
+    output: Path | None = None,
+    parameters: Mapping[str, object] | None = None,
+    jobs: int = 1,
+    progress: Callable[[str, int, int], None] = lambda lesson, done, total: None,
+) -> list[Built]:
+    """Build lessons: the exercise notebook, and the solution executed and checked.
+
+    Each pair of notebooks takes its name only when the solution has passed all its checks; an interruption leaves what
+    was there before.
+
+    Parameters
+    ----------
+    sources : iterable of pathlib.Path
+        ``lessons/NN_slug.py``, as `select` returns them.
+    root : pathlib.Path
+        The clone of the course.
+    output : pathlib.Path, optional
+        Where ``notebooks/`` and ``solutions/`` are written; by default in the clone itself.
+    parameters : mapping, optional
+        Passed to the solutions.
+    jobs : int
+        Lessons executed at once; each gets its share of threads.
+    progress : callable
+        Called with lesson, cells done and cells in all.
+
+    Returns
+    -------
+    list of Built
+        In the order of the lessons.
+
+    Raises
+    ------
+    BuildError
+        For a source that is not well formed, an unknown parameter, a solution that fails or writes to stderr. The other
+        lessons are finished first.
+    """
+    settings = course_settings(root)
+    lessons = [read_lesson(path) for path in sources]
+    parameters = check_parameters(lessons, parameters or {})
+    output = output or root
+    for folder in ("notebooks", "solutions"):
+        (output / folder).mkdir(parents=True, exist_ok=True)
+    waiting, running, built, failed = list(lessons), [], {}, []
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=output) as scratch:
+        try:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    running.append(_Run(waiting.pop(0), settings, parameters, Path(scratch), jobs))
+                    progress(running[-1].lesson.stem, 0, 1)
+                for run in list(running):
+                    progress(run.lesson.stem, *run.cells())
+                    if run.process.poll() is not None:
+                        running.remove(run)
+                        try:
+                            built[run.lesson.stem] = run.finish(output, settings)
+                        except BuildError as error:
+                            failed.append(str(error))
+                time.sleep(0.05)
+        finally:
+            for run in running:
+                run.stop()
+    if failed:
+        raise BuildError("\n".join(failed))
+    return [built[lesson.stem] for lesson in lessons]
+
+
+def differences(committed: Path, fresh: Path) -> list[str]:
+    """Say in which cells two notebooks differ; pictures are compared through their alt texts alone.
+
+    Parameters
+    ----------
+    committed, fresh : pathlib.Path
+        The notebook in the repository and a new build of it.
+
+    Returns
+    -------
+    list of str
+        Unified diff lines; empty when they agree.
+    """
+    if not committed.is_file():
+        return [f"{committed} does not exist"]
+    texts = [_comparable(path).splitlines() for path in (committed, fresh)]
+    return list(difflib.unified_diff(*texts, str(committed), "a fresh build", lineterm="", n=1))
+
+
+# --- inside ---------------------------------------------------------------------------------------------------------
+
+
+class _Run:
+    """One lesson being executed in a process of its own, which gives it a clean memory count and a share of threads."""
+
+    def __init__(self, lesson: Lesson, settings: Mapping, parameters: Mapping, scratch: Path, jobs: int):
+        self.lesson = lesson
+        self.source = scratch / f"{lesson.stem}.source.ipynb"
+        self.target = scratch / f"{lesson.stem}.ipynb"
+        self.log = scratch / f"{lesson.stem}.log"
+        nbformat.write(solution_notebook(lesson, settings), self.source)
+        threads = str(max(1, (os.cpu_count() or 1) // jobs))
+        # PYTEST_CURRENT_TEST keeps ipykernel from storing what C code writes, which nbval would not see.
+        environment = {"COURSEKIT_BUILD": "1", "PYTEST_CURRENT_TEST": "build", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            environment[name] = os.environ.get(name, threads)
+        command = [sys.executable, "-m", "coursekit.building", self.source, self.target, json.dumps(parameters)]
+        self.started = time.perf_counter()
+        self.process = subprocess.Popen(
+            list(map(str, command)),
+            stdout=self.log.open("w"),
+            stderr=subprocess.STDOUT,
+            env=os.environ | environment,
+            start_new_session=True,
+        )
+
+    def cells(self) -> tuple[int, int]:
+        counts = re.findall(r"^(\d+) (\d+)$", self.log.read_text(), re.M)
+        return tuple(map(int, counts[-1])) if counts else (0, 1)
+
+    def finish(self, output: Path, settings: Mapping) -> Built:
+        seconds = time.perf_counter() - self.started
+        lines = self.log.read_text().splitlines()
+        if self.process.returncode:
+            said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")] or lines[-8:]
+            raise BuildError(f"{self.lesson.stem} does not build: " + "\n".join(said))
+        executed = nbformat.read(self.target, as_version=4)
+        for cell in executed.cells:
+            for out in cell.get("outputs", []):
+                if out.output_type == "stream" and out.name == "stderr":
+                    raise BuildError(
+                        f"{self.lesson.stem} does not build: a cell writes to stderr: {out.text.strip()[:300]}"
+                    )
+        exercise = self.target.with_suffix(".exercise.ipynb")
+        nbformat.write(exercise_notebook(self.lesson, settings), exercise)
+        os.replace(exercise, output / "notebooks" / f"{self.lesson.stem}.ipynb")
+        solution = output / "solutions" / f"{self.lesson.stem}.ipynb"
+        os.replace(self.target, solution)
+        passed = sum(text.startswith("[PASS]") for texts in verdicts(executed).values() for text in texts)
+        peak = next(float(line.split()[1]) for line in lines if line.startswith("peak_mib "))
+        return Built(self.lesson.stem, passed, len(self.lesson.exercises), seconds, peak, solution)
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGINT)  # nbclient shuts its kernel down on the way out
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+def _worker(source: str, target: str, parameters: str) -> int:
+    try:
+        execute(Path(source), Path(target), json.loads(parameters), progress=sys.stdout)
+    except BuildError as error:
+        print("\n".join(f"error: {line}" for line in str(error).splitlines()))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    try:
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (
+            1 << 20 if sys.platform == "darwin" else 1 << 10
+        )
+    except ImportError:  # Windows does not count it
+        peak = float("nan")
+    print(f"peak_mib {peak}")
+    return 0
+
+
+def _comparable(path: Path) -> str:
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = "(picture)"
+    return nbformat.writes(notebook)
+
+
+def _convert(name: str, value: object, default: object) -> object:
+    try:
+        read = (
+            ast.literal_eval({"true": "True", "false": "False"}.get(value.lower(), value))
+            if isinstance(value, str)
+            else value
+        )
+    except (ValueError, SyntaxError):
+        read = value
+    if isinstance(default, float) and type(read) is int:
+        read = float(read)
+    if isinstance(default, str):
+        read = str(value)
+    if type(read) is not type(default):
+        raise BuildError(
+            f"parameter {name} is {default!r} by default: expected {type(default).__name__}, got {value!r}"
+        )
+    return read
+
+
+if __name__ == "__main__":
+    sys.exit(_worker(*sys.argv[1:]))

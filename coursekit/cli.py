@@ -1,0 +1,300 @@
+"""The command line: parse, call the package, print."""
+
+import contextlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from typer.core import TyperCommand
+
+from coursekit import __version__
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False, help=__doc__)
+data_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify the data of the course.")
+simulate_app = typer.Typer(no_args_is_help=True, help="Make data with Pythia: any size, the same seed the same events.")
+app.add_typer(data_app, name="data")
+app.add_typer(simulate_app, name="simulate")
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+Jobs = Annotated[int, typer.Option(min=1, help="Processes at once; the result does not depend on it.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of the sample; the same seed gives the same events.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
+
+
+@contextlib.contextmanager
+def _clear_errors():
+    """Turn the package's errors into one line and exit status 1; a traceback helps nobody at a command line."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        err.print("Interrupted; nothing half-written remains.")
+        raise typer.Exit(130) from None
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        message = error.args[0] if isinstance(error, KeyError) else str(error)
+        err.print(f"[bold red]Error:[/] {message}", markup=True, highlight=False)
+        raise typer.Exit(1) from None
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=err
+    )
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+
+@data_app.command("list")
+def data_list(as_json: AsJson = False) -> None:
+    """Show every file of the catalogue: its size, and whether it is shipped, cached or absent."""
+    from coursekit import data
+
+    rows = []
+    for file in data.catalogue().values():
+        state, path = data.status(file.name)
+        rows.append(
+            {"dataset": file.dataset, "file": file.name, "bytes": file.bytes, "state": state, "path": str(path or "")}
+        )
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table("data set", "file", "MB", "state", box=None)
+    for row in rows:
+        table.add_row(row["dataset"], row["file"], f"{row['bytes'] / 1e6:.1f}", row["state"])
+    out.print(table)
+
+
+@data_app.command("fetch")
+def data_fetch(names: Annotated[list[str], typer.Argument(help="Files, or data sets as a whole.")]) -> None:
+    """Fetch files: the shipped copy, else the cache, else the network (resumed where it stopped, and verified)."""
+    from coursekit import data
+
+    with _clear_errors():
+        for name in _files(names):
+            out.print(f"{name}: {data.fetch(name, progress=True)}", highlight=False)
+
+
+@data_app.command("verify")
+def data_verify(
+    names: Annotated[list[str] | None, typer.Argument(help="Files or data sets; all present ones.")] = None,
+):
+    """Compare size and hash of present files with the registry."""
+    from coursekit import data
+
+    names = _files(names) if names else [name for name in data.catalogue() if data.status(name)[0] != "absent"]
+    bad = 0
+    for name in names:
+        try:
+            data.verify(name)
+            out.print(f"{name}: ok", highlight=False)
+        except (OSError, ValueError) as error:
+            bad += 1
+            err.print(f"[bold red]{name}:[/] {error}", highlight=False)
+    raise typer.Exit(1 if bad else 0)
+
+
+def _files(names: list[str]) -> list[str]:
+    from coursekit import data
+
+    return [
+        file for name in names for file in ([f.name for f in data.catalogue().values() if f.dataset == name] or [name])
+    ]
+
+
+# --- build ------------------------------------------------------------------------------------------------------------
+
+
+class _Pairs(TyperCommand):
+    """Reads ``-p name value`` as papermill does; typer has no repeated option of two words."""
+
+    def parse_args(self, ctx, args: list[str]) -> list[str]:
+        joined = []
+        rest = iter(args)
+        for word in rest:
+            joined.append(word)
+            if word == "-p":
+                name = next(rest, "")
+                joined.append(name if "=" in name else f"{name}={next(rest, '')}")
+        return super().parse_args(ctx, joined)
+
+
+@app.command(cls=_Pairs)
+def build(
+    lessons: Annotated[list[str] | None, typer.Argument(help="Numbers or names; all lessons by default.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Full mode: quick=False.")] = False,
+    parameter: Annotated[list[str] | None, typer.Option("-p", help="NAME VALUE of a lesson's parameter.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write here instead of into the clone.")] = None,
+    root: Annotated[Path | None, typer.Option(help="The clone of the course.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Build aside and compare with what is committed.")] = False,
+    jobs: Jobs = 1,
+) -> None:
+    """Build notebooks/ and solutions/ from lessons/*.py; a solution that fails its own check fails the build."""
+
+    from coursekit import authoring
+
+    with _clear_errors(), contextlib.ExitStack() as stack:
+        root = authoring.find_root(root)
+        sources = authoring.select(root, lessons or [])
+        values = dict(pair.split("=", 1) for pair in parameter or [])
+        if full:
+            values["quick"] = False
+        target = Path(stack.enter_context(tempfile.TemporaryDirectory())) if check else output or root
+        built = _build(sources, root, target, values, jobs)
+        if check:
+            _compare(root, target, sources)
+        elif output is None:
+            (root / "README.md").write_text(authoring.readme(root))
+        table = Table("lesson", "exercises passed", "seconds", "peak MiB", "executed notebook", box=None)
+        for row in built:
+            where = "(compared)" if check else os.path.relpath(row.notebook)
+            table.add_row(
+                row.lesson, f"{row.passed} of {row.exercises}", f"{row.seconds:.0f}", f"{row.peak_mib:.0f}", where
+            )
+        out.print(table)
+
+
+def _build(sources, root, target, values, jobs):
+    from coursekit import building
+
+    with _bar() as bar:
+        tasks = {path.stem: bar.add_task(path.stem, total=None, start=False) for path in sources}
+
+        def progress(lesson: str, done: int, total: int) -> None:
+            if not bar.tasks[tasks[lesson]].started:
+                bar.start_task(tasks[lesson])
+            bar.update(tasks[lesson], completed=done, total=total)
+
+        return building.build(sources, root, target, values, jobs, progress)
+
+
+def _compare(root, target, sources) -> None:
+    from coursekit import authoring, building
+
+    lines = []
+    for path in sources:
+        for folder in ("notebooks", "solutions"):
+            name = Path(folder) / f"{path.stem}.ipynb"
+            lines += building.differences(root / name, target / name)
+    if (root / "README.md").read_text() != authoring.readme(root):
+        lines.append("the table of lessons in README.md is not the one that `coursekit build` writes")
+    if lines:
+        out.print("\n".join(lines), markup=False, highlight=False)
+        raise ValueError(
+            "what is committed is not what the sources build; run `coursekit build` and look at the change"
+        )
+
+
+# --- simulate ---------------------------------------------------------------------------------------------------------
+
+
+@simulate_app.command("hww")
+def simulate_hww(
+    folder: Annotated[Path, typer.Option(help="Where the three ROOT files are written.")] = Path("data"),
+    events: Annotated[int, typer.Option(min=1, help="Selected events of each sample.")] = 20_000,
+    seed: Seed = 1,
+    jobs: Jobs = 1,
+) -> None:
+    """H -> WW -> 2l2nu and the two Drell-Yan slices: three flat ROOT files with a tree Events."""
+    from coursekit import simulate
+
+    with _clear_errors():
+        _simulate(simulate.simulate_hww, folder, events=events, seed=seed, jobs=jobs)
+
+
+def _simulate(function, folder: Path, **settings) -> None:
+    with _bar() as bar:
+        tasks = {}
+
+        def progress(sample: str, done: int, total: int) -> None:
+            if sample not in tasks:
+                tasks[sample] = bar.add_task(sample)
+            bar.update(tasks[sample], completed=done, total=total)
+
+        paths = function(folder, progress=progress, **settings)
+    for path in paths:
+        out.print(f"{path}  {path.stat().st_size / 1e6:.1f} MB", highlight=False)
+
+
+# --- doctor -----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what is installed, what differs from constraints.txt, whether a GPU is seen, and which data are present."""
+    from coursekit import data
+
+    pinned = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", data.constraints_file().read_text(), re.M))
+    installed = {
+        _plain(dist.metadata["Name"]): dist.version for dist in metadata.distributions() if dist.metadata["Name"]
+    }
+    used = {_plain(re.match(r"[\w.-]+", line)[0]): line for line in metadata.requires("coursekit") or []}
+    missing = sorted(name for name in used if name not in installed and name != "coursekit")
+    differ = {
+        name: {"installed": installed[_plain(name)], "constraints": version}
+        for name, version in pinned.items()
+        if installed.get(_plain(name), version) != version
+    }
+    report = {
+        "coursekit": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "gpu": _gpu(),
+        "missing": {name: _extra(used[name]) for name in missing},
+        "differ": differ,
+        "data": {name: data.status(name)[0] for name in data.catalogue()},
+    }
+    if as_json:
+        print(json.dumps(report, indent=1))
+        return
+    out.print(f"coursekit {__version__}, Python {report['python']} on {report['platform']}, {report['cores']} cores")
+    out.print(f"GPU: {report['gpu']}")
+    supported = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    out.print("Python version: " + ("supported" if supported else "[red]not supported, take 3.11 to 3.13[/]"))
+    for name, extra in report["missing"].items():
+        out.print(f"not installed: {name}, needed for {extra}")
+    for name, versions in differ.items():
+        out.print(f"{name} {versions['installed']} is installed, constraints.txt has {versions['constraints']}")
+    if not differ:
+        out.print("Every version is that of constraints.txt.")
+    for name, state in report["data"].items():
+        out.print(f"data: {name} {state}")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _extra(requirement: str) -> str:
+    found = re.search(r"extra == ['\"](\w+)['\"]", requirement)
+    return (
+        f'the extra [{found[1]}]: pip install "coursekit[{found[1]}]"'
+        if found
+        else "coursekit itself: pip install it again"
+    )
+
+
+def _gpu() -> str:
+    """What a framework would find, asked of the driver's own tool so that no framework has to be loaded."""
+    if platform.system() == "Darwin" and platform.machine() == "arm64":
+        return "Apple silicon (torch: mps)"
+    if not (tool := shutil.which("nvidia-smi")):
+        return "none seen; every lesson runs on the CPU"
+    answer = subprocess.run(
+        [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"], capture_output=True, text=True
+    )
+    return answer.stdout.strip() or f"nvidia-smi says: {answer.stderr.strip() or answer.returncode}"

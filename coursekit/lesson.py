@@ -1,0 +1,97 @@
+"""What every lesson does first, and how it prints a number."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["setup", "show"]
+
+
+def setup(lesson: str) -> Path:
+    """Prepare a notebook: find its data, quiet the libraries, and make the folder for the files it writes.
+
+    Silent, and harmless when run again.
+
+    Parameters
+    ----------
+    lesson : str
+        Its number, ``"01"``.
+
+    Returns
+    -------
+    pathlib.Path
+        ``work/01`` in the notebook's folder; whatever the lesson writes goes there.
+
+    Raises
+    ------
+    coursekit.data.DataNotFound
+        When a file of the lesson is neither shipped nor cached and cannot be downloaded; says what to do.
+    """
+    from coursekit import data
+
+    # Read when the frameworks start, so it has to be said before anything imports them.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    data.ensure(lesson)
+    work = Path("work") / f"{int(lesson):02d}"
+    work.mkdir(parents=True, exist_ok=True)
+    return work
+
+
+def show(name: str, value, digits: int | None = None, *, error: float | None = None, unit: str = "") -> None:
+    """Print ``name: value``, a float rounded so that the digits hold on every machine.
+
+    Parameters
+    ----------
+    name : str
+        What the value is.
+    value : int, bool, str, float or tuple
+        A float needs `digits`; shapes and names are printed as they are.
+    digits : int, optional
+        Digits after the decimal point.
+    error : float, optional
+        The statistical uncertainty, printed with the same digits.
+    unit : str
+        Printed behind the value.
+
+    Raises
+    ------
+    TypeError
+        For a float without `digits`, and for an array.
+    ValueError
+        While the course is being built, when the value lies within a hundredth of the last digit of a rounding edge:
+        another machine could round it the other way.
+
+    Examples
+    --------
+    >>> show("mean of mtw1", 61.2345, 2, unit="GeV")
+    mean of mtw1: 61.23 GeV
+    >>> show("AUC", 0.9124, 3, error=0.0042)
+    AUC: 0.912 ± 0.004
+    >>> show("shape", (1000, 6))
+    shape: (1000, 6)
+    """
+    value, error = _plain(value), _plain(error)
+    if isinstance(value, float):
+        if digits is None:
+            raise TypeError(f"show({name!r}, {value!r}) needs the number of digits after the decimal point")
+        text = " ± ".join(_rounded(name, number, digits) for number in (value, error) if number is not None)
+    elif isinstance(value, bool | int | str | tuple):
+        text = str(tuple(map(_plain, value)) if isinstance(value, tuple) else value)
+    else:
+        raise TypeError(f"show prints one number, name or shape; {name!r} is a {type(value).__name__}")
+    print(f"{name}: {text}{' ' + unit if unit else ''}")
+
+
+def _plain(value):
+    return value.item() if isinstance(value, np.generic | np.ndarray) and value.ndim == 0 else value
+
+
+def _rounded(name: str, number: float, digits: int) -> str:
+    distance = abs(number) * 10**digits % 1 - 0.5
+    if os.environ.get("COURSEKIT_BUILD") and abs(distance) < 0.01:
+        raise ValueError(
+            f"{name} = {number!r} is too close to a rounding edge at {digits} digits; print one digit more or less"
+        )
+    return f"{number:.{digits}f}"

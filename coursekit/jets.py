@@ -71,7 +71,7 @@ def unpack(packed: np.ndarray, counts: np.ndarray, fields: Sequence[str] = MOMEN
             f"sum {counts.sum()}, minimum {counts.min(initial=0)}"
         )
     columns = {name: np.ascontiguousarray(packed[:, i]) for i, name in enumerate(fields)}
-    return ak.unflatten(_momenta(columns), counts)
+    return _momenta(columns, counts)
 
 
 def pack(jets: ak.Array, features: Sequence[str] = MOMENTUM) -> tuple[np.ndarray, np.ndarray]:
@@ -169,9 +169,17 @@ def unpad(padded: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return padded[present], np.count_nonzero(present, axis=1)
 
 
-def _momenta(columns: dict[str, np.ndarray]) -> ak.Array:
-    # ak.zip keeps the names px, py, pz, E, as FastJet does; the behaviour travels with the array.
-    return ak.zip(columns, with_name="Momentum4D", behavior=vector.backends.awkward.behavior)
+def _momenta(columns: dict[str, np.ndarray], counts: np.ndarray | None = None) -> ak.Array:
+    """Make four-momenta, jagged if counts are given; the fields keep the names px, py, pz, E, as in FastJet."""
+    layout = ak.contents.RecordArray(
+        [ak.contents.NumpyArray(column) for column in columns.values()],
+        list(columns),
+        parameters={"__record__": "Momentum4D"},
+    )
+    if counts is not None:
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        layout = ak.contents.ListOffsetArray(ak.index.Index64(offsets), layout)
+    return ak.Array(layout, behavior=vector.backends.awkward.behavior)  # the behaviour travels with the array
 
 
 # --- writing the reference layout -------------------------------------------------------------------------------------
@@ -371,18 +379,18 @@ def load_jets(
     with _open_table(path, key) as table:
         where = _columns(table)
         n_max = max(1, sum(name.startswith("E_") and name[2:].isdigit() for name in where))
-        _require(where, [*_constituent_columns(n_max), "is_signal_new"], path)
+        momenta = _places(where, _constituent_columns(n_max), path)
+        is_signal = _places(where, ["is_signal_new"], path)
         for rows in _blocks(table, path, start, stop):
-            padded = _take(rows, where, _constituent_columns(n_max)).reshape(
-                len(rows), n_max, 4
-            )  # (n, P, 4) E px py pz
+            padded = _take(rows, momenta).reshape(len(rows), n_max, 4)  # (n, P, 4) of E px py pz
             real, number = unpad(padded, padded[..., 0] != 0)
             packed.append(real.astype(np.float32, copy=False))
             counts.append(number)
-            labels.append(_take(rows, where, ["is_signal_new"])[:, 0].astype(np.int64))
+            labels.append(_take(rows, is_signal)[:, 0].astype(np.int64))
     packed, counts, labels = np.concatenate(packed), np.concatenate(counts), np.concatenate(labels)
     _check_constituents(packed, counts, path, start)
-    return unpack(packed[:, [1, 2, 3, 0]], counts), labels
+    e, px, py, pz = np.ascontiguousarray(packed.T)
+    return _momenta({"px": px, "py": py, "pz": pz, "E": e}, counts), labels
 
 
 def load_truth(
@@ -406,10 +414,10 @@ def load_truth(
     momenta, ttv = [], []
     with _open_table(path, key) as table:
         where = _columns(table)
-        _require(where, [*_TRUTH, "ttv"], path)
+        truth_places, ttv_places = _places(where, _TRUTH, path), _places(where, ["ttv"], path)
         for rows in _blocks(table, path, start, stop):
-            momenta.append(_take(rows, where, _TRUTH).astype(np.float32))
-            ttv.append(_take(rows, where, ["ttv"])[:, 0].astype(np.int64))
+            momenta.append(_take(rows, truth_places).astype(np.float32))
+            ttv.append(_take(rows, ttv_places)[:, 0].astype(np.int64))
     e, px, py, pz = np.concatenate(momenta).T
     return _momenta({"px": px, "py": py, "pz": pz, "E": e}), np.concatenate(ttv)
 
@@ -438,9 +446,9 @@ def _open_table(path: str | os.PathLike, key: str):
             f"{path} is truncated or damaged ({path.stat().st_size} bytes); fetch or make it again"
         ) from error
     with file:
-        names = [node._v_pathname[1:] for node in file.walk_nodes("/") if node._v_name != "table" and node._v_depth]
         if f"/{key}" not in file:
-            raise KeyError(f"{path} has no table {key!r}; it has {names or 'nothing'}" + _did_you_mean(key, names))
+            names = [group._v_pathname[1:] for group in file.walk_groups() if "pandas_type" in group._v_attrs]
+            raise KeyError(f"{path} has no table {key!r}; it has {names or 'none'}" + _did_you_mean(key, names))
         node = file.get_node(f"/{key}")
         if isinstance(node, tables.Group) and "table" in node:
             node = node.table
@@ -463,21 +471,32 @@ def _columns(table) -> dict[str, tuple[str, int]]:
     return where
 
 
-def _require(where: dict, wanted: list[str], path) -> None:
-    missing = [name for name in wanted if name not in where]
+def _places(where: dict, names: Sequence[str], path) -> list[tuple[str, slice]]:
+    """Say where the named columns lie: one slice when they lie side by side, as in the public files."""
+    _require(where, names, path)
+    places = []
+    for name in names:
+        field, place = where[name]
+        if places and places[-1][0] == field and places[-1][1].stop == place:
+            places[-1] = field, slice(places[-1][1].start, place + 1)
+        else:
+            places.append((field, slice(place, place + 1)))
+    return places
+
+
+def _take(rows: np.ndarray, places: list[tuple[str, slice]]) -> np.ndarray:
+    """Return columns of table rows as an (n, F) array, a view if they are one slice."""
+    parts = [rows[field].reshape(len(rows), -1)[:, place] for field, place in places]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def _require(names, wanted: Sequence[str], path) -> None:
+    missing = [name for name in wanted if name not in names]
     if missing:
         raise KeyError(
-            f"{path} lacks the columns {missing[:5]}{' ...' if len(missing) > 5 else ''} of the reference layout "
-            f"(it has {len(where)})" + _did_you_mean(missing[0], list(where))
+            f"{path} lacks {len(missing)} of the {len(wanted)} columns needed, the first {missing[0]!r}"
+            + _did_you_mean(missing[0], list(names))
         )
-
-
-def _take(rows: np.ndarray, where: dict, names: Sequence[str]) -> np.ndarray:
-    """Return the named columns as an (n, F) array; a view when they lie side by side, as in the public files."""
-    fields, places = zip(*(where[name] for name in names), strict=True)
-    if len(set(fields)) == 1 and list(places) == list(range(places[0], places[0] + len(places))):
-        return rows[fields[0]].reshape(len(rows), -1)[:, places[0] : places[-1] + 1]
-    return np.stack([rows[f].reshape(len(rows), -1)[:, p] for f, p in zip(fields, places, strict=True)], axis=1)
 
 
 def _blocks(table, path, start: int, stop: int | None) -> Iterator[np.ndarray]:
@@ -521,9 +540,9 @@ def _check_constituents(packed: np.ndarray, counts: np.ndarray, path, start: int
             f"{path}: {len(empty)} jets have no constituents, the first is row {start + empty[0]}; "
             "drop them where the file is made"
         )
-    wrong = ~np.isfinite(packed).all(axis=1)
-    if wrong.any():
-        jet = np.searchsorted(np.cumsum(counts), np.flatnonzero(wrong)[0], side="right")
+    finite = np.isfinite(packed)
+    if not finite.all():
+        jet = np.searchsorted(np.cumsum(counts), np.flatnonzero(~finite.all(axis=1))[0], side="right")
         raise ValueError(f"{path}: row {start + jet} has a momentum that is NaN or infinite; make the file again")
 
 
@@ -556,7 +575,7 @@ def load_quark_gluon(path: str | os.PathLike, start: int = 0, stop: int | None =
 
     Raises
     ------
-    FileNotFoundError, ValueError, KeyError, IndexError
+    FileNotFoundError, OSError, KeyError, ValueError, IndexError
         As `load_jets`.
 
     References
@@ -591,7 +610,7 @@ def load_quark_gluon(path: str | os.PathLike, start: int = 0, stop: int | None =
     packed = np.stack([pt * np.cos(phi), pt * np.sin(phi), mt * np.sinh(y), mt * np.cosh(y)], axis=1).astype(np.float32)
     _check_constituents(packed, counts, path, start)
     columns = dict(zip(MOMENTUM, packed.T, strict=True))
-    jets = ak.unflatten(_momenta({**columns, "pdgid": pdgid.astype(np.int32)}), counts)
+    jets = _momenta({**columns, "pdgid": pdgid.astype(np.int32)}, counts)
     return jets, labels[start:stop].astype(np.int64)
 
 
@@ -624,7 +643,7 @@ def load_jetclass(path: str | os.PathLike, start: int = 0, stop: int | None = No
 
     Raises
     ------
-    FileNotFoundError, ValueError, KeyError, IndexError
+    FileNotFoundError, OSError, KeyError, ValueError, IndexError
         As `load_jets`.
 
     References
@@ -636,17 +655,23 @@ def load_jetclass(path: str | os.PathLike, start: int = 0, stop: int | None = No
     path = _existing(path)
     momenta = ["part_px", "part_py", "part_pz", "part_energy"]
     one_hot = [f"label_{name}" for name in JETCLASS_LABELS]
+    with path.open("rb") as file:
+        if file.read(4) != b"root":
+            raise ValueError(f"{path} is not a ROOT file")
     try:
         file = uproot.open(path)
-    except Exception as error:  # uproot raises many kinds for a file that is not ROOT or ends too soon
-        raise ValueError(f"{path} is not a ROOT file, or is truncated; fetch it again") from error
+        tree = file.get("tree")
+    except Exception as error:  # uproot raises many kinds for a file that ends too soon
+        raise OSError(f"{path} is truncated or damaged ({path.stat().st_size} bytes); fetch it again") from error
     with file:
-        if "tree" not in file:
+        if tree is None:
             raise KeyError(f"{path} has no tree 'tree'; it has {file.keys(cycle=False)}")
-        tree = file["tree"]
-        _require(dict.fromkeys(tree.keys()), [*momenta, *one_hot], path)
+        _require(tree.keys(), [*momenta, *one_hot], path)
         start, stop = _check_range(path, start, stop, tree.num_entries)
-        arrays = tree.arrays([*momenta, *one_hot], entry_start=start, entry_stop=stop)
+        try:
+            arrays = tree.arrays([*momenta, *one_hot], entry_start=start, entry_stop=stop)
+        except Exception as error:  # whatever a decompressor raises on bytes that are not its own
+            raise OSError(f"{path}: jets {start} to {stop} cannot be read; fetch the file again") from error
     counts = ak.to_numpy(ak.num(arrays.part_px))
     packed = np.stack([ak.to_numpy(ak.flatten(arrays[name])) for name in momenta], axis=1).astype(np.float32)
     _check_constituents(packed, counts, path, start)

@@ -10,14 +10,15 @@ import os
 import shutil
 import time
 import tomllib
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import pooch
+import platformdirs
 import requests
 from filelock import FileLock
-from tqdm.auto import tqdm
+from rich.progress import DownloadColumn, Progress
 
 __all__ = [
     "DataNotFound",
@@ -80,7 +81,7 @@ def constraints_file() -> Path:
 
 def cache_folder() -> Path:
     """Return the folder of downloaded data: ``$COURSEKIT_DATA`` or the user's cache."""
-    return Path(os.environ.get("COURSEKIT_DATA") or pooch.os_cache("coursekit"))
+    return Path(os.environ.get("COURSEKIT_DATA") or platformdirs.user_cache_dir("coursekit"))
 
 
 @cache
@@ -261,6 +262,9 @@ def _download(file: File, progress: bool) -> Path:
             _receive(url, part, file.bytes, progress)
             os.replace(part, output_file)
 
+        with warnings.catch_warnings():  # tqdm, which pooch imports, warns in a notebook without ipywidgets
+            warnings.simplefilter("ignore")
+            import pooch
         pooch.get_logger().setLevel("WARNING")
         # pooch hashes what came under a temporary name and renames it only if the hash is right.
         return Path(pooch.retrieve(file.url, known_hash=file.hash, fname=file.name, path=folder, downloader=downloader))
@@ -299,11 +303,12 @@ def _receive_once(url: str, part: Path, size: int, progress: bool) -> None:
         start = there if answer.status_code == 206 else 0
         with (
             part.open("ab" if start else "wb") as stream,
-            tqdm(total=size, initial=start, unit="B", unit_scale=True, disable=not progress) as bar,
+            Progress(*Progress.get_default_columns(), DownloadColumn(), disable=not progress) as bar,
         ):
+            task = bar.add_task(part.stem, total=size, completed=start)
             for block in answer.iter_content(1 << 20):
                 stream.write(block)
-                bar.update(len(block))
+                bar.advance(task, len(block))
 
 
 def _pause(attempt: int) -> float:

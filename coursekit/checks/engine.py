@@ -222,7 +222,7 @@ def expect_close(
         return
     for sentence, wrong in (mistakes or {}).items():
         if _same(got, np.asarray(wrong, dtype=np.float64), rtol, atol):
-            fail(f"{what} is {describe(value)}, expected {describe(expected)}. {sentence}")
+            fail(f"{sentence} ({what} is {describe(value)}, expected {describe(expected)}.)")
     if got.shape != right.shape:
         fail(f"{what} has shape {got.shape}, expected {right.shape}.")
     if got.ndim and np.isnan(got).any() and not np.isnan(right).any():
@@ -238,7 +238,7 @@ def expect_equal(what: str, value, expected, *, mistakes: Mapping[str, object] |
         return
     for sentence, wrong in (mistakes or {}).items():
         if _equal(value, wrong):
-            fail(f"{what} is {describe(value)}, expected {describe(expected)}. {sentence}")
+            fail(f"{sentence} ({what} is {describe(value)}, expected {describe(expected)}.)")
     fail(f"{what} is {describe(value)}, expected {describe(expected)}.")
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "Lesson",
     "course_settings",
     "exercise_notebook",
+    "expected_words",
     "find_root",
     "read_lesson",
     "readme",
@@ -277,6 +278,15 @@ def verdicts(notebook: NotebookNode) -> dict[str, list[str]]:
         if "check" in _tags(cell):
             text = "".join(out.text for out in cell.outputs if out.output_type == "stream" and out.name == "stdout")
             found.setdefault(_number(cell), []).append(text)
+    return found
+
+
+def expected_words(lesson: Lesson) -> dict[str, list[str]]:
+    """Return, by exercise, the words that the message to each wrong answer must contain."""
+    found: dict[str, list[str]] = {}
+    for cell in lesson.cells:
+        if "wrong" in _tags(cell):
+            found.setdefault(_number(cell), []).append(cell.source.split("\n")[0].removeprefix("# expect: "))
     return found
 
 

@@ -228,13 +228,14 @@ class _Run:
             environment[name] = os.environ.get(name, threads)
         command = [sys.executable, "-m", "coursekit.building", self.source, self.target, json.dumps(parameters)]
         self.started = time.perf_counter()
-        self.process = subprocess.Popen(
-            list(map(str, command)),
-            stdout=self.log.open("w"),
-            stderr=subprocess.STDOUT,
-            env=os.environ | environment,
-            start_new_session=True,
-        )
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                list(map(str, command)),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | environment,
+                start_new_session=True,
+            )
 
     def cells(self) -> tuple[int, int]:
         counts = re.findall(r"^(\d+) (\d+)$", self.log.read_text(), re.M)

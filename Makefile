@@ -1,0 +1,33 @@
+# Each target sets up what it needs in .venv. `make course PYTHON=python3.12` takes another interpreter (3.11 to 3.13).
+PYTHON ?= python3
+BIN := .venv/bin
+JOBS ?= 1
+
+.PHONY: course lab test benchmarks clean
+.DELETE_ON_ERROR:
+
+## course: execute every solution on the shipped data and print a table
+course: .venv/build
+	$(BIN)/coursekit build --output executed --jobs $(JOBS)
+
+## lab: open the exercises in JupyterLab
+lab: .venv/lab
+	$(BIN)/jupyter lab notebooks
+
+## test: the whole test suite
+test: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n 2
+
+## benchmarks: ours beside the obvious way, as ratios
+benchmarks: .venv/test
+	$(BIN)/python -m pytest benchmarks --override-ini "python_files=bench_*.py" --benchmark-only
+
+.venv/build .venv/lab .venv/test: .venv/%: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$*,simulate]"
+	touch $@
+
+clean:
+	rm -rf .venv executed work .pytest_cache .ruff_cache .benchmarks

@@ -1,0 +1,372 @@
+"""From a lesson's source to its notebooks: forms, errors, parameters, interruption, comparison."""
+
+import ast
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+from typer.testing import CliRunner
+
+from coursekit import authoring, building
+from coursekit.cli import app
+
+TOY = """\
+# %% [markdown]
+# # 1 · Toy
+# <!-- badges -->
+#
+# **Time:** 5 minutes
+
+# %% tags=["setup"]
+import numpy as np
+
+from coursekit import check, figure, or_reference, show
+
+# %% tags=["parameters"]
+quick: bool = True
+seed: int = 1
+rate: float = 0.5
+name: str = "toy"
+
+# %%
+x = np.arange(1.0, 5.0) * (1 if quick else 10)
+show("settings", (quick, seed, rate, name))
+
+# %% tags=["exercise", "ex-1.2"]
+### BEGIN SOLUTION -> mean, std
+mean = x.mean()
+std = x.std()
+### END SOLUTION
+
+# %% tags=["wrong", "ex-1.2"]
+# expect: variance
+mean, std = x.mean(), x.var()
+
+# %% tags=["wrong", "ex-1.2"]
+# expect: exchanged
+mean, std = x.std(), x.mean()
+
+# %% tags=["wrong", "ex-1.2"]
+# expect: forget
+mean, std = None, None
+
+# %% tags=["check", "ex-1.2"]
+check("1.2", mean, std, mtw1=x)
+mean, std = or_reference("1.2", mean, std, mtw1=x)
+
+# %% tags=["solution"]
+show("only in the solution", mean, 3)
+
+# %% tags=["exercise", "ex-1.3"]
+def normalise(x):
+    ### BEGIN SOLUTION
+    centred = x - x.mean()
+    return centred / x.std()
+    ### END SOLUTION
+
+# %% tags=["wrong", "ex-1.3"]
+# expect: brackets
+def normalise(x):
+    return x - x.mean() / x.std()
+
+# %% tags=["wrong", "ex-1.3"]
+# expect: variance
+def normalise(x):
+    return (x - x.mean()) / x.var()
+
+# %% tags=["wrong", "ex-1.3"]
+# expect: return
+def normalise(x):
+    (x - x.mean()) / x.std()
+
+# %% tags=["check", "ex-1.3"]
+check("1.3", normalise)
+
+# %%
+with figure("A rising line through four points.") as ax:
+    ax.plot(x)
+"""
+
+README = "# Toy\n<!-- lessons: written by `coursekit build` -->\n<!-- end of lessons -->\nend\n"
+COURSE = 'title = "Toy"\nrepository = "https://github.com/some-group/some-course"\ntag = "v1"\n'
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A small course with one lesson."""
+    (tmp_path / "lessons").mkdir()
+    (tmp_path / "lessons" / "01_toy.py").write_text(TOY)
+    (tmp_path / "course.toml").write_text(COURSE)
+    (tmp_path / "README.md").write_text(README)
+    return tmp_path
+
+
+def edit(clone, old, new):
+    path = clone / "lessons" / "01_toy.py"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def lesson(clone):
+    return authoring.read_lesson(clone / "lessons" / "01_toy.py")
+
+
+def build(clone, **kwargs):
+    return building.build(authoring.select(clone), clone, **kwargs)
+
+
+def sources(notebook):
+    return [cell.source for cell in notebook.cells]
+
+
+# --- forms ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_exercise_notebook_has_dots_for_answers(clone):
+    made = sources(authoring.exercise_notebook(lesson(clone), authoring.course_settings(clone)))
+    assert "mean = ...\nstd = ..." in made
+    assert "def normalise(x):\n    ..." in made
+    text = "\n".join(made)
+    assert "only in the solution" not in text
+    assert "SOLUTION" not in text
+    assert "# expect" not in text
+    for source in made[1:]:
+        ast.parse(source)
+
+
+def test_the_solution_notebook_has_the_answers_without_markers(clone):
+    made = sources(authoring.solution_notebook(lesson(clone), authoring.course_settings(clone)))
+    assert "mean = x.mean()\nstd = x.std()" in made
+    assert "def normalise(x):\n    centred = x - x.mean()\n    return centred / x.std()" in made
+    assert "SOLUTION" not in "\n".join(made)
+    assert "# expect" not in "\n".join(made)
+
+
+def test_the_wrong_notebook_checks_each_wrong_answer(clone):
+    made = authoring.wrong_notebook(lesson(clone), authoring.course_settings(clone))
+    tags = [tuple(cell.metadata.get("tags", [])) for cell in made.cells]
+    assert tags.count(("wrong", "ex-1.2")) == tags.count(("check", "ex-1.2")) == 3
+    assert authoring.expected_words(lesson(clone))["1.2"] == ["variance", "exchanged", "forget"]
+
+
+def test_cell_ids_come_from_the_content(clone):
+    first, second = (authoring.exercise_notebook(lesson(clone), authoring.course_settings(clone)) for _ in range(2))
+    assert first == second
+    identifiers = [cell.id for cell in first.cells]
+    assert len(set(identifiers)) == len(identifiers)
+    edit(clone, "np.arange(1.0, 5.0)", "np.arange(1.0, 6.0)")
+    changed = [cell.id for cell in authoring.exercise_notebook(lesson(clone), authoring.course_settings(clone)).cells]
+    assert sum(a != b for a, b in zip(identifiers, changed, strict=True)) == 1
+
+
+def test_badges_and_setup_follow_course_toml(clone):
+    def text():
+        notebook = authoring.exercise_notebook(lesson(clone), authoring.course_settings(clone))
+        return "\n".join(sources(notebook)) + authoring.readme(clone)
+
+    before = text()
+    assert before.count("colab.research.google.com/github/some-group/some-course/blob/v1/notebooks/01_toy.ipynb") == 2
+    assert before.count("mybinder.org/v2/gh/some-group/some-course/v1?labpath=notebooks%2F01_toy.ipynb") == 2
+    assert "git+https://github.com/some-group/some-course@v1" in before
+    (clone / "course.toml").write_text(COURSE.replace("some-group/some-course", "other/fork").replace("v1", "v2"))
+    after = text()
+    assert "some-group" not in after
+    assert after.count("other/fork/blob/v2/") == 2
+    assert "git+https://github.com/other/fork@v2" in after
+
+
+def test_a_course_that_is_not_on_github_has_no_badges(clone):
+    (clone / "course.toml").write_text('title = "T"\nrepository = "file:///srv/course"\ntag = "main"\n')
+    text = "\n".join(sources(authoring.exercise_notebook(lesson(clone), authoring.course_settings(clone))))
+    assert "git+file:///srv/course@main" in text
+    assert "badge" not in text
+
+
+# --- what is not a lesson ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("# # 1 · Toy\n", "", "needs a heading"),
+        ("# **Time:** 5 minutes\n", "", r"\*\*Time:\*\*"),
+        ("# <!-- badges -->\n", "", "badges"),
+        ('tags=["setup"]', 'tags=["stup"]', "expected one cell tagged 'setup', found 0"),
+        ('tags=["solution"]', 'tags=["solutoin"]', "unknown tag 'solutoin'; did you mean 'solution'"),
+        ('tags=["exercise", "ex-1.3"]', 'tags=["exercise"]', "needs a tag ex-N.M"),
+        ("# expect: brackets\n", "", "must begin with `# expect:"),
+        ('# %% tags=["check", "ex-1.3"]', "# %%", "1 exercise, 0 check and 3 wrong"),
+        ("# expect: variance\nmean", "mean", "must begin with"),
+        ("    ### END SOLUTION\n", "", "BEGIN SOLUTION to END SOLUTION"),
+        ("### BEGIN SOLUTION -> mean, std\n", "", "do not pair"),
+    ],
+)
+def test_a_malformed_source_is_refused(clone, old, new, words):
+    edit(clone, old, new)
+    with pytest.raises(authoring.BuildError, match=words) as error:
+        lesson(clone)
+    assert "01_toy.py" in str(error.value)
+
+
+def test_a_lesson_is_found_by_number_or_name(clone):
+    for name in ("1", "01", "toy", "01_toy"):
+        assert authoring.select(clone, [name]) == [clone / "lessons" / "01_toy.py"]
+    with pytest.raises(authoring.BuildError, match=r"no lesson 'tay'; did you mean 'toy'\? there are 01_toy"):
+        authoring.select(clone, ["tay"])
+
+
+def test_outside_a_clone_the_error_says_so(tmp_path):
+    with pytest.raises(authoring.BuildError, match=r"no course\.toml in .*--root"):
+        authoring.find_root(tmp_path)
+
+
+def test_course_toml_must_be_complete(clone):
+    (clone / "course.toml").write_text('title = "T"\n')
+    with pytest.raises(authoring.BuildError, match="lacks repository, tag"):
+        authoring.course_settings(clone)
+
+
+# --- building ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.lessons
+def test_two_builds_are_the_same_and_nothing_else_is_left(clone):
+    (built,) = build(clone)
+    assert (built.passed, built.exercises) == (2, 2)
+    assert built.peak_mib > 10
+    texts = [(clone / folder / "01_toy.ipynb").read_text() for folder in ("notebooks", "solutions")]
+    build(clone)
+    assert texts == [(clone / folder / "01_toy.ipynb").read_text() for folder in ("notebooks", "solutions")]
+    assert {path.name for path in clone.iterdir()} == {"lessons", "course.toml", "README.md", "notebooks", "solutions"}
+    for folder in ("notebooks", "solutions"):
+        notebook = nbformat.read(clone / folder / "01_toy.ipynb", as_version=4)
+        nbformat.validate(notebook)
+        assert set(notebook.metadata) == {"kernelspec", "language_info"}
+        assert all(set(cell.metadata) <= {"tags"} for cell in notebook.cells)
+    assert all(not cell.get("outputs") for cell in nbformat.read(clone / "notebooks/01_toy.ipynb", as_version=4).cells)
+
+
+@pytest.mark.lessons
+def test_a_solution_that_fails_its_check_fails_the_build_and_leaves_the_old_one(clone):
+    build(clone)
+    before = (clone / "solutions" / "01_toy.ipynb").read_text()
+    edit(clone, "std = x.std()\n", "std = x.var()\n")
+    with pytest.raises(
+        authoring.BuildError, match=r"01_toy does not build: .*CheckFailed: \[NOT YET\] 1\.2 .*variance"
+    ):
+        build(clone)
+    assert (clone / "solutions" / "01_toy.ipynb").read_text() == before
+    assert not list(clone.glob(".build-*"))
+
+
+@pytest.mark.lessons
+def test_an_unstable_digit_or_stderr_fails_the_build(clone):
+    edit(clone, 'show("only in the solution", mean, 3)', 'show("edge", 0.125, 2)')
+    with pytest.raises(authoring.BuildError, match="too close to a rounding edge"):
+        build(clone)
+    edit(clone, 'show("edge", 0.125, 2)', "import warnings; warnings.warn('chatter')")
+    with pytest.raises(authoring.BuildError, match=r"writes to stderr: .*chatter"):
+        build(clone)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"quick": "false"}, {"quick": False}),
+        ({"quick": "True", "seed": "7"}, {"quick": True, "seed": 7}),
+        ({"rate": "1e-2"}, {"rate": 0.01}),
+        ({"rate": "2"}, {"rate": 2.0}),
+        ({"name": "7"}, {"name": "7"}),
+    ],
+)
+def test_parameters_take_the_type_of_the_default(clone, given, expected):
+    assert building.check_parameters([lesson(clone)], given) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"qiuck": "True"}, "no parameter 'qiuck'; did you mean 'quick'"),
+        ({"seed": "1.5"}, "expected int, got '1.5'"),
+        ({"quick": "1"}, "expected bool, got '1'"),
+        ({"rate": "fast"}, "expected float, got 'fast'"),
+    ],
+)
+def test_parameters_that_papermill_would_ignore_are_refused(clone, given, words):
+    with pytest.raises(authoring.BuildError, match=words):
+        building.check_parameters([lesson(clone)], given)
+
+
+@pytest.mark.lessons
+def test_the_command_line_builds_aside_with_other_parameters(clone):
+    arguments = ["build", "toy", "--root", str(clone), "--output", str(clone / "out"), "--full", "-p", "seed", "7"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert "2 of 2" in done.output
+    assert "settings: (False, 7, 0.5, 'toy')" in (clone / "out" / "solutions" / "01_toy.ipynb").read_text()
+    assert not (clone / "solutions").exists()
+    assert (clone / "README.md").read_text() == README
+
+
+@pytest.mark.lessons
+def test_check_compares_with_what_is_committed(clone):
+    def check():
+        return CliRunner().invoke(app, ["build", "--check", "--root", str(clone)])
+
+    assert CliRunner().invoke(app, ["build", "--root", str(clone)]).exit_code == 0
+    assert check().exit_code == 0
+    solution, exercise = clone / "solutions/01_toy.ipynb", clone / "notebooks/01_toy.ipynb"
+    originals = [path.read_text() for path in (solution, exercise, clone / "README.md")]
+    for path, old, new in (
+        (solution, "only in the solution: 2.500", "only in the solution: 2.501"),
+        (exercise, "mean = ...", "mean = 2.5"),
+        (clone / "README.md", "5 minutes", "6 minutes"),
+    ):
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+        done = check()
+        assert done.exit_code == 1
+        assert "run `coursekit build`" in done.output
+        path.write_text(path.read_text().replace(new, old))
+    assert originals == [path.read_text() for path in (solution, exercise, clone / "README.md")]
+    edit(clone, "    centred = x - x.mean()\n", "")
+    assert check().exit_code == 1
+
+
+def test_pictures_are_compared_by_their_alt_text(clone):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1", id="a")])
+    paths = []
+    for index, (picture, alt) in enumerate([("AAAA", "A line."), ("BBBB", "A line."), ("AAAA", "A curve.")]):
+        data = {"image/png": picture, "text/plain": alt}
+        notebook.cells[0].outputs = [nbformat.v4.new_output("display_data", data)]
+        paths.append(clone / f"{index}.ipynb")
+        nbformat.write(notebook, paths[-1])
+    assert building.differences(paths[0], paths[1]) == []
+    assert any("A curve" in line for line in building.differences(paths[0], paths[2]))
+    assert building.differences(clone / "none.ipynb", paths[0]) == [f"{clone / 'none.ipynb'} does not exist"]
+
+
+@pytest.mark.lessons
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX")
+def test_ctrl_c_leaves_nothing_half_written(clone):
+    edit(clone, 'show("settings", (quick, seed, rate, name))', "import time; time.sleep(60)")
+    command = [sys.executable, "-m", "coursekit.cli", "build", "--root", str(clone)]
+    if shutil.which("coursekit"):
+        command = ["coursekit", *command[3:]]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ)
+    deadline = time.monotonic() + 60
+    while not list(clone.glob(".build-*/*.log")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, output
+    assert "nothing half-written remains" in output
+    assert not list(clone.glob(".build-*"))
+    assert not list((clone / "solutions").iterdir())
+    assert not list((clone / "notebooks").iterdir())

@@ -94,4 +94,4 @@ def _rounded(name: str, number: float, digits: int) -> str:
         raise ValueError(
             f"{name} = {number!r} is too close to a rounding edge at {digits} digits; print one digit more or less"
         )
-    return f"{number:.{digits}f}"
+    return f"{round(number, digits) + 0.0:.{digits}f}"  # adding zero turns -0.00 into 0.00

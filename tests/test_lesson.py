@@ -1,0 +1,78 @@
+"""What a lesson does first, and how it prints numbers and figures."""
+
+import base64
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from coursekit import data, figure, setup, show
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "text"),
+    [
+        (("events", 20000), {}, "events: 20000"),
+        (("flag", np.bool_(True)), {}, "flag: True"),
+        (("name", "hww"), {}, "name: hww"),
+        (("shape", (np.int64(3), 4)), {}, "shape: (3, 4)"),
+        (("mean", np.float32(1.25999), 3), {}, "mean: 1.260"),
+        (("mass", np.array(125.09), 1), {"unit": "GeV"}, "mass: 125.1 GeV"),
+        (("AUC", 0.9123, 2), {"error": 0.0141}, "AUC: 0.91 ± 0.01"),
+        (("zero", -1e-9, 2), {}, "zero: 0.00"),
+    ],
+)
+def test_show(capsys, args, kwargs, text):
+    show(*args, **kwargs)
+    assert capsys.readouterr().out == text + "\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "words"),
+    [(1.5, None, "number of digits"), (np.arange(3), 2, "is a ndarray"), ([1, 2], None, "is a list")],
+)
+def test_show_prints_no_raw_values(value, digits, words):
+    with pytest.raises(TypeError, match=words):
+        show("x", value, digits)
+
+
+@pytest.mark.parametrize(("value", "digits"), [(0.125, 2), (-2.4999, 0), (0.12501, 2)])
+def test_a_build_refuses_a_value_at_a_rounding_edge(monkeypatch, capsys, value, digits):
+    show("x", value, digits)
+    monkeypatch.setenv("COURSEKIT_BUILD", "1")
+    with pytest.raises(ValueError, match="too close to a rounding edge"):
+        show("x", value, digits)
+    show("x", value + 0.3 * 10**-digits, digits)
+
+
+def test_setup_is_silent_and_makes_the_work_folder(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    monkeypatch.setattr(data, "ensure", asked.append)
+    assert setup("1") == setup("01")
+    assert (tmp_path / "work" / "01").is_dir()
+    assert [int(lesson) for lesson in asked] == [1, 1]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_figure_is_shown_with_its_alt_text_and_closed(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda *args, **kwargs: shown.append((args, kwargs)))
+    before = plt.rcParams["font.size"]
+    with figure("A line\n  that rises.", columns=2) as (left, right):
+        left.plot([1, 2])
+        right.plot([2, 3])
+    ((bundle,), kwargs) = shown[0]
+    assert bundle["text/plain"] == kwargs["metadata"]["image/png"]["alt"] == "A line that rises."
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+    assert plt.rcParams["font.size"] == before
+    assert not plt.get_fignums()
+
+
+def test_a_figure_needs_alt_text_and_an_error_shows_nothing(monkeypatch):
+    monkeypatch.setattr("IPython.display.display", lambda *args, **kwargs: pytest.fail("shown"))
+    with pytest.raises(ValueError, match="alt text"), figure("  "):
+        pass
+    with pytest.raises(ZeroDivisionError), figure("Something.") as ax:
+        ax.plot([1 / 0])
+    assert not plt.get_fignums()

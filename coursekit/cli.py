@@ -9,12 +9,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from typer.core import TyperCommand
@@ -45,7 +47,8 @@ def _clear_errors():
         raise typer.Exit(130) from None
     except (OSError, ValueError, KeyError, ImportError) as error:
         message = error.args[0] if isinstance(error, KeyError) else str(error)
-        err.print(f"[bold red]Error:[/] {message}", markup=True, highlight=False)
+        # Escaped, or rich takes the extra in `coursekit[simulate]` for a colour and drops it.
+        err.print(f"[bold red]Error:[/] {escape(str(message))}", highlight=False)
         raise typer.Exit(1) from None
 
 
@@ -59,6 +62,7 @@ def _bar() -> Progress:
 
 
 @data_app.command("list")
+@_clear_errors()
 def data_list(as_json: AsJson = False) -> None:
     """Show every file of the catalogue: its size, and whether it is shipped, cached or absent."""
     from coursekit import data
@@ -85,7 +89,11 @@ def data_fetch(names: Annotated[list[str], typer.Argument(help="Files, or data s
 
     with _clear_errors():
         for name in _files(names):
-            out.print(f"{name}: {data.fetch(name, progress=True)}", highlight=False)
+            try:
+                out.print(f"{name}: {data.fetch(name, progress=True)}", markup=False, highlight=False)
+            except KeyboardInterrupt:
+                err.print("Interrupted; what has arrived is kept, and the next fetch goes on from there.")
+                raise typer.Exit(130) from None
 
 
 @data_app.command("verify")
@@ -95,15 +103,15 @@ def data_verify(
     """Compare size and hash of present files with the registry."""
     from coursekit import data
 
-    names = _files(names) if names else [name for name in data.catalogue() if data.status(name)[0] != "absent"]
-    bad = 0
-    for name in names:
-        try:
-            data.verify(name)
-            out.print(f"{name}: ok", highlight=False)
-        except (OSError, ValueError) as error:
-            bad += 1
-            err.print(f"[bold red]{name}:[/] {error}", highlight=False)
+    with _clear_errors():
+        bad = 0
+        for name in _files(names or [name for name in data.catalogue() if data.status(name)[0] != "absent"]):
+            try:
+                data.verify(name)
+                out.print(f"{name}: ok", highlight=False)
+            except (OSError, ValueError) as error:
+                bad += 1
+                err.print(f"[bold red]{name}:[/] {escape(str(error))}", highlight=False)
     raise typer.Exit(1 if bad else 0)
 
 
@@ -233,6 +241,7 @@ def _simulate(function, folder: Path, **settings) -> None:
 
 
 @app.command()
+@_clear_errors()
 def doctor(as_json: AsJson = False) -> None:
     """Say what is installed, what differs from constraints.txt, whether a GPU is seen, and which data are present."""
     from coursekit import data
@@ -241,12 +250,19 @@ def doctor(as_json: AsJson = False) -> None:
     installed = {
         _plain(dist.metadata["Name"]): dist.version for dist in metadata.distributions() if dist.metadata["Name"]
     }
-    used = {_plain(re.match(r"[\w.-]+", line)[0]): line for line in metadata.requires("coursekit") or []}
+    required = metadata.requires("coursekit") or []
+    # An extra that contains others lists their packages, too: the smallest that has a package is the one to install.
+    sizes = Counter(map(_extra, required))
+    used = {
+        _plain(re.match(r"[\w.-]+", line)[0]): line
+        for line in sorted(required, key=lambda line: sizes[_extra(line)], reverse=True)
+    }
     missing = sorted(name for name in used if name not in installed and name != "coursekit")
     differ = {
-        name: {"installed": installed[_plain(name)], "constraints": version}
+        name: {"installed": found, "constraints": version}
         for name, version in pinned.items()
-        if installed.get(_plain(name), version) != version
+        # 2.13.0+cpu is a 2.13.0, as pip sees it.
+        if (found := installed.get(_plain(name), version)) != version and found.split("+")[0] != version
     }
     report = {
         "coursekit": __version__,
@@ -266,7 +282,7 @@ def doctor(as_json: AsJson = False) -> None:
     supported = (3, 11) <= sys.version_info[:2] <= (3, 13)
     out.print("Python version: " + ("supported" if supported else "[red]not supported, take 3.11 to 3.13[/]"))
     for name, extra in report["missing"].items():
-        out.print(f"not installed: {name}, needed for {extra}")
+        out.print(f"not installed: {name}, needed for {extra}", markup=False)
     for name, versions in differ.items():
         out.print(f"{name} {versions['installed']} is installed, constraints.txt has {versions['constraints']}")
     if not differ:

@@ -4,6 +4,7 @@
 in the cache, and is then downloaded through pooch, in pieces that survive an interruption, and verified.
 """
 
+import contextlib
 import difflib
 import hashlib
 import os
@@ -11,13 +12,16 @@ import shutil
 import time
 import tomllib
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import platformdirs
 import requests
 from filelock import FileLock
+from rich.console import Console
 from rich.progress import DownloadColumn, Progress
 
 __all__ = [
@@ -32,6 +36,8 @@ __all__ = [
     "status",
     "verify",
 ]
+
+_PASSING = (429, 500, 502, 503, 504)  # answers of a server that may be others a moment later
 
 
 class DataNotFound(FileNotFoundError):
@@ -81,7 +87,7 @@ def constraints_file() -> Path:
 
 def cache_folder() -> Path:
     """Return the folder of downloaded data: ``$COURSEKIT_DATA`` or the user's cache."""
-    return Path(os.environ.get("COURSEKIT_DATA") or platformdirs.user_cache_dir("coursekit"))
+    return Path(os.environ.get("COURSEKIT_DATA") or platformdirs.user_cache_dir("coursekit")).expanduser()
 
 
 @cache
@@ -108,11 +114,12 @@ def catalogue(registry: Path | None = None) -> dict[str, File]:
     >>> catalogue()["test.h5"].bytes
     347849376
     """
+    registry = registry or shipped_folder() / "registry.toml"
     files: dict[str, File] = {}
-    for dataset, entry in tomllib.loads((registry or shipped_folder() / "registry.toml").read_text()).items():
+    for dataset, entry in tomllib.loads(registry.read_text(encoding="utf-8")).items():
         for name, facts in entry["files"].items():
             if name in files:
-                raise ValueError(f"the registry has {name} twice, in {files[name].dataset} and in {dataset}")
+                raise ValueError(f"{registry} has {name} twice, in {files[name].dataset} and in {dataset}")
             files[name] = File(
                 name=name,
                 dataset=dataset,
@@ -150,24 +157,24 @@ def fetch(name: str, *, progress: bool = False) -> Path:
     """
     file = _lookup(name)
     tried = []
-    for place, folder in (("shipped with the course", shipped_folder()), ("in the cache", cache_folder())):
-        path = folder / file.name
+    for state, path in _copies(file):
         if not path.is_file():
-            tried.append(f"it is not {place} ({path})")
+            tried.append(f"it is not {state} ({path})")
         elif path.stat().st_size != file.bytes:
-            tried.append(f"the copy {place} ({path}) has {path.stat().st_size} bytes, expected {file.bytes}: delete it")
+            tried.append(f"the {state} copy ({path}) has {path.stat().st_size} bytes, expected {file.bytes}")
         else:
             return path
     if file.url:
         try:
             return _download(file, progress)
         except (requests.RequestException, OSError, ValueError) as error:
-            tried.append(f"the download from {file.url} failed: {error}")
-            remedy = (
-                f"check the connection and try again (what has arrived is kept), or put the file into {cache_folder()}"
-            )
+            reason, remedy = _diagnose(file, error)
+            tried.append(f"the download from {file.url} failed: {reason}")
+    elif file.make:
+        remedy = f"reinstall the course, which ships it, or make it with `{file.make} --folder {cache_folder()}`"
     else:
-        remedy = f"make it with `{file.make}`" if file.make else "reinstall the course"
+        remedy = "reinstall the course"
+    # The message says it all; the chain of a network error is a hundred lines that hide it from a student.
     raise DataNotFound(f"{file.name} ({file.dataset}) is not available: {'; '.join(tried)}. What to do: {remedy}.")
 
 
@@ -192,11 +199,11 @@ def status(name: str) -> tuple[str, Path | None]:
         "shipped", "cached", "wrong size" or "absent", and the path if there is one.
     """
     file = _lookup(name)
-    for state, folder in (("shipped", shipped_folder()), ("cached", cache_folder())):
-        path = folder / file.name
-        if path.is_file():
-            return (state if path.stat().st_size == file.bytes else "wrong size"), path
-    return "absent", None
+    present = [(state, path) for state, path in _copies(file) if path.is_file()]
+    for state, path in present:
+        if path.stat().st_size == file.bytes:
+            return state, path
+    return ("wrong size", present[0][1]) if present else ("absent", None)
 
 
 def verify(name: str) -> Path:
@@ -222,7 +229,9 @@ def verify(name: str) -> Path:
     file = _lookup(name)
     _, path = status(name)
     if path is None:
-        raise DataNotFound(f"{name} is neither in {shipped_folder()} nor in {cache_folder()}; get it with `fetch`")
+        raise DataNotFound(
+            f"{name} is neither in {shipped_folder()} nor in {cache_folder()}; `coursekit data fetch {name}` gets it"
+        )
     if path.stat().st_size != file.bytes:
         raise ValueError(f"{path} has {path.stat().st_size} bytes, expected {file.bytes}; delete it and fetch it again")
     algorithm, expected = file.hash.split(":")
@@ -247,70 +256,128 @@ def _lookup(name: str) -> File:
     return files[name]
 
 
+def _copies(file: File) -> list[tuple[str, Path]]:
+    return [("shipped", shipped_folder() / file.name), ("cached", cache_folder() / file.name)]
+
+
 def _download(file: File, progress: bool) -> Path:
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{file.name}.part"
+    path, part = folder / file.name, folder / f"{file.name}.part"
     with FileLock(f"{part}.lock"):  # Two notebooks that want the same file must not write into one another's part.
-        if (folder / file.name).is_file() and (folder / file.name).stat().st_size == file.bytes:
-            return folder / file.name
-        room = shutil.disk_usage(folder).free + (part.stat().st_size if part.exists() else 0)
-        if room < file.bytes:
-            raise OSError(f"{folder} has {room} bytes free, {file.bytes} are needed")
+        if _size(path) == file.bytes:
+            return path
+        if _size(part) > file.bytes:
+            part.unlink()  # Left by another edition of the file: nothing that follows it could be right.
+        needed, free = file.bytes - _size(part), shutil.disk_usage(folder).free
+        if needed > free:
+            raise OSError(f"{folder} has {_megabytes(free)} free, {_megabytes(needed)} are needed")
 
-        def downloader(url: str, output_file: str, _pooch) -> None:
-            _receive(url, part, file.bytes, progress)
+        _receive(file, part, progress)
+
+        def hand_over(url: str, output_file: str, _pooch) -> None:
             os.replace(part, output_file)
+            # pooch deletes output_file when it is interrupted; under its second name a gigabyte that was waiting for
+            # its hash is not lost. (Some file systems have no second names: there it is.)
+            with contextlib.suppress(OSError):
+                os.link(output_file, part)
 
         with warnings.catch_warnings():  # tqdm, which pooch imports, warns in a notebook without ipywidgets
             warnings.simplefilter("ignore")
             import pooch
         pooch.get_logger().setLevel("WARNING")
-        # pooch hashes what came under a temporary name and renames it only if the hash is right.
-        return Path(pooch.retrieve(file.url, known_hash=file.hash, fname=file.name, path=folder, downloader=downloader))
-
-
-def _receive(url: str, part: Path, size: int, progress: bool, attempts: int = 4) -> None:
-    """Bring `part` to its full size, going on from what is there, with a few attempts at passing faults."""
-    for attempt in range(attempts):
-        if attempt:
-            time.sleep(_pause(attempt))
         try:
-            _receive_once(url, part, size, progress)
-        except requests.HTTPError as error:
-            if error.response.status_code not in (429, 500, 502, 503, 504):
-                raise
-            fault: Exception = error
-        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            fault = error
-        else:
-            found = part.stat().st_size
-            if found == size:
-                return
-            if found > size:
-                part.unlink()
-            fault = OSError(f"the server sent {found} bytes, expected {size}")
-    raise fault
+            # pooch hashes what came under a temporary name and renames it only if the hash is right.
+            pooch.retrieve(file.url, known_hash=file.hash, fname=file.name, path=folder, downloader=hand_over)
+        except ValueError:
+            part.unlink(missing_ok=True)  # Complete and wrong: going on from it would never end well.
+            raise
+        part.unlink(missing_ok=True)
+        return path
 
 
-def _receive_once(url: str, part: Path, size: int, progress: bool) -> None:
-    there = part.stat().st_size if part.exists() else 0
-    if there == size:
-        return
-    with requests.get(url, headers={"Range": f"bytes={there}-"} if there else {}, stream=True, timeout=30) as answer:
+def _receive(file: File, part: Path, progress: bool, attempts: int = 4) -> None:
+    """Bring `part` to its full size, going on from what is there; give up when `attempts` in a row brought nothing."""
+    fruitless = 0
+    columns = (*Progress.get_default_columns(), DownloadColumn())
+    console = Console(stderr=True, quiet=not progress)  # A disabled bar still ends its line.
+    with Progress(*columns, console=console, disable=not progress) as bar:
+        task = bar.add_task(file.name, total=file.bytes)
+        while (there := _size(part)) < file.bytes:
+            try:
+                _receive_once(file, part, there, lambda at: bar.update(task, completed=at))
+            except requests.RequestException as error:
+                if isinstance(error, requests.HTTPError) and error.response.status_code not in (416, *_PASSING):
+                    raise
+                fruitless = 0 if _size(part) > there else fruitless + 1
+                if fruitless == attempts:
+                    raise
+                time.sleep(_pause(fruitless, error))
+
+
+def _receive_once(file: File, part: Path, there: int, report: Callable[[int], None]) -> None:
+    # A compressed answer could be neither counted nor continued.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={there}-"} if there else {})
+    with requests.get(file.url, headers=headers, stream=True, timeout=(10, 30)) as answer:
+        if answer.status_code == 416:
+            part.unlink(missing_ok=True)  # The server's file is shorter than our part, and only ours can be dropped.
         answer.raise_for_status()
-        # A server may ignore the range and send everything: then we start anew.
-        start = there if answer.status_code == 206 else 0
-        with (
-            part.open("ab" if start else "wb") as stream,
-            Progress(*Progress.get_default_columns(), DownloadColumn(), disable=not progress) as bar,
-        ):
-            task = bar.add_task(part.stem, total=size, completed=start)
-            for block in answer.iter_content(1 << 20):
-                stream.write(block)
-                bar.advance(task, len(block))
+        at = there if answer.status_code == 206 else 0
+        announced = answer.headers.get("Content-Length")
+        # Size before hash, and before anything is written: a login page must not replace half a gigabyte that is there.
+        if announced is not None and at + int(announced) != file.bytes:
+            kind = answer.headers.get("Content-Type", "unknown type")
+            raise ValueError(f"the server offers {announced} bytes ({kind}), expected {file.bytes - at}")
+        with part.open("ab") as stream:
+            # Small blocks: the one during which the connection is cut is lost.
+            for block in answer.iter_content(1 << 15):
+                # A server may ignore the range and send everything: then what is there is passed over.
+                stream.write(block[max(0, there - at) :])
+                at += len(block)
+                report(at)
+                if at > file.bytes:
+                    break
+    if at == file.bytes:
+        return
+    if announced is None:
+        os.truncate(part, there)  # Nothing says that this was the beginning of our file, so nothing of it is kept.
+    if at > file.bytes:
+        raise ValueError(f"the server sends more than the {file.bytes} bytes expected")
+    raise requests.ConnectionError(f"the answer ended after {at} bytes, expected {file.bytes}")
 
 
-def _pause(attempt: int) -> float:
-    """Seconds to wait before the given attempt."""
-    return 0.5 * 2**attempt
+def _pause(fruitless: int, fault: requests.RequestException) -> float:
+    """Seconds to wait after so many attempts without a byte; a busy server may ask for more, up to a minute."""
+    asked = "" if fault.response is None else fault.response.headers.get("Retry-After", "")
+    return max(0.5 * 2**fruitless, min(int(asked), 60) if asked.isdigit() else 0)
+
+
+def _diagnose(file: File, error: Exception) -> tuple[str, str]:
+    """Say in a student's words what went wrong with a download, and what to do."""
+    elsewhere = f"download it with a browser and put it into {cache_folder()}"
+    if isinstance(error, requests.HTTPError):
+        code = error.response.status_code
+        remedy = "the server is busy, fetch again in some minutes" if code in _PASSING else "update the course"
+        return f"the server answered {code} {error.response.reason}", f"{remedy}, or {elsewhere}"
+    if isinstance(error, requests.RequestException):
+        arrived = _megabytes(_size(cache_folder() / f"{file.name}.part"))
+        return (
+            f"the connection to {urlsplit(file.url).hostname} failed or broke off ({type(error).__name__})",
+            f"check the connection and fetch again, which goes on from the {arrived} of {_megabytes(file.bytes)} that "
+            f"have arrived, or {elsewhere}",
+        )
+    if isinstance(error, OSError):
+        return str(error), "make room there, or set COURSEKIT_DATA to a folder with room in which you may write"
+    return (
+        str(error),
+        f"see in a browser whether your network asks for a login first, then fetch again; if the same comes again, the "
+        f"published file has changed: update the course, or {elsewhere}",
+    )
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"

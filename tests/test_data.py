@@ -564,8 +564,10 @@ def test_two_processes_and_two_threads_fetch_once(course, server):
 # --- what is printed --------------------------------------------------------------------------------------------------
 
 
-def test_fetching_is_silent(course, server, capfd):
-    pooch.get_logger().setLevel("INFO")
+def test_fetching_is_silent(course, server, capfd, monkeypatch):
+    logger = pooch.get_logger()
+    logger.setLevel("INFO")
+    monkeypatch.setattr(logger.handlers[0], "stream", sys.stderr)  # It holds the stderr of its import.
     server.answers = [send(stop=HALF), fail(503), send()]
     (course.shipped / NAME).write_bytes(b"wrong size")
     fetched(course)

@@ -1,0 +1,103 @@
+"""Chunks of a sample: each with a seed of its own, so that any number of processes makes the same events."""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from multiprocessing import get_context
+from zlib import crc32
+
+import numpy as np
+
+from coursekit.simulate.pythia import MAX_SEED
+
+
+def chunk_seeds(seed: int, sample: str, chunk: int) -> tuple[int, np.random.Generator]:
+    """Return Pythia's seed and numpy's generator for one chunk of one sample.
+
+    They depend on these three arguments alone. Neighbouring chunks get neighbouring Pythia seeds, so that no two
+    chunks of a sample can share one, as they sometimes would if seeds were drawn at random.
+
+    Parameters
+    ----------
+    seed : int
+        The user's seed, 0 or more.
+    sample : str
+    chunk : int
+
+    Returns
+    -------
+    int, numpy.random.Generator
+
+    Raises
+    ------
+    ValueError
+        If the seed is negative.
+
+    Examples
+    --------
+    >>> first, _ = chunk_seeds(1, "top", 0)
+    >>> second, rng = chunk_seeds(1, "top", 1)
+    >>> second - first
+    1
+    >>> chunk_seeds(1, "qcd", 0)[0] == first
+    False
+    """
+    if seed < 0:
+        raise ValueError(f"a seed must be 0 or more, got {seed}")
+    entropy = [seed, crc32(sample.encode())]
+    start = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+    return 1 + (start + chunk) % MAX_SEED, np.random.default_rng([*entropy, chunk])
+
+
+def run_chunks(work: Callable, tasks: Iterable, jobs: int = 1) -> Iterator:
+    """Yield `work(task)` for each task, in the order of the tasks, computed in `jobs` processes.
+
+    Only `jobs + 1` results are under way or waiting at any time: the tasks may go on for ever, and whoever reads the
+    results stops when he has enough.
+
+    Parameters
+    ----------
+    work : callable
+        Defined at the top level of a module: the processes are fresh interpreters that import it. A script that
+        calls this with more than one job needs the usual ``if __name__ == "__main__":``.
+    tasks : iterable
+        What to call it with, one by one.
+    jobs : int
+        With 1, everything happens in this process.
+
+    Yields
+    ------
+    object
+        Results, whose values do not depend on `jobs` if `work` depends on its task alone.
+
+    Raises
+    ------
+    ValueError
+        If `jobs` is less than 1.
+
+    Examples
+    --------
+    >>> list(run_chunks(abs, [3, -4]))
+    [3, 4]
+    """
+    if jobs < 1:
+        raise ValueError(f"the number of jobs must be 1 or more, got {jobs}")
+    if jobs == 1:
+        yield from map(work, tasks)
+        return
+    tasks = iter(tasks)
+    # Fresh interpreters rather than forks, which inherit the threads of a notebook in an undefined state. Ctrl-C is for
+    # the parent, which then tells the others.
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
+    try:
+        pending = deque(pool.submit(work, task) for task in islice(tasks, jobs + 1))
+        while pending:
+            result = pending.popleft().result()
+            pending.extend(pool.submit(work, task) for task in islice(tasks, 1))
+            yield result
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,270 @@
+"""H -> WW -> 2l2nu and Drell-Yan at 13 TeV: three samples, one flat ROOT file each."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import uproot
+
+from coursekit.simulate.chunks import chunk_seeds, run_chunks
+from coursekit.simulate.dilepton import branches, detect
+from coursekit.simulate.pythia import generate, generated, make_pythia
+
+TREE = "Events"
+BASKET = 5000  # entries that are compressed together: small enough to read a slice, large enough to compress well
+EVENTS_PER_LUMI, EVENTS_PER_RUN = 20, 100
+
+COMMON = (
+    "Beams:eCM = 13000.",
+    "PartonLevel:MPI = off",  # the additional interactions change little here and cost most of the time
+    "TauDecays:mode = 0",  # without spin correlations, which would make Drell-Yan with taus 13 times slower
+)
+DRELL_YAN = ("WeakSingleBoson:ffbar2gmZ = on", "23:onMode = off", "23:onIfAny = 11 13 15")
+
+
+def no_hard_lepton(event) -> bool:
+    """Tell whether neither lepton from the Z has a chance to pass the cut of 18 GeV on the leading one.
+
+    The event is complete but for hadronisation, so the momenta are final; 15 GeV is six times the electron's
+    resolution below the cut.
+    """
+    boson = event[event[5].iBotCopyId()]  # rows 3 and 4 are the incoming partons, 5 is what they make
+    return all(event[event[row].iBotCopyId()].pT() < 15 for row in (boson.daughter1(), boson.daughter2()))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A process: Pythia's settings, and the cross section that its weights are normalised to.
+
+    Attributes
+    ----------
+    number : int
+        Makes `event` and `run` unique across the samples.
+    settings : tuple of str
+    cross_section_pb : float
+        Pythia's leading order, times `k_factor`.
+    k_factor : float
+        What higher orders multiply the cross section by.
+    chunk : int
+        Events that survive the veto, per chunk: one to three seconds' work, and at most 100 MB.
+    veto : callable, optional
+    """
+
+    number: int
+    settings: tuple[str, ...]
+    cross_section_pb: float
+    k_factor: float
+    chunk: int
+    veto: Callable | None = None
+
+
+SAMPLES = {
+    "GluGluHToWWTo2L2Nu_M125": Sample(
+        number=1,
+        settings=(
+            "HiggsSM:gg2H = on",
+            "25:m0 = 125.0",
+            "25:onMode = off",
+            "25:onIfMatch = 24 -24",
+            "24:onMode = off",
+            "24:onIfAny = 11 13 15",
+        ),
+        cross_section_pb=0.60,
+        k_factor=1.8,
+        chunk=2000,
+    ),
+    "DYJetsToLL_M-10to50-LO": Sample(
+        number=2,
+        settings=(
+            *DRELL_YAN,
+            "23:mMin = 10.",
+            "23:mMax = 50.",
+            "PhaseSpace:mHatMin = 10.",
+            "PhaseSpace:mHatMax = 50.",
+        ),
+        cross_section_pb=15100.0,
+        k_factor=1.25,
+        chunk=2000,
+        veto=no_hard_lepton,
+    ),
+    "DYJetsToLL_M-50-LO": Sample(
+        number=3,
+        settings=(*DRELL_YAN, "23:mMin = 50.", "PhaseSpace:mHatMin = 50."),
+        cross_section_pb=4604.0,
+        k_factor=1.32,
+        chunk=2500,
+        veto=no_hard_lepton,
+    ),
+}
+
+
+def simulate_chunk(name: str, seed: int, chunk: int) -> tuple[ak.Array, int]:
+    """Simulate one chunk of a sample.
+
+    Parameters
+    ----------
+    name : str
+        A key of `SAMPLES`.
+    seed, chunk : int
+
+    Returns
+    -------
+    selected : awkward array
+        From `branches`.
+    n_generated : int
+        Collisions it took.
+    """
+    sample = SAMPLES[name]
+    pythia_seed, rng = chunk_seeds(seed, name, chunk)
+    pythia = make_pythia([*COMMON, *sample.settings], pythia_seed, sample.veto)
+    return branches(detect(generate(pythia, sample.chunk), rng), rng), generated(pythia)
+
+
+def simulate_hww(
+    folder,
+    events: int = 20_000,
+    seed: int = 1,
+    jobs: int = 1,
+    *,
+    negative_fraction: float = 0.0,
+    samples=tuple(SAMPLES),
+    progress: Callable[[str, int, int], None] | None = None,
+) -> list[Path]:
+    """Simulate H -> WW -> 2l2nu and two slices of Drell-Yan, one ROOT file each, with a tree `Events`.
+
+    Events with two leptons above 18 and 9 GeV are kept. The weights `XSWeight` add up, over all *generated* events, to
+    the cross section in femtobarns: ``XSWeight = 1000 sigma[pb] genWeight / sum(genWeight)``.
+
+    Parameters
+    ----------
+    folder : path
+        Made if it does not exist. Each file appears in it when it is complete, and not before.
+    events : int
+        Selected events in each file.
+    seed : int
+        The same seed gives the same events, whatever the number of jobs.
+    jobs : int
+        Processes to share the work.
+    negative_fraction : float
+        Leading order has no negative weights, higher orders do. To practise, this fraction of the generated events gets
+        ``genWeight = -1 / (1 - 2 f)`` and the others the positive of it, which leaves all averages as they were.
+    samples : iterable of str
+        Which of `SAMPLES` to make.
+    progress : callable, optional
+        Called as ``progress(sample, done, total)`` when a chunk is done.
+
+    Returns
+    -------
+    list of Path
+        The files written, in the order of `samples`.
+
+    Raises
+    ------
+    ImportError
+        If pythia8mc or fastjet is missing.
+    ValueError
+        If a number is out of range or a sample unknown.
+
+    References
+    ----------
+    CMS Collaboration, Measurements of properties of the Higgs boson decaying to a W boson pair in pp collisions at
+    13 TeV, arXiv:1806.05246, for the selection and the variables.
+
+    Examples
+    --------
+    >>> from coursekit.simulate import simulate_hww
+    >>> simulate_hww("data", events=20_000, seed=1, jobs=2)  # doctest: +SKIP
+    [PosixPath('data/GluGluHToWWTo2L2Nu_M125.root'), ...]
+    """
+    if events < 1:
+        raise ValueError(f"the number of events must be 1 or more, got {events}")
+    if not 0 <= negative_fraction < 0.5:
+        raise ValueError(f"negative_fraction must be at least 0 and below 0.5, got {negative_fraction}")
+    unknown = [name for name in samples if name not in SAMPLES]
+    if unknown:
+        raise ValueError(f"no sample is called {unknown[0]!r}; there are {', '.join(SAMPLES)}")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.root" for name in samples]
+    for name, path in zip(samples, paths, strict=True):
+        report = partial(progress, name) if progress else lambda done, total: None
+        partial_file = path.with_name(f".{path.name}.{os.getpid()}.part")
+        # What a weight is divided by is known only at the end, so the events wait in a nameless file, not in memory.
+        with tempfile.TemporaryFile(dir=folder) as spool:
+            n_generated = fill_spool(spool, name, events, seed, jobs, report)
+            rng = chunk_seeds(seed, f"{name} signs", 0)[1]
+            # +1 or -1 for each generated event, those that were not selected counted together.
+            signs = np.where(rng.random(events) < negative_fraction, -1.0, 1.0)
+            others = n_generated - events
+            sum_of_signs = signs.sum() + others - 2 * rng.binomial(others, negative_fraction)
+            try:
+                write_tree(partial_file, SAMPLES[name], read_spool(spool), signs / sum_of_signs)
+                os.replace(partial_file, path)
+            finally:
+                partial_file.unlink(missing_ok=True)
+    return paths
+
+
+def fill_spool(spool, name: str, events: int, seed: int, jobs: int, report) -> int:
+    """Simulate chunks until there are enough events, append them to `spool`, and return how many were generated."""
+    done = total_generated = 0
+    chunks = run_chunks(partial(simulate_chunk, name, seed), count(), jobs)
+    try:
+        for selected, n_generated in chunks:
+            kept = min(len(selected), events - done)
+            pickle.dump(selected[:kept], spool, protocol=pickle.HIGHEST_PROTOCOL)
+            # Of the last chunk, the share that goes with what is kept of it.
+            total_generated += n_generated if kept == len(selected) else round(n_generated * kept / len(selected))
+            done += kept
+            report(done, events)
+            if done == events:
+                return total_generated
+    finally:
+        chunks.close()
+    raise AssertionError("the chunks are without end")
+
+
+def read_spool(spool) -> Iterator[ak.Array]:
+    """Yield what `fill_spool` wrote, in pieces of `BASKET` events and a last one that may be smaller."""
+    spool.seek(0)
+    waiting = []
+    while True:
+        try:
+            waiting.append(pickle.load(spool))
+        except EOFError:
+            break
+        while sum(map(len, waiting)) >= BASKET:
+            together = ak.concatenate(waiting)
+            yield together[:BASKET]
+            waiting = [together[BASKET:]]
+    if sum(map(len, waiting)):
+        yield ak.concatenate(waiting)
+
+
+def write_tree(path: Path, sample: Sample, pieces: Iterator[ak.Array], shares: np.ndarray) -> None:
+    """Write the events and their numbers; `shares` (N,) are the events' shares of the cross section."""
+    cross_section_fb = 1000 * sample.cross_section_pb * sample.k_factor
+    with uproot.recreate(path, compression=uproot.ZLIB(4)) as file:
+        tree, first = None, 0
+        for piece in pieces:
+            index = np.arange(first, first + len(piece))
+            columns = {
+                "run": (10**6 * sample.number + index // EVENTS_PER_RUN).astype(np.uint32),
+                "luminosityBlock": (1 + index % EVENTS_PER_RUN // EVENTS_PER_LUMI).astype(np.uint32),
+                "event": (10**9 * sample.number + index).astype(np.uint64),
+                **{field: piece[field] for field in piece.fields},
+                "XSWeight": (cross_section_fb * shares[index]).astype(np.float32),
+            }
+            if tree is None:
+                tree = file.mktree(TREE, {name: ak.type(ak.Array(values)).content for name, values in columns.items()})
+            tree.extend(columns)
+            first += len(piece)

@@ -211,7 +211,7 @@ def _compare(root, target, sources) -> None:
 
 @simulate_app.command("hww")
 def simulate_hww(
-    folder: Annotated[Path, typer.Option(help="Where the three ROOT files are written.")] = Path("data"),
+    folder: Annotated[Path, typer.Option(help="Where the three ROOT files are written.")] = Path("simulated"),
     events: Annotated[int, typer.Option(min=1, help="Selected events of each sample.")] = 20_000,
     seed: Seed = 1,
     jobs: Jobs = 1,

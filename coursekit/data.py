@@ -146,7 +146,8 @@ def fetch(name: str, *, progress: bool = False) -> Path:
     -------
     pathlib.Path
         A file of the right size. Downloads are hashed before they take their name; a file already there is compared by
-        size only (`verify` hashes it again).
+        size only (`verify` hashes it again). Of what the course simulates, a file of your own in ``$COURSEKIT_DATA``
+        comes first, whatever its size.
 
     Raises
     ------
@@ -156,6 +157,8 @@ def fetch(name: str, *, progress: bool = False) -> Path:
         When the file is not shipped, not cached and cannot be downloaded; the message says what was tried.
     """
     file = _lookup(name)
+    if own := _own(file):
+        return own
     tried = []
     for state, path in _copies(file):
         if not path.is_file():
@@ -171,7 +174,10 @@ def fetch(name: str, *, progress: bool = False) -> Path:
             reason, remedy = _diagnose(file, error)
             tried.append(f"the download from {file.url} failed: {reason}")
     elif file.make:
-        remedy = f"reinstall the course, which ships it, or make it with `{file.make} --folder {cache_folder()}`"
+        remedy = (
+            f"reinstall the course, which ships it, or make it with `{file.make} --folder {cache_folder()}` and set "
+            f"COURSEKIT_DATA={cache_folder()}"
+        )
     else:
         remedy = "reinstall the course"
     # The message says it all; the chain of a network error is a hundred lines that hide it from a student.
@@ -196,9 +202,11 @@ def status(name: str) -> tuple[str, Path | None]:
     Returns
     -------
     tuple of str and pathlib.Path or None
-        "shipped", "cached", "wrong size" or "absent", and the path if there is one.
+        "own" (simulated by the user), "shipped", "cached", "wrong size" or "absent", and the path if there is one.
     """
     file = _lookup(name)
+    if own := _own(file):
+        return "own", own
     present = [(state, path) for state, path in _copies(file) if path.is_file()]
     for state, path in present:
         if path.stat().st_size == file.bytes:
@@ -207,7 +215,7 @@ def status(name: str) -> tuple[str, Path | None]:
 
 
 def verify(name: str) -> Path:
-    """Compare a present file with the catalogue, its size first and then its hash.
+    """Compare a present file with the catalogue, its size first and then its hash; "own" files have neither there.
 
     Parameters
     ----------
@@ -227,7 +235,9 @@ def verify(name: str) -> Path:
         When size or hash differ; says both values.
     """
     file = _lookup(name)
-    _, path = status(name)
+    state, path = status(name)
+    if state == "own":
+        return path
     if path is None:
         raise DataNotFound(
             f"{name} is neither in {shipped_folder()} nor in {cache_folder()}; `coursekit data fetch {name}` gets it"
@@ -254,6 +264,11 @@ def _lookup(name: str) -> File:
         known = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(files)}"
         raise KeyError(f"the catalogue has no file {name!r}; {known}")
     return files[name]
+
+
+def _own(file: File) -> Path | None:
+    path = cache_folder() / file.name
+    return path if file.make and os.environ.get("COURSEKIT_DATA") and path.is_file() else None
 
 
 def _copies(file: File) -> list[tuple[str, Path]]:

@@ -271,6 +271,17 @@ def test_a_simulated_file_is_made_and_not_downloaded(course, server):
     assert not course.cache.exists()
 
 
+def test_a_simulation_of_your_own_comes_before_the_shipped_one(course, monkeypatch):
+    (course.shipped / "events.root").write_bytes(b"event")
+    course.cache.mkdir()
+    (course.cache / "events.root").write_bytes(b"many more events")
+    assert data.fetch("events.root") == data.verify("events.root") == course.cache / "events.root"
+    assert data.status("events.root")[0] == "own"
+    monkeypatch.delenv("COURSEKIT_DATA")  # nothing is taken silently from the cache
+    monkeypatch.setattr(data.platformdirs, "user_cache_dir", lambda name: str(course.cache))
+    assert data.fetch("events.root") == course.shipped / "events.root"
+
+
 def test_ensure_fetches_what_a_lesson_needs(course, server):
     with pytest.raises(data.DataNotFound, match=r"events\.root"):
         data.ensure("01")

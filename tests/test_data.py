@@ -265,7 +265,7 @@ def test_a_simulated_file_is_made_and_not_downloaded(course, server):
     assert str(caught.value) == (
         f"events.root (sim) is not available: it is not shipped ({course.shipped / 'events.root'}); it is not cached "
         f"({course.cache / 'events.root'}). What to do: reinstall the course, which ships it, or make it with "
-        f"`coursekit simulate hww --folder {course.cache}`."
+        f"`coursekit simulate hww --folder {course.cache}` and set COURSEKIT_DATA={course.cache}."
     )
     assert not server.ranges
     assert not course.cache.exists()

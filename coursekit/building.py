@@ -86,9 +86,8 @@ def execute(source: Path, target: Path, parameters: Mapping[str, object] | None 
     executed = nbformat.read(target, as_version=4)
     for cell in executed.cells:
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
-        for output in cell.get("outputs", []):
-            if output.output_type == "execute_result":
-                output.execution_count = cell.execution_count
+        if cell.cell_type == "code":
+            cell.outputs = _joined(cell.outputs)
     executed.metadata = nbformat.from_dict(KERNEL)
     nbformat.write(executed, target)
     return executed
@@ -289,6 +288,17 @@ def _worker(source: str, target: str, parameters: str) -> int:
         peak = float("nan")
     print(f"peak_mib {peak}")
     return 0
+
+
+def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Join neighbouring pieces of a stream: where a kernel cuts them depends on the load of the machine."""
+    joined: list[NotebookNode] = []
+    for output in outputs:
+        if output.output_type == "stream" and joined and joined[-1].get("name") == output.name:
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def _comparable(path: Path) -> str:

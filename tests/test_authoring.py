@@ -251,6 +251,15 @@ def test_two_builds_are_the_same_and_nothing_else_is_left(clone):
     assert all(not cell.get("outputs") for cell in nbformat.read(clone / "notebooks/01_toy.ipynb", as_version=4).cells)
 
 
+def test_where_a_kernel_cuts_its_output_does_not_matter():
+    def stream(text, name="stdout"):
+        return nbformat.v4.new_output("stream", name=name, text=text)
+
+    picture = nbformat.v4.new_output("display_data", {"text/plain": "A line."})
+    pieces = [stream("a\n"), stream("b\n"), picture, stream("c"), stream("d", "stderr"), stream("e")]
+    assert building._joined(pieces) == [stream("a\nb\n"), picture, stream("c"), stream("d", "stderr"), stream("e")]
+
+
 @pytest.mark.lessons
 def test_a_solution_that_fails_its_check_fails_the_build_and_leaves_the_old_one(clone):
     build(clone)

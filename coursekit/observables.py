@@ -18,17 +18,18 @@ mean_pt        safe   changes                changes
 =============  =====  =====================  ====================
 """
 
+import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import awkward as ak
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 # Elements of a batch's (B, P, P) array of distances: few enough to stay in the cache for the energy correlations, many
 # for N-subjettiness, which takes many small steps.
-_CACHE = 50_000
+_CACHE = 200_000
 _LARGE = 1_000_000
 
 
@@ -504,7 +505,9 @@ def _in_batches(
     order = order[sum_pt[order] > 0]
     batches = []
     while len(order):
-        n_jets = max(1, size // int(counts[order[0]]) ** 2)
+        longest = int(counts[order[0]])
+        similar = np.count_nonzero(counts[order] > 0.8 * longest)  # 0.8^4: two in five products may be with padding
+        n_jets = min(similar, max(1, size // longest**2))
         batches.append(order[:n_jets])
         order = order[n_jets:]
 
@@ -517,6 +520,11 @@ def _in_batches(
 
     # One BLAS thread in each of ours: many small products are faster side by side than each one shared out.
     n_threads = int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0] or os.cpu_count() or 1)
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(n_threads) as pool:
+    with _thread_pools().limit(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
         list(pool.map(work, batches))
     return result
+
+
+@functools.cache
+def _thread_pools() -> ThreadpoolController:
+    return ThreadpoolController()  # once: to look for the libraries takes milliseconds

@@ -1,7 +1,7 @@
 """Observables, beside a loop over jets and beside FastJet's own energy correlators.
 
-Run with ``pytest -n 0 benchmarks/bench_observables.py``: the numbers in brackets are ratios to the group's fastest. Jets
-have 50 constituents on average and up to 150, as leading jets at 600 GeV do.
+Run with ``pytest -n 0 benchmarks/bench_observables.py``: the numbers in brackets are ratios to the group's fastest.
+Jets have 50 constituents on average and up to 150, as leading jets at 600 GeV do.
 """
 
 import itertools

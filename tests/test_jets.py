@@ -248,11 +248,13 @@ def test_rounding_keeps_the_promised_precision(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"jets": cj.unpack(np.ones((1, 4)), [1, 0])}, "jet 1 has no constituents"),
+        ({"jets": cj.unpack(np.ones((1, 4)), [1, 0])}, "1 jets have no constituents"),
         ({"jets": cj.unpack(np.zeros((2, 4)), [1, 1])}, "energies above zero"),
         ({"jets": cj.unpack(np.full((2, 4), np.nan), [1, 1])}, "finite"),
+        ({"jets": cj.unpack(np.full((2, 4), 1e300), [1, 1])}, "finite"),
         ({"labels": [1, 2]}, "labels must be 0 or 1"),
-        ({"labels": [1]}, r"2 jets need as many labels.*\(1,\)"),
+        ({"labels": [1]}, r"2 jets need as many labels.*got 1 labels"),
+        ({"ttv": [0, 1, 2]}, "3 ttv"),
         ({"ttv": 3}, "ttv 0"),
         ({"truth": cj.unpack(np.ones((1, 4)), [1])[:, 0]}, "1 truth momenta"),
         ({"mantissa_bits": 24}, "between 1 and 23"),

@@ -1,0 +1,27 @@
+"""Jets as jagged arrays: reading, writing, packing.
+
+A sample of N jets is an ``ak.Array`` with one list of constituents per jet, each a ``Momentum4D`` with the fields
+``px``, ``py``, ``pz``, ``E`` in GeV, and beside it ``labels`` (N,) with 1 for signal. Zero padding exists only in
+files; networks train on packed arrays, one row per constituent and the number of rows of each jet.
+"""
+
+from coursekit.jets.arrays import MOMENTUM, N_MAX, pack, pad, unpack, unpad
+from coursekit.jets.public import JETCLASS_LABELS, load_jetclass, load_quark_gluon
+from coursekit.jets.reference import count_jets, jet_writer, load_jets, load_truth, save_jets
+
+__all__ = [
+    "JETCLASS_LABELS",
+    "MOMENTUM",
+    "N_MAX",
+    "count_jets",
+    "jet_writer",
+    "load_jetclass",
+    "load_jets",
+    "load_quark_gluon",
+    "load_truth",
+    "pack",
+    "pad",
+    "save_jets",
+    "unpack",
+    "unpad",
+]

@@ -1,0 +1,159 @@
+"""Jagged, packed and padded jets: three forms of the same sample, and the way between them without a loop."""
+
+from collections.abc import Sequence
+
+import awkward as ak
+import numpy as np
+import vector
+
+MOMENTUM = ("px", "py", "pz", "E")
+N_MAX = 200  # constituents kept for each jet where jets are padded, as in the reference layout
+
+
+def unpack(packed: np.ndarray, counts: np.ndarray, fields: Sequence[str] = MOMENTUM) -> ak.Array:
+    """Make jagged jets of a packed array; the inverse of `pack`.
+
+    Parameters
+    ----------
+    packed : (T, F) array
+        One row per constituent, the jets one after the other; momenta in GeV.
+    counts : (N,) int array
+        Number of constituents of each jet; their sum is T.
+    fields : sequence of F str
+        Names of the columns, among them ``px``, ``py``, ``pz``, ``E``.
+
+    Returns
+    -------
+    (N, var) ak.Array of Momentum4D, dtype of `packed`
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together.
+
+    Examples
+    --------
+    >>> jets = unpack(np.array([[3.0, 0, 0, 5], [1, 0, 0, 1], [0, 2, 0, 2]]), [2, 1])
+    >>> jets.px.tolist()
+    [[3.0, 1.0], [0.0]]
+    """
+    packed, counts = np.asarray(packed), np.asarray(counts, dtype=np.int64)
+    if packed.ndim != 2 or packed.shape[1] != len(fields):
+        raise ValueError(
+            f"packed must have shape (T, {len(fields)}) for the fields {tuple(fields)}, got {packed.shape}"
+        )
+    if counts.ndim != 1 or counts.min(initial=0) < 0 or counts.sum() != len(packed):
+        raise ValueError(
+            f"counts must be N numbers >= 0 that add up to T = {len(packed)}; got shape {counts.shape}, "
+            f"sum {counts.sum()}, minimum {counts.min(initial=0)}"
+        )
+    columns = {name: np.ascontiguousarray(packed[:, i]) for i, name in enumerate(fields)}
+    return four_momenta(columns, counts)
+
+
+def pack(jets: ak.Array, features: Sequence[str] = MOMENTUM) -> tuple[np.ndarray, np.ndarray]:
+    """Flatten jagged jets to one row per constituent, the form that networks train on.
+
+    Parameters
+    ----------
+    jets : (N, var) ak.Array of Momentum4D
+    features : sequence of F str
+        Fields (``px``, ``E``, ...) or properties of a four-momentum (``pt``, ``eta``, ``phi``, ...); GeV, radians.
+
+    Returns
+    -------
+    packed : (T, F) array, the common dtype of the features
+    counts : (N,) int64 array
+
+    Raises
+    ------
+    ValueError
+        If a feature does not exist.
+
+    Examples
+    --------
+    >>> packed, counts = pack(unpack(np.eye(4), [3, 1]), ["E", "pt"])
+    >>> packed.shape, counts.tolist()
+    ((4, 2), [3, 1])
+    """
+    counts = ak.to_numpy(ak.num(jets)).astype(np.int64)
+    flat = ak.flatten(jets)
+    try:
+        columns = [ak.to_numpy(getattr(flat, name)) for name in features]
+    except AttributeError:
+        missing = [name for name in features if not hasattr(flat, name)]
+        raise ValueError(
+            f"jets have no feature {missing}; fields are {flat.fields}, and pt, eta, phi, mass ..."
+        ) from None
+    return np.stack(columns, axis=1), counts
+
+
+def pad(packed: np.ndarray, counts: np.ndarray, length: int = N_MAX) -> np.ndarray:
+    """Pad packed constituents with zeros to `length` per jet, keeping the first `length` of longer jets.
+
+    Parameters
+    ----------
+    packed : (T, F) array
+    counts : (N,) int array
+    length : int
+        P, constituents per jet after padding.
+
+    Returns
+    -------
+    (N, P, F) array, dtype of `packed`
+
+    Examples
+    --------
+    >>> pad(np.array([[1.0], [2.0], [3.0]]), np.array([2, 1]), 2).tolist()
+    [[[1.0], [2.0]], [[3.0], [0.0]]]
+    """
+    packed, counts = np.asarray(packed), np.asarray(counts)
+    if packed.ndim != 2 or counts.sum() != len(packed):
+        raise ValueError(
+            f"counts add up to {counts.sum()}, packed has shape {packed.shape}; expected (sum of counts, F)"
+        )
+    padded = np.zeros((len(counts), length, packed.shape[1]), packed.dtype)
+    jet = np.repeat(np.arange(len(counts)), counts)  # (T,) the jet of each row
+    place = np.arange(len(packed)) - np.repeat(np.cumsum(counts) - counts, counts)  # (T,) its place in that jet
+    kept = place < length
+    padded[jet[kept], place[kept]] = packed[kept]
+    return padded
+
+
+def unpad(padded: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Drop the padding; the inverse of `pad`.
+
+    Parameters
+    ----------
+    padded : (N, P, F) array
+    present : (N, P) bool array
+        True where a constituent is real, for instance ``padded[..., 3] > 0`` if column 3 is the energy.
+
+    Returns
+    -------
+    packed : (T, F) array
+    counts : (N,) int64 array
+
+    Examples
+    --------
+    >>> packed, counts = unpad(np.array([[[1.0], [2.0]], [[3.0], [0.0]]]), np.array([[True, True], [True, False]]))
+    >>> packed.ravel().tolist(), counts.tolist()
+    ([1.0, 2.0, 3.0], [2, 1])
+    """
+    padded, present = np.asarray(padded), np.asarray(present, dtype=bool)
+    if padded.ndim != 3 or present.shape != padded.shape[:2]:
+        raise ValueError(f"padded must be (N, P, F) and present (N, P); got {padded.shape} and {present.shape}")
+    return padded[present], np.count_nonzero(present, axis=1)
+
+
+def four_momenta(columns: dict[str, np.ndarray], counts: np.ndarray | None = None) -> ak.Array:
+    """Make four-momenta, jagged if counts are given; the fields keep the names px, py, pz, E, as in FastJet."""
+    layout = ak.contents.RecordArray(
+        [ak.contents.NumpyArray(column) for column in columns.values()],
+        list(columns),
+        parameters={"__record__": "Momentum4D"},
+    )
+    if counts is not None:
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        layout = ak.contents.ListOffsetArray(ak.index.Index64(offsets), layout)
+    return ak.Array(layout, behavior=vector.backends.awkward.behavior)  # the behaviour travels with the array

@@ -22,7 +22,7 @@ test: .venv/test
 
 ## benchmarks: ours beside the obvious way, as ratios
 benchmarks: .venv/test
-	$(BIN)/python -m pytest benchmarks --override-ini "python_files=bench_*.py" --benchmark-only
+	$(BIN)/python -m pytest -n 0 --dist no --benchmark-columns=median,rounds benchmarks/bench_*.py
 
 .venv/build .venv/lab .venv/test: .venv/%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -1,15 +1,18 @@
-"""Chunks of a sample: each with a seed of its own, so that any number of processes makes the same events."""
+"""A sample in chunks: each with a seed of its own, so that any number of processes makes the same events."""
 
 from __future__ import annotations
 
+import pickle
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from itertools import islice
+from contextlib import closing
+from itertools import count, islice
 from multiprocessing import get_context
 from zlib import crc32
 
+import awkward as ak
 import numpy as np
 
 from coursekit.simulate.pythia import MAX_SEED
@@ -101,3 +104,56 @@ def run_chunks(work: Callable, tasks: Iterable, jobs: int = 1) -> Iterator:
             yield result
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def spool_chunks(spool, work: Callable, size: int, jobs: int, report: Callable[[int, int], None]) -> int:
+    """Store chunk after chunk in a file until they hold `size` entries, so that memory holds only a few of them.
+
+    Parameters
+    ----------
+    spool : binary file
+        Open for writing and reading.
+    work : callable
+        ``work(chunk)`` returns an awkward array and the number of collisions that it took; see `run_chunks`.
+    size : int
+        Entries wanted; of the last chunk only what is missing is kept.
+    jobs : int
+    report : callable
+        Called as ``report(done, size)`` when a chunk is done.
+
+    Returns
+    -------
+    int
+        Collisions that all this took. A chunk kept in part counts in part.
+    """
+    done = n_generated = 0
+    with closing(run_chunks(work, count(), jobs)) as chunks:
+        while done < size:
+            entries, generated = next(chunks)
+            kept = min(len(entries), size - done)
+            pickle.dump(entries[:kept], spool, protocol=pickle.HIGHEST_PROTOCOL)
+            n_generated += generated if kept == len(entries) else round(generated * kept / len(entries))
+            done += kept
+            report(done, size)
+    return n_generated
+
+
+def read_spool(spool, sizes: Iterable[int]) -> Iterator[ak.Array]:
+    """Yield the entries that `spool_chunks` stored, in their order, in pieces of the given sizes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryFile() as spool:
+    ...     spool_chunks(spool, lambda chunk: (ak.Array([chunk, chunk]), 10), 5, 1, lambda done, size: None)
+    ...     [piece.tolist() for piece in read_spool(spool, [3, 2])]
+    25
+    [[0, 0, 1], [1, 2]]
+    """
+    spool.seek(0)
+    waiting = pickle.load(spool)
+    for size in sizes:
+        while len(waiting) < size:
+            waiting = ak.concatenate([waiting, pickle.load(spool)])
+        yield waiting[:size]
+        waiting = waiting[size:]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import pickle
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
 from pathlib import Path
 
 import awkward as ak
 import numpy as np
 import uproot
 
-from coursekit.simulate.chunks import chunk_seeds, run_chunks
+from coursekit.simulate.chunks import chunk_seeds, read_spool, spool_chunks
 from coursekit.simulate.dilepton import branches, detect
 from coursekit.simulate.pythia import generate, generated, make_pythia
 
@@ -200,71 +198,34 @@ def simulate_hww(
         partial_file = path.with_name(f".{path.name}.{os.getpid()}.part")
         # What a weight is divided by is known only at the end, so the events wait in a nameless file, not in memory.
         with tempfile.TemporaryFile(dir=folder) as spool:
-            n_generated = fill_spool(spool, name, events, seed, jobs, report)
+            n_generated = spool_chunks(spool, partial(simulate_chunk, name, seed), events, jobs, report)
             rng = chunk_seeds(seed, f"{name} signs", 0)[1]
             # +1 or -1 for each generated event, those that were not selected counted together.
             signs = np.where(rng.random(events) < negative_fraction, -1.0, 1.0)
             others = n_generated - events
             sum_of_signs = signs.sum() + others - 2 * rng.binomial(others, negative_fraction)
             try:
-                write_tree(partial_file, SAMPLES[name], read_spool(spool), signs / sum_of_signs)
+                write_tree(partial_file, SAMPLES[name], spool, signs / sum_of_signs)
                 os.replace(partial_file, path)
             finally:
                 partial_file.unlink(missing_ok=True)
     return paths
 
 
-def fill_spool(spool, name: str, events: int, seed: int, jobs: int, report) -> int:
-    """Simulate chunks until there are enough events, append them to `spool`, and return how many were generated."""
-    done = total_generated = 0
-    chunks = run_chunks(partial(simulate_chunk, name, seed), count(), jobs)
-    try:
-        for selected, n_generated in chunks:
-            kept = min(len(selected), events - done)
-            pickle.dump(selected[:kept], spool, protocol=pickle.HIGHEST_PROTOCOL)
-            # Of the last chunk, the share that goes with what is kept of it.
-            total_generated += n_generated if kept == len(selected) else round(n_generated * kept / len(selected))
-            done += kept
-            report(done, events)
-            if done == events:
-                return total_generated
-    finally:
-        chunks.close()
-    raise AssertionError("the chunks are without end")
-
-
-def read_spool(spool) -> Iterator[ak.Array]:
-    """Yield what `fill_spool` wrote, in pieces of `BASKET` events and a last one that may be smaller."""
-    spool.seek(0)
-    waiting = []
-    while True:
-        try:
-            waiting.append(pickle.load(spool))
-        except EOFError:
-            break
-        while sum(map(len, waiting)) >= BASKET:
-            together = ak.concatenate(waiting)
-            yield together[:BASKET]
-            waiting = [together[BASKET:]]
-    if sum(map(len, waiting)):
-        yield ak.concatenate(waiting)
-
-
-def write_tree(path: Path, sample: Sample, pieces: Iterator[ak.Array], shares: np.ndarray) -> None:
-    """Write the events and their numbers; `shares` (N,) are the events' shares of the cross section."""
+def write_tree(path: Path, sample: Sample, spool, shares: np.ndarray) -> None:
+    """Write the events in `spool` and their numbers; `shares` (N,) are their shares of the cross section."""
     cross_section_fb = 1000 * sample.cross_section_pb * sample.k_factor
+    baskets = np.array_split(np.arange(len(shares)), range(BASKET, len(shares), BASKET))
     with uproot.recreate(path, compression=uproot.ZLIB(4)) as file:
-        tree, first = None, 0
-        for piece in pieces:
-            index = np.arange(first, first + len(piece))
+        tree = None
+        for index, events in zip(baskets, read_spool(spool, map(len, baskets)), strict=True):
             columns = {
                 "run": (10**6 * sample.number + index // EVENTS_PER_RUN).astype(np.uint32),
                 "luminosityBlock": (1 + index % EVENTS_PER_RUN // EVENTS_PER_LUMI).astype(np.uint32),
                 "event": (10**9 * sample.number + index).astype(np.uint64),
-                **{field: piece[field] for field in piece.fields},
+                **{name: events[name] for name in events.fields},
                 "XSWeight": (cross_section_fb * shares[index]).astype(np.float32),
             }
             if tree is None:
                 tree = file.mktree(TREE, {name: ak.type(ak.Array(values)).content for name, values in columns.items()})
             tree.extend(columns)
-            first += len(piece)

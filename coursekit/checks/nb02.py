@@ -98,7 +98,7 @@ def _(function):
     rng = np.random.default_rng(22)
     signal, backgrounds = rng.uniform(0, 0.1, 30), [rng.uniform(0, 50, 40), rng.uniform(0, 300, 50)]
     answer = call(function, signal, backgrounds, name="weights_and_labels")
-    if not isinstance(answer, tuple) or len(answer) != 2:
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
         fail(f"weights_and_labels should return two arrays, weights and labels; what came is {describe(answer)}.")
     weights, labels = answer
     right, right_labels = weights_and_labels(signal, backgrounds)

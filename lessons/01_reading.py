@@ -165,6 +165,7 @@ show("standard deviation of mtw1", std, 1, unit="GeV")
 #
 # Write `normalise(x)`: a new array with mean 0 and standard deviation 1. The check calls it on arrays you have not seen.
 
+
 # %% tags=["exercise", "ex-1.3"]
 def normalise(x):
     ### BEGIN SOLUTION
@@ -226,6 +227,7 @@ INPUTS = ["ptll", "mth", "uperp", "upara", "ptTOT_cut", "mTOT_cut"]
 #
 # Write `read_branches(path, branches)`: open the file `path`, and return a dictionary of NumPy arrays with exactly the given branches of the tree `Events`.
 # It should read no other branch.
+
 
 # %% tags=["exercise", "ex-1.4"]
 def read_branches(path, branches):
@@ -301,6 +303,7 @@ with figure(
 #
 # A tree stores each branch by itself, compressed in blocks called *baskets*. So the bytes that must be read and decompressed are those of the branches asked for.
 
+
 # %%
 def kilobytes(tree, branches):
     return sum(tree[name].compressed_bytes for name in branches) / 1000
@@ -320,6 +323,7 @@ show("ratio", kilobytes(tree, tree.keys()) / kilobytes(tree, INPUTS), 1)
 # ### Your turn 1.5 · 5 min · ★
 #
 # Write `to_table(arrays, branches)`: from a dictionary of arrays to one array of shape $(N, F)$, columns in the order of `branches`.
+
 
 # %% tags=["exercise", "ex-1.5"]
 def to_table(arrays, branches):
@@ -368,7 +372,9 @@ show("signal", signal.shape)
 
 # %%
 alphabetical = read_branches(FILES["dy_high"], sorted(INPUTS))
-mixed = np.concatenate([np.stack(list(samples["dy_low"].values()), axis=1), np.stack(list(alphabetical.values()), axis=1)])
+mixed = np.concatenate(
+    [np.stack(list(samples["dy_low"].values()), axis=1), np.stack(list(alphabetical.values()), axis=1)]
+)
 right = np.concatenate([to_table(samples["dy_low"], INPUTS), to_table(alphabetical, INPUTS)])
 
 with figure(
@@ -377,7 +383,14 @@ with figure(
 ) as ax:
     bins = np.linspace(-10, 140, 61)
     ax.hist(right[:, 0], bins, histtype="step", linewidth=1.8, label="columns by name: ptll")
-    ax.hist(mixed[:, 0], bins, histtype="step", linewidth=1.8, linestyle="--", label="columns as they came: ptll and mTOT_cut")
+    ax.hist(
+        mixed[:, 0],
+        bins,
+        histtype="step",
+        linewidth=1.8,
+        linestyle="--",
+        label="columns as they came: ptll and mTOT_cut",
+    )
     ax.set_xlabel("first column of the table [GeV]")
     ax.set_ylabel("events / 2.5 GeV")
     ax.set_yscale("log")
@@ -429,9 +442,7 @@ show("background", background.shape)
 # A pandas DataFrame is a table whose columns have names. It costs a little speed and gives selections and groups that read like sentences.
 
 # %%
-frame = pd.concat(
-    [pd.DataFrame(samples[name]).assign(sample=name) for name in FILES], ignore_index=True
-)
+frame = pd.concat([pd.DataFrame(samples[name]).assign(sample=name) for name in FILES], ignore_index=True)
 show("shape", frame.shape)
 frame.groupby("sample", sort=False)[["ptll", "mth"]].median().astype("f8").round(1)
 
@@ -504,6 +515,7 @@ with pd.HDFStore(path, mode="r") as store:
 #
 # Write `read_rows(path, start, stop)`: the rows from `start` up to but not including `stop` of the table stored under the key `"table"`, as a DataFrame, without reading the others.
 # A file of 100 GB should be no slower than one of 1 MB.
+
 
 # %% tags=["exercise", "ex-1.8"]
 def read_rows(path, start, stop):

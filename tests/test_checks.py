@@ -183,6 +183,7 @@ def test_progress_lists_the_exercises_of_the_lesson(capsys):
     [
         (3, "3"),
         (True, "True"),
+        (np.bool_(False), "False"),
         (np.float32(2.5), "2.5"),
         (np.array(1.5), "1.5"),
         (np.arange(5), "an array of shape (5,) and dtype int64 [0, 1, 2, ...]"),

@@ -281,7 +281,9 @@ def call(function, *args, name: str = "your function", **kwargs):
 
 def describe(value) -> str:
     """Say in a few words what a value is: the number itself, or type, shape and first entries of an array."""
-    if isinstance(value, bool | np.bool_ | str | type(None)):
+    if isinstance(value, np.bool_):
+        return repr(bool(value))
+    if isinstance(value, bool | str | type(None)):
         return repr(value)
     if isinstance(value, int | float | np.number):
         return f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)

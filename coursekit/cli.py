@@ -166,7 +166,8 @@ def build(
             _compare(root, target, sources)
         elif output is None:
             (root / "README.md").write_text(authoring.readme(root))
-        table = Table("lesson", "exercises passed", "seconds", "peak MiB", "executed notebook", box=None)
+        table = Table("lesson", "exercises passed", "seconds", "peak MiB", box=None)
+        table.add_column("executed notebook", overflow="fold")  # a path is no use when it is cut
         for row in built:
             where = "(compared)" if check else os.path.relpath(row.notebook)
             table.add_row(

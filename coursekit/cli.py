@@ -315,3 +315,7 @@ def _gpu() -> str:
         [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"], capture_output=True, text=True
     )
     return answer.stdout.strip() or f"nvidia-smi says: {answer.stderr.strip() or answer.returncode}"
+
+
+if __name__ == "__main__":
+    app()

@@ -2,7 +2,6 @@
 
 import ast
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -365,8 +364,6 @@ def test_pictures_are_compared_by_their_alt_text(clone):
 def test_ctrl_c_leaves_nothing_half_written(clone):
     edit(clone, 'show("settings", (quick, seed, rate, name))', "import time; time.sleep(60)")
     command = [sys.executable, "-m", "coursekit.cli", "build", "--root", str(clone)]
-    if shutil.which("coursekit"):
-        command = ["coursekit", *command[3:]]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ)
     deadline = time.monotonic() + 60
     while not list(clone.glob(".build-*/*.log")) and time.monotonic() < deadline:

@@ -5,9 +5,11 @@ import io
 from contextlib import contextmanager
 
 import matplotlib.pyplot as plt
+import numpy as np
 from cycler import cycler
+from matplotlib.patches import Circle
 
-__all__ = ["COLOURS", "figure"]
+__all__ = ["COLOURS", "figure", "plot_circles", "plot_clustering", "plot_particles"]
 
 #: Okabe and Ito's palette, distinguishable with every kind of colour vision; black first for data.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -72,3 +74,99 @@ def _display(drawn, alt: str) -> None:
     text = " ".join(alt.split())
     png = base64.b64encode(picture.getvalue()).decode()
     display({"image/png": png, "text/plain": text}, raw=True, metadata={"image/png": {"alt": text}})
+
+
+def plot_particles(ax, eta, phi, pt, label: str, **style):
+    """Draw particles in the (eta, phi) plane, the area of each marker in proportion to its transverse momentum.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    eta, phi, pt : (P,) array
+        Pseudorapidity; azimuth in radians, in [-pi, pi]; GeV.
+    label : str
+        For the legend, where the marker has a readable size.
+    **style
+        Passed to `matplotlib.axes.Axes.scatter`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Its axes equally long for equal steps, so that a circle is a circle.
+
+    Examples
+    --------
+    >>> _, ax = plt.subplots()
+    >>> plot_particles(ax, [0.5], [3.1], [100.0], "photon").get_xlabel()
+    'pseudorapidity η'
+    """
+    ax.scatter(eta, phi, s=3 * np.asarray(pt), **style)
+    ax.scatter([], [], s=40, label=label, **style)
+    ax.set(xlim=(-4, 4), ylim=(-np.pi, np.pi), aspect="equal", xlabel="pseudorapidity η", ylabel="azimuth φ [rad]")
+    ax.set_yticks(np.pi * np.linspace(-1, 1, 5), ["−π", "−π/2", "0", "π/2", "π"])
+    return ax
+
+
+def plot_circles(ax, eta, phi, radius: float, **style):
+    """Draw circles in the (eta, phi) plane; what leaves it at phi = pi comes in again at -pi.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    eta, phi : (N,) array
+        Centres; azimuth in radians.
+    radius : float
+    **style
+        Passed to `matplotlib.patches.Circle`; a label goes to the first circle alone.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> _, ax = plt.subplots()
+    >>> len(plot_circles(ax, [0.5], [3.1], 0.8).patches)
+    3
+    """
+    label = style.pop("label", None)
+    for x, y in zip(eta, phi, strict=True):
+        for turn in (0, -2 * np.pi, 2 * np.pi):
+            ax.add_patch(Circle((x, y + turn), radius, fill=False, label=label, **style))
+            label = None
+    return ax
+
+
+def plot_clustering(ax, x, pt, mergers, **style):
+    """Draw how a jet was put together: particles at the bottom, each merger one step higher.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    x, pt : (P + M,) array
+        Where each object is drawn, for instance its azimuth, and its transverse momentum in GeV, which the width of the
+        line follows: first the P particles, then the M sums in the order in which they were made.
+    mergers : sequence of M (int, int)
+        The two objects, counted in that order, of which each sum is made.
+    **style
+        Passed to `matplotlib.axes.Axes.plot`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> _, ax = plt.subplots()
+    >>> len(plot_clustering(ax, [0.0, 0.2, 0.1], [10.0, 10.0, 20.0], [(0, 1)]).lines)
+    2
+    """
+    style = {"color": COLOURS[0], "linestyle": "-", "solid_capstyle": "round"} | style
+    n_particles = len(x) - len(mergers)
+    for step, pair in enumerate(mergers, start=1):
+        total = n_particles + step - 1
+        for k in pair:
+            born = max(0, k - n_particles + 1)
+            ax.plot([x[k], x[k], x[total]], [born, step, step], linewidth=0.5 + 0.25 * np.sqrt(pt[k]), **style)
+    ax.set_ylabel("number of mergers")
+    return ax

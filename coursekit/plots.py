@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 
 import matplotlib.pyplot as plt
@@ -9,7 +10,9 @@ import numpy as np
 from cycler import cycler
 from matplotlib.patches import Circle
 
-__all__ = ["COLOURS", "figure", "plot_circles", "plot_clustering", "plot_particles"]
+from coursekit.metrics import Roc
+
+__all__ = ["COLOURS", "figure", "plot_circles", "plot_clustering", "plot_history", "plot_particles", "plot_roc"]
 
 #: Okabe and Ito's palette, distinguishable with every kind of colour vision; black first for data.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -169,4 +172,81 @@ def plot_clustering(ax, x, pt, mergers, **style):
             born = max(0, k - n_particles + 1)
             ax.plot([x[k], x[k], x[total]], [born, step, step], linewidth=0.5 + 0.25 * np.sqrt(pt[k]), **style)
     ax.set_ylabel("number of mergers")
+    return ax
+
+
+def plot_roc(ax, rocs: Mapping[str, Roc]):
+    """Draw background rejection against signal efficiency, with bands of one standard deviation.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    rocs : mapping of str to coursekit.metrics.Roc
+        Name for the legend, to the curve. Points that no background passes have no rejection and are left out.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same `ax`, logarithmic in the rejection.
+
+    Examples
+    --------
+    >>> from coursekit.metrics import roc_curve
+    >>> _, ax = plt.subplots()
+    >>> plot_roc(ax, {"network": roc_curve([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9])}).get_ylabel()
+    'background rejection'
+    """
+    for name, roc in rocs.items():
+        some = roc.background_efficiency > 0
+        efficiency, background = roc.signal_efficiency[some], roc.background_efficiency[some]
+        error = roc.background_error[some]
+        (line,) = ax.plot(efficiency, 1 / background, label=name)
+        # One standard deviation of the background efficiency; below its own size, so that the band stays on the axis.
+        low, high = background + error, np.maximum(background - error, background / 10)
+        ax.fill_between(efficiency, 1 / low, 1 / high, color=line.get_color(), alpha=0.2, linewidth=0)
+    ax.set_xlim(0, 1)
+    ax.set_yscale("log")
+    ax.set_xlabel("signal efficiency")
+    ax.set_ylabel("background rejection")
+    ax.legend()
+    return ax
+
+
+def plot_history(ax, history: Mapping[str, Sequence[float]], quantity: str = "loss"):
+    """Draw a quantity against the epoch, for training and, if it is there, validation.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    history : mapping of str to sequence of float
+        One value per epoch under `quantity` and ``val_<quantity>``, as Keras keeps it in ``fit(...).history``.
+    quantity : str
+        Its key.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same `ax`; epochs are counted from 1.
+
+    Raises
+    ------
+    KeyError
+        The history has no such quantity.
+
+    Examples
+    --------
+    >>> _, ax = plt.subplots()
+    >>> [line.get_label() for line in plot_history(ax, {"loss": [0.7, 0.5], "val_loss": [0.6, 0.5]}).lines]
+    ['training', 'validation']
+    """
+    if quantity not in history:
+        raise KeyError(f"the history has no {quantity!r}, it has {', '.join(history)}")
+    for key, name, marker in ((quantity, "training", "o"), (f"val_{quantity}", "validation", "s")):
+        if key in history:
+            ax.plot(range(1, len(history[key]) + 1), history[key], marker=marker, markersize=4, label=name)
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(quantity)
+    ax.legend()
     return ax

@@ -1,0 +1,81 @@
+"""Networks in Keras 3, on whichever backend it runs; each builder returns an untrained, uncompiled model.
+
+Uncompiled, because loss, optimiser and learning rate belong to the training. The last layer makes probabilities, so
+the loss is a plain cross-entropy: never one with ``from_logits=True``.
+"""
+
+import importlib
+from collections.abc import Sequence
+
+
+def build_dense(
+    n_inputs: int,
+    hidden: Sequence[int] = (64, 64, 64),
+    activation: str = "relu",
+    dropout: float = 0.0,
+    n_classes: int = 2,
+):
+    r"""Build a fully connected network from a table of inputs to a score.
+
+    With x^(0) the inputs and f the activation, the hidden layers compute x^(l) = f(W_l x^(l-1) + b_l), and the output
+    is the logistic function of w . x + b, or, for more than two classes, the softmax of W x + b.
+
+    Parameters
+    ----------
+    n_inputs : int
+        F, the columns of the table; scaled to order one before they come here.
+    hidden : sequence of int
+        Units of each hidden layer; empty for logistic regression. Three of 64 are enough for some tens of thousands of
+        events with a handful of inputs: wider ones trained longer and were not better.
+    activation : str
+        Of the hidden layers, by its Keras name. Without one (``"linear"``) any number of layers is one linear layer.
+    dropout : float
+        Fraction of the units of each hidden layer set to zero at random in each training step, in [0, 1).
+    n_classes : int
+        2 for one score between 0 and 1 that rises with signal; K > 2 for K probabilities that add up to 1.
+
+    Returns
+    -------
+    keras.Sequential
+        Untrained and uncompiled; (N, F) float32 -> (N, 1) or (N, K) float32.
+
+    Raises
+    ------
+    ImportError
+        Keras, or the backend it is told to use, is not installed.
+    ValueError
+        A size is not positive, dropout is outside [0, 1), or there are fewer than 2 classes.
+
+    Examples
+    --------
+    >>> model = build_dense(6, hidden=(16,))
+    >>> model.count_params()  # 6 * 16 + 16 in the hidden layer, 16 + 1 in the output
+    129
+    """
+    if n_inputs < 1 or any(units < 1 for units in hidden):
+        raise ValueError(f"n_inputs and the units of each layer must be at least 1, got {n_inputs} and {tuple(hidden)}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout is a fraction of units in [0, 1), got {dropout}")
+    if n_classes < 2:
+        raise ValueError(f"n_classes must be at least 2 (signal and background are two), got {n_classes}")
+    keras = _keras()
+    layers = [keras.Input((n_inputs,))]  # (N, F)
+    for units in hidden:
+        layers.append(keras.layers.Dense(units, activation=activation))  # (N, units)
+        if dropout:
+            layers.append(keras.layers.Dropout(dropout))
+    if n_classes == 2:
+        layers.append(keras.layers.Dense(1, activation="sigmoid"))  # (N, 1)
+    else:
+        layers.append(keras.layers.Dense(n_classes, activation="softmax"))  # (N, K)
+    return keras.Sequential(layers)
+
+
+def _keras():
+    try:
+        return importlib.import_module("keras")
+    except ImportError as error:
+        raise ImportError(
+            f"the networks of this lesson need Keras and TensorFlow, and {error.name or 'keras'} is missing: "
+            'pip install "coursekit[keras]"'
+        ) from error

@@ -1,0 +1,119 @@
+"""Dense networks in Keras: counted by hand, compared with NumPy, refused with a reason."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from coursekit.nets import keras_nets
+from coursekit.nets.keras_nets import build_dense
+
+keras = pytest.importorskip("keras")
+
+
+def outputs(model, x):
+    return keras.ops.convert_to_numpy(model(x, training=False))
+
+
+@pytest.fixture
+def x():
+    return np.random.default_rng(1).normal(size=(50, 6)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("settings", "parameters"),
+    [
+        ({"hidden": ()}, 6 + 1),
+        ({"hidden": (16,)}, 6 * 16 + 16 + 16 + 1),
+        ({}, 6 * 64 + 64 + 2 * (64 * 64 + 64) + 64 + 1),
+        ({"hidden": (8,), "n_classes": 3}, 6 * 8 + 8 + 8 * 3 + 3),
+        ({"hidden": (16,), "dropout": 0.5}, 6 * 16 + 16 + 16 + 1),
+    ],
+)
+def test_parameters_are_those_counted_by_hand(settings, parameters):
+    assert build_dense(6, **settings).count_params() == parameters
+
+
+def test_the_score_is_what_numpy_computes_from_the_parameters(x):
+    model = build_dense(6, hidden=(8, 5), activation="relu", dropout=0.3)
+    w0, b0, w1, b1, w2, b2 = model.get_weights()
+    hidden = np.maximum(np.maximum(x @ w0 + b0, 0) @ w1 + b1, 0)
+    expected = 1 / (1 + np.exp(-(hidden @ w2 + b2)))
+    np.testing.assert_allclose(outputs(model, x), expected, rtol=1e-5)
+
+
+def test_the_scores_are_probabilities(x):
+    score = outputs(build_dense(6), x)
+    assert score.shape == (50, 1)
+    assert ((score > 0) & (score < 1)).all()
+    several = outputs(build_dense(6, n_classes=4), x)
+    assert several.shape == (50, 4)
+    np.testing.assert_allclose(several.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_the_order_of_events_does_not_matter(x):
+    model = build_dense(6)
+    np.testing.assert_allclose(outputs(model, x[::-1]), outputs(model, x)[::-1], rtol=1e-5)
+
+
+def test_without_activation_any_depth_is_one_linear_layer(x):
+    p = outputs(build_dense(6, activation="linear"), x)[:, 0].astype(float)
+    table = np.column_stack([x, np.ones(len(x))]).astype(float)
+    logit = np.log(p / (1 - p))
+    rest = logit - table @ np.linalg.lstsq(table, logit, rcond=None)[0]
+    assert np.abs(rest).max() < 1e-4
+
+
+def test_dropout_acts_in_training_alone(x):
+    model = build_dense(6, dropout=0.5)
+    np.testing.assert_array_equal(outputs(model, x), outputs(model, x))
+    assert not np.array_equal(keras.ops.convert_to_numpy(model(x, training=True)), outputs(model, x))
+
+
+def test_a_seed_fixes_the_parameters(x):
+    scores = []
+    for seed in (1, 1, 2):
+        keras.utils.set_random_seed(seed)
+        scores.append(outputs(build_dense(6), x))
+    np.testing.assert_array_equal(scores[0], scores[1])
+    assert not np.array_equal(scores[0], scores[2])
+
+
+def test_weights_of_events_steer_the_training(x):
+    labels = np.repeat([1.0, 0.0], 25).astype(np.float32)
+    keras.utils.set_random_seed(1)
+    model = build_dense(6, hidden=())
+    model.compile(optimizer=keras.optimizers.Adam(0.1), loss="binary_crossentropy")
+    model.fit(x, labels, sample_weight=np.where(labels == 1, 1.0, 0.0), epochs=30, batch_size=50, verbose=0)
+    assert outputs(model, x).mean() > 0.9  # the background, of weight zero, has no say
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_inputs": 0}, "n_inputs and the units of each layer must be at least 1, got 0"),
+        ({"n_inputs": 6, "hidden": (64, 0)}, r"got 6 and \(64, 0\)"),
+        ({"n_inputs": 6, "dropout": 1.0}, r"dropout is a fraction of units in \[0, 1\), got 1.0"),
+        ({"n_inputs": 6, "n_classes": 1}, "n_classes must be at least 2"),
+    ],
+)
+def test_a_wrong_size_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build_dense(**arguments)
+
+
+@pytest.mark.parametrize("missing", ["keras", "tensorflow"])
+def test_a_missing_framework_names_the_extra(monkeypatch, missing):
+    def refuse(name):
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    monkeypatch.setattr(keras_nets.importlib, "import_module", refuse)
+    with pytest.raises(ImportError, match=rf'{missing} is missing: pip install "coursekit\[keras\]"'):
+        build_dense(6)
+
+
+def test_importing_the_builders_loads_no_framework():
+    code = "import sys, coursekit.nets.keras_nets; print({'keras', 'tensorflow', 'torch'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

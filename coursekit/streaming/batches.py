@@ -1,0 +1,340 @@
+"""Batches for training from files that do not fit in memory, and their way into Keras and PyTorch."""
+
+import contextlib
+import math
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import awkward as ak
+import numpy as np
+
+from coursekit.events import Array, require_finite
+from coursekit.jets import pack
+from coursekit.streaming.files import open_source
+
+Batch = tuple[Array, np.ndarray, np.ndarray]
+"""Inputs, labels and weights of the same events."""
+
+
+class BatchStream:
+    """Batches for training from files that do not fit in memory: each epoch all events once, in another order.
+
+    Each file is divided into the same number of slices. A step reads one slice of every file, so that the classes stay
+    mixed in the proportion of the files, whatever their sizes; which slice is drawn anew each epoch. What was read goes
+    to a buffer, and the batches are drawn at random from there. A thread does all this ahead of the training. In memory
+    are the buffer, one slice of each file, and about as many prepared events waiting for the network.
+
+    The order is random among events that lie within the reach of a buffer; for a file sorted by class or by mass that
+    is not enough: shuffle it once with `shuffle_file`.
+
+    Parameters
+    ----------
+    files : mapping of path-like to object
+        The ROOT or HDF5 files, each with its class, or whatever else `prepare` needs to know of it.
+    prepare : callable
+        ``prepare(events, label)`` turns a dictionary of arrays, as `read_chunks` gives it, and the value from `files`
+        into inputs (N, ...), labels (N,) and weights (N,), one row for each event.
+    rng : numpy.random.Generator or None
+        Fixes the orders of all epochs, once and for all. None keeps the order of the files, in every epoch: for
+        predictions that are compared with something else.
+    branches : iterable of str, optional
+        What to read, as in `read_chunks`.
+    part : pair of float
+        The share of each file to take: (0, 0.6) for training, (0.6, 0.8) for validation, (0.8, 1) for the test never
+        overlap. Shuffle the files first if events lie in them in an order.
+    batch_size : int
+        Events in a batch. The last batch of an epoch has the rest.
+    chunk : int
+        Events read in a step, of all files together. Several baskets of the files are good: below one basket, the same
+        is decompressed again and again.
+    buffer : int
+        Events among which batches are drawn, at least `chunk`.
+    key : str, optional
+        Name of the tree ("Events" if not given) or of the HDF5 table ("table").
+
+    Attributes
+    ----------
+    n_events : int
+        Events in an epoch.
+    epoch : int
+        Number of the epoch that the next ``for inputs, labels, weights in stream`` goes through, counted from 0.
+
+    Raises
+    ------
+    FileNotFoundError, OSError, KeyError
+        As `read_chunks`.
+    TypeError
+        `files` is not a mapping, or `rng` not a generator.
+    ValueError
+        A size is not positive, `part` is not a range in [0, 1] or empty in some file; or, while reading, `prepare`
+        returns another number of rows than there are events, or a value is NaN or infinite.
+
+    Examples
+    --------
+    >>> import tempfile, uproot
+    >>> folder = tempfile.mkdtemp()
+    >>> for name, first in ("signal", 0), ("background", 10):
+    ...     with uproot.recreate(f"{folder}/{name}.root") as file:
+    ...         file.mktree("Events", {"mth": "float32"}).extend({"mth": first + np.arange(5)})
+    >>> def prepare(events, label):
+    ...     return events["mth"][:, None], np.full(len(events["mth"]), label), np.ones(len(events["mth"]))
+    >>> files = {f"{folder}/signal.root": 1, f"{folder}/background.root": 0}
+    >>> stream = BatchStream(files, prepare, np.random.default_rng(1), batch_size=4)
+    >>> [len(inputs) for inputs, labels, weights in stream]
+    [4, 4, 2]
+    """
+
+    def __init__(
+        self,
+        files: Mapping[str | os.PathLike, object],
+        prepare: Callable[[dict[str, Array], object], Batch],
+        rng: np.random.Generator | None,
+        branches: Iterable[str] | None = None,
+        part: tuple[float, float] = (0.0, 1.0),
+        batch_size: int = 1024,
+        chunk: int = 50_000,
+        buffer: int = 200_000,
+        key: str | None = None,
+    ):
+        if not isinstance(files, Mapping) or not files:
+            raise TypeError("files maps each path to its class: {'signal.root': 1, 'background.root': 0}.")
+        if rng is not None and not isinstance(rng, np.random.Generator):
+            raise TypeError(f"rng is a NumPy Generator, such as np.random.default_rng(1), or None, but {rng!r} came.")
+        if not (batch_size > 0 and 0 < chunk <= buffer):
+            raise ValueError(
+                f"expected batch_size > 0 and 0 < chunk <= buffer, got batch_size {batch_size}, chunk {chunk}, "
+                f"buffer {buffer}."
+            )
+        if not 0 <= part[0] < part[1] <= 1:
+            raise ValueError(f"part is a range within [0, 1], such as (0, 0.6), but {part} came.")
+        self._files, self._prepare, self._key = dict(files), prepare, key
+        self._branches = branches if branches is None or isinstance(branches, str) else list(branches)
+        self._batch_size, self._chunk, self._buffer = batch_size, chunk, buffer
+        self._entropy = None if rng is None else int(rng.integers(2**63))
+        self._ranges = {}
+        for path in self._files:
+            with open_source(path, key) as source:
+                source.require(self._branches)
+                first, last = (round(share * source.n_events) for share in part)
+                if first == last:
+                    raise ValueError(f"{path}: {part} of its {source.n_events} events is none. Take a larger part.")
+                self._ranges[path] = first, last
+        self.n_events = sum(last - first for first, last in self._ranges.values())
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        return math.ceil(self.n_events / self._batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Go through the next epoch."""
+        self.epoch += 1
+        return self.batches(self.epoch - 1)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Go through an epoch of this number; the same number gives the same batches.
+
+        Parameters
+        ----------
+        epoch : int
+
+        Yields
+        ------
+        inputs : (B, ...) array
+        labels, weights : (B,) arrays
+        """
+        # As many batches wait as one step makes: while a slice is read, the network lives on those.
+        return _ahead(self._batches(epoch), depth=2 + self._chunk // self._batch_size)
+
+    def _batches(self, epoch: int) -> Iterator[Batch]:
+        rng = None if self._entropy is None else np.random.default_rng([self._entropy, epoch])
+        n_steps = math.ceil(self.n_events / self._chunk)
+        with contextlib.ExitStack() as stack:
+            slices = {}  # for each file its reader, and its slices in the order of this epoch
+            for path, (first, last) in self._ranges.items():
+                source = stack.enter_context(open_source(path, self._key))
+                ends = first + np.rint((last - first) * np.arange(n_steps + 1) / n_steps).astype(int)
+                for i in range(1, n_steps):
+                    ends[i] = source.cut(ends[i - 1], ends[i])
+                steps = np.arange(n_steps) if rng is None else rng.permutation(n_steps)
+                slices[path] = source, [(int(ends[i]), int(ends[i + 1])) for i in steps]
+            pool = []  # parts of the buffer, each a triple of arrays
+            for step in range(n_steps):
+                for path, (source, ranges) in slices.items():
+                    start, stop = ranges[step]
+                    if start < stop:
+                        events = source.read(self._branches, start, stop)
+                        pool.append(self._prepared(events, path, start, stop))
+                size, last_step = sum(len(labels) for _, labels, _ in pool), step == n_steps - 1
+                if size + self._chunk <= self._buffer and not last_step:
+                    continue
+                pool = [_concatenate([part[i] for part in pool]) for i in range(3)]
+                order = np.arange(size) if rng is None else rng.permutation(size)
+                # Room is made for one more step; what stays in the buffer mixes with what comes.
+                wanted = size if last_step else size - (self._buffer - self._chunk)
+                n_full = size if last_step else wanted // self._batch_size * self._batch_size
+                for at in range(0, n_full, self._batch_size):
+                    chosen = order[at : at + self._batch_size]
+                    yield tuple(array[chosen] for array in pool)
+                pool = [tuple(array[order[n_full:]] for array in pool)]
+
+    def _prepared(self, events: dict[str, Array], path, start: int, stop: int) -> Batch:
+        """Prepare events, and refuse what would make a network learn nonsense or nothing, before it does."""
+        where = f"{path}, events {start} to {stop}"
+        prepared = self._prepare(events, self._files[path])
+        if not isinstance(prepared, tuple | list) or len(prepared) != 3:
+            raise ValueError(f"{where}: prepare must return inputs, labels and weights, but {type(prepared)} came.")
+        for what, array in zip(("inputs", "labels", "weights"), prepared, strict=True):
+            if len(array) != stop - start:
+                raise ValueError(
+                    f"{where}: prepare returned {len(array)} {what} for {stop - start} events. Give an unwanted event "
+                    f"the weight 0, or leave it out when the file is made."
+                )
+            if not ak.fields(array):  # jets come from a reader that has looked at them
+                require_finite({what: array}, source=where)
+        return tuple(prepared)
+
+
+def keras_dataset(stream: BatchStream):
+    """Hand a stream to Keras: ``model.fit(keras_dataset(training), validation_data=keras_dataset(validation))``.
+
+    Parameters
+    ----------
+    stream : BatchStream
+        Its inputs are NumPy arrays.
+
+    Returns
+    -------
+    keras.utils.PyDataset
+        Whatever batch Keras asks for, it gets the next one: the stream has shuffled already. Each epoch of `fit` is one
+        of the stream, the first being number 0; a second `fit` goes on with the next.
+
+    Raises
+    ------
+    ImportError
+        Keras is not installed.
+    """
+    try:
+        import keras
+    except ImportError as error:
+        raise ImportError('keras_dataset needs Keras: pip install "coursekit[keras]"') from error
+
+    class StreamDataset(keras.utils.PyDataset):
+        def __init__(self):
+            super().__init__()
+            self._epoch, self._batches, self._n_given, self._lock = 0, None, 0, threading.Lock()
+
+        def __len__(self):
+            return len(stream)
+
+        def __getitem__(self, index):
+            if not 0 <= index < len(stream):
+                raise IndexError(f"batch {index} was asked for; the stream has {len(stream)}.")
+            with self._lock:  # TensorFlow asks from threads of its own
+                if self._batches is None or self._n_given == len(stream):
+                    self._start()
+                self._n_given += 1
+                return next(self._batches)
+
+        def on_epoch_begin(self):
+            # Before the first epoch Keras looks at some batches to see their shapes; the epoch then begins anew.
+            with self._lock:
+                self._start()
+
+        def _start(self):
+            if self._batches:
+                self._batches.close()
+            self._epoch += self._n_given == len(stream)
+            self._batches, self._n_given = stream.batches(self._epoch), 0
+
+    return StreamDataset()
+
+
+def torch_dataset(stream: BatchStream):
+    """Hand a stream to PyTorch: ``for inputs, labels, weights in DataLoader(torch_dataset(stream), batch_size=None)``.
+
+    Parameters
+    ----------
+    stream : BatchStream
+
+    Returns
+    -------
+    torch.utils.data.IterableDataset
+        Of batches of tensors that share memory with the arrays. Jagged inputs with F fields become a pair: packed
+        (T, F), and counts (N,). Each pass goes through the next epoch of the stream.
+
+    Raises
+    ------
+    ImportError
+        PyTorch is not installed.
+    RuntimeError
+        While reading: a `DataLoader` has workers, each of which would read all events.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError('torch_dataset needs PyTorch: pip install "coursekit[torch]"') from error
+
+    class StreamDataset(torch.utils.data.IterableDataset):
+        def __len__(self):
+            return len(stream)
+
+        def __iter__(self):
+            if torch.utils.data.get_worker_info() is not None:
+                raise RuntimeError(
+                    "each worker would read all events: take DataLoader(dataset, batch_size=None, num_workers=0); "
+                    "the stream reads ahead in a thread of its own."
+                )
+            for inputs, labels, weights in stream:
+                if isinstance(inputs, ak.Array):
+                    inputs = tuple(map(torch.from_numpy, pack(inputs, inputs.fields)))
+                else:
+                    inputs = torch.from_numpy(inputs)
+                yield inputs, torch.from_numpy(labels), torch.from_numpy(weights)
+
+    return StreamDataset()
+
+
+def _concatenate(arrays: list[Array]) -> Array:
+    if len(arrays) == 1:
+        return arrays[0]
+    return ak.concatenate(arrays) if any(isinstance(array, ak.Array) for array in arrays) else np.concatenate(arrays)
+
+
+def _ahead(items: Iterator, depth: int) -> Iterator:
+    """Let a thread produce up to `depth` items ahead; its errors are raised here, and it ends when this does."""
+    ready, stop, done = queue.Queue(depth), threading.Event(), object()
+
+    def put(item) -> bool:
+        while not stop.is_set():
+            with contextlib.suppress(queue.Full):
+                ready.put(item, timeout=0.1)
+                return True
+        return False
+
+    def work() -> None:
+        error = None
+        try:
+            with contextlib.closing(items):
+                for item in items:
+                    if not put((item, None)):
+                        return
+        except BaseException as caught:
+            error = caught
+        put((done, error))
+
+    thread = threading.Thread(target=work, name="coursekit stream", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if error is not None:
+                raise error
+            if item is done:
+                return
+            yield item
+    finally:
+        stop.set()
+        thread.join()

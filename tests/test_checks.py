@@ -13,6 +13,7 @@ def own_exercises(monkeypatch):
     """A lesson 99 with one value and one function exercise."""
     monkeypatch.setattr(engine, "_exercises", {})
     monkeypatch.setattr(engine, "_attempts", {})
+    monkeypatch.setattr(engine, "_handed_out", {})
     monkeypatch.delenv("COURSEKIT_BUILD", raising=False)
 
     @engine.exercise("99.1", "the mean of x", hints=("Add up.", "Divide."), reference=lambda *, x: x.mean())
@@ -86,7 +87,7 @@ def test_hint_gives_the_next_and_says_when_there_are_no_more(capsys):
         (float("nan"), "nan, expected 3"),
         (ak.Array([[1], [2, 3]]), "awkward array"),
         ({"mean": 3}, "dict"),
-        (object, "class 'object'"),
+        (object, "the class object"),
     ],
 )
 def test_odd_values_are_described(capsys, answer, words):
@@ -112,7 +113,12 @@ def broken(x):
         (broken, "raised NameError: name 'undefined_name' is not defined"),
         (np.arange(3.0), "should be a function"),
         (lambda: 3, "raised TypeError"),
-        (lambda x: x, "an array of shape (3,) and dtype float64 [0, 1, 2], expected"),
+        (lambda x: x, "double(x) is wrong in 2 of 3 entries, first at [1]: 1, expected 2."),
+        (lambda x: 2 * x[:2], "has shape (2,), expected (3,)"),
+        (lambda x: 2 * x / [0, 1, 1] if x.any() else x, "contains 1 NaN, expected 0"),
+        (lambda x: [0, 2, 4], "are right, but they come as a list; the lesson goes on with a ndarray"),
+        (lambda x: pd.Series(2 * x), "come as a Series"),
+        (lambda x: np.take(x, 7), "size 3 at `(lambda x: np.take(x, 7)"),
     ],
 )
 def test_functions_that_misbehave_are_told_how(capsys, function, words):
@@ -155,6 +161,29 @@ def test_or_reference_keeps_a_right_answer_and_replaces_others(capsys):
         assert engine.or_reference("99.1", wrong, x=X) == 3.0
         assert "reference answer" in capsys.readouterr().out
     assert engine.or_reference("99.2", empty)(4) == 8
+
+
+def test_the_reference_answer_is_not_taken_for_the_students(capsys):
+    # the exercise cell raised an error, or was not run again: the name still holds what or_reference put there
+    mean = engine.or_reference("99.1", ..., x=X)
+    double = engine.or_reference("99.2", empty)
+    capsys.readouterr()
+    for _ in range(2):
+        assert said(capsys, "99.1", mean, x=X).startswith(
+            "[TODO] 99.1 the mean of x: this is still the reference answer"
+        )
+        assert said(capsys, "99.2", double).startswith("[TODO] 99.2")
+    assert engine.or_reference("99.2", double)(4) == 8
+    capsys.readouterr()
+    assert said(capsys, "99.1", X.mean(), x=X).startswith("[PASS]")
+    assert said(capsys, "99.2", lambda x: 2 * x).startswith("[PASS]")
+
+
+def test_a_number_for_the_name_of_an_exercise_is_understood(capsys):
+    engine.hint(99.1)
+    engine.check(99.1, 3.0, x=X)
+    engine.progress()
+    assert "99.1  [PASS]" in capsys.readouterr().out
 
 
 def test_or_reference_counts_no_try(capsys):

@@ -59,6 +59,8 @@ class Attempt:
 
 _exercises: dict[str, Exercise] = {}
 _attempts: dict[str, Attempt] = {}
+#: The reference answers that `or_reference` gave in the place of the student's; to be told from an answer.
+_handed_out: dict[str, tuple] = {}
 
 
 def exercise(number: str, goal: str, *, hints: tuple[str, ...], reference: Callable) -> Callable:
@@ -106,6 +108,7 @@ def check(number: str, *answer, **given) -> None:
     CheckFailed
         Only while the course is being built (``COURSEKIT_BUILD`` is set), when the verdict is not ``[PASS]``.
     """
+    number = str(number)
     try:
         found = _find(number)
     except LookupError as error:
@@ -117,7 +120,11 @@ def check(number: str, *answer, **given) -> None:
     attempt.verdict, reason = run_check(found, answer, given)
     attempt.tries += attempt.verdict != "TODO"
     text = f"[{attempt.verdict}] {number} {found.goal}"
-    if attempt.verdict == "TODO":
+    if attempt.verdict == "TODO" and _is_handed_out(number, answer):
+        text += (
+            ": this is still the reference answer; run the cell with your own first, and see that it raises no error."
+        )
+    elif attempt.verdict == "TODO":
         text += f': replace the three dots with your answer; hint("{number}") helps.'
     elif attempt.verdict == "NOT YET":
         text += f": {reason}"
@@ -136,6 +143,7 @@ def hint(number: str) -> None:
     number : str
         The exercise, ``"1.2"``.
     """
+    number = str(number)
     try:
         found = _find(number)
     except LookupError as error:
@@ -143,7 +151,7 @@ def hint(number: str) -> None:
         return
     attempt = _attempts.setdefault(number, Attempt())
     if attempt.hints_shown >= len(found.hints):
-        print(f"That were all {len(found.hints)} hints for {number}. The worked answer is in the solution notebook.")
+        print(f"Those were all {len(found.hints)} hints for {number}. The worked answer is in the solution notebook.")
         attempt.hints_shown = 0
     else:
         print(_next_hint(found, attempt))
@@ -166,7 +174,9 @@ def or_reference(number: str, *answer, **given):
     if run_check(found, answer, given)[0] == "PASS":
         return answer[0] if len(answer) == 1 else answer
     print(f"(Until {number} is solved, the notebook goes on with the reference answer.)")
-    return found.reference(**given)
+    reference = found.reference(**given)
+    _handed_out[found.number] = (reference,) if len(answer) == 1 else tuple(reference)
+    return reference
 
 
 def progress() -> None:
@@ -192,7 +202,14 @@ def fail(reason: str) -> None:
 
 
 def expect_close(
-    what: str, value, expected, *, mistakes: Mapping[str, object] | None = None, rtol=1e-5, atol=1e-9
+    what: str,
+    value,
+    expected,
+    *,
+    mistakes: Mapping[str, object] | None = None,
+    rtol: float = 1e-5,
+    atol: float = 1e-9,
+    accept: tuple[type, ...] = (np.ndarray,),
 ) -> None:
     """Compare numbers or arrays of numbers, and name the mistake when the value is a known wrong one.
 
@@ -200,7 +217,7 @@ def expect_close(
     ----------
     what : str
         Names the value in the message: "the mean".
-    value : number or array_like
+    value : number or numpy.ndarray
         The student's.
     expected : number or array_like
         The right one.
@@ -208,26 +225,47 @@ def expect_close(
         A sentence on the mistake, to the value that this mistake gives.
     rtol, atol : float
         Tolerances as in `numpy.allclose`; the default admits float32 arithmetic.
+    accept : tuple of type
+        Kinds of arrays that the next cells of the lesson can work with. Lists and the like would pass here and fail
+        there.
     """
     if value is None:
         fail(f"{what} is None. Did you forget a `return`, or keep the result of a function that changes its argument?")
     if value is ...:
         fail(f"{what} is still `...`.")
+    right = np.asarray(expected, dtype=np.float64)
     try:
         got = np.asarray(ak.to_numpy(value) if isinstance(value, ak.Array) else value, dtype=np.float64)
     except (TypeError, ValueError):
         fail(f"{what} should be {describe(expected)}; what came is {describe(value)}.")
-    right = np.asarray(expected, dtype=np.float64)
-    if _same(got, right, rtol, atol):
-        return
-    for sentence, wrong in (mistakes or {}).items():
-        if _same(got, np.asarray(wrong, dtype=np.float64), rtol, atol):
-            fail(f"{sentence} ({what} is {describe(value)}, expected {describe(expected)}.)")
+    if not _same(got, right, rtol, atol):
+        difference = _difference(what, got, right, rtol, atol)
+        for sentence, wrong in (mistakes or {}).items():
+            if _same(got, np.asarray(wrong, dtype=np.float64), rtol, atol):
+                fail(f"{sentence} ({difference})")
+        fail(difference)
+    if right.ndim and not isinstance(value, accept):
+        fail(
+            f"the numbers of {what} are right, but they come as a {type(value).__name__}; the lesson goes on with a "
+            f"{' or '.join(kind.__name__ for kind in accept)}."
+        )
+
+
+def _difference(what: str, got: np.ndarray, right: np.ndarray, rtol: float, atol: float) -> str:
     if got.shape != right.shape:
-        fail(f"{what} has shape {got.shape}, expected {right.shape}.")
-    if got.ndim and np.isnan(got).any() and not np.isnan(right).any():
-        fail(f"{what} contains {int(np.isnan(got).sum())} NaN, expected none.")
-    fail(f"{what} is {describe(value)}, expected {describe(expected)}.")
+        return f"{what} has shape {got.shape}, expected {right.shape}."
+    if not right.ndim:
+        return f"{what} is {describe(got)}, expected {describe(right)}."
+    n_nan = int(np.isnan(got).sum() - np.isnan(right).sum())
+    if n_nan > 0:
+        return f"{what} contains {n_nan} NaN, expected {int(np.isnan(right).sum())}."
+    wrong = ~np.isclose(got, right, rtol=rtol, atol=atol, equal_nan=True)
+    first = tuple(int(index) for index in np.argwhere(wrong)[0])
+    place = ", ".join(map(str, first))
+    return (
+        f"{what} is wrong in {wrong.sum()} of {wrong.size} entries, first at [{place}]: {describe(got[first])}, "
+        f"expected {describe(right[first])}."
+    )
 
 
 def expect_equal(what: str, value, expected, *, mistakes: Mapping[str, object] | None = None) -> None:
@@ -269,8 +307,10 @@ def call(function, *args, name: str = "your function", **kwargs):
     except Mistake:
         raise
     except Exception as error:
-        line = traceback.extract_tb(error.__traceback__)[-1]
-        where = f" at `{line.line}`" if line.line else ""
+        # The last line of the student's own code, not the depth of a library that it called.
+        file = getattr(getattr(function, "__code__", None), "co_filename", None)
+        lines = [frame.line for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+        where = f" at `{lines[-1]}`" if lines and lines[-1] else ""
         fail(f"{name} raised {type(error).__name__}: {error}{where}.")
     if result is None:
         fail(f"{name} returned None. Did you forget a `return`?")
@@ -295,13 +335,15 @@ def describe(value) -> str:
         return f"an array of shape {value.shape} and dtype {value.dtype} [{start}{more}]"
     if isinstance(value, ak.Array):
         return f"an awkward array of type {value.type}"
+    if callable(value) and hasattr(value, "__name__"):
+        return f"the {'class' if isinstance(value, type) else 'function'} {value.__name__}"
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) <= 120 else text[:117] + '...'}"
 
 
 def run_check(found: Exercise, answer: tuple, given: Mapping) -> tuple[str, str]:
     """Return the verdict ("TODO", "NOT YET" or "PASS") and the reason, without printing or counting a try."""
-    if any(_untouched(part) for part in answer):
+    if any(_untouched(part) for part in answer) or _is_handed_out(found.number, answer):
         return "TODO", ""
     try:
         found.test(*answer, **given)
@@ -329,6 +371,17 @@ def _blank(): ...
 def _instructions(code) -> list:
     # The operands by value: a docstring shifts the constants of an otherwise empty function.
     return [(step.opname, step.argval) for step in dis.get_instructions(code)]
+
+
+def _is_handed_out(number: str, answer: tuple) -> bool:
+    """Whether the answer is the very object that `or_reference` returned: the student's cell has not been run since.
+
+    Small numbers and names are the same object wherever they come from, and are taken for the student's.
+    """
+    given = _handed_out.get(number, ())
+    return any(
+        part is other and not isinstance(part, int | str | None) for part, other in zip(answer, given, strict=False)
+    )
 
 
 def _find(number: str) -> Exercise:

@@ -199,6 +199,12 @@ def normalise(x):
     return (x - x.min()) / (x.max() - x.min())
 
 
+# %% tags=["wrong", "ex-1.3"]
+# expect: with N - 1
+def normalise(x):
+    return (x - x.mean()) / x.std(ddof=1)
+
+
 # %% tags=["check", "ex-1.3"]
 check("1.3", normalise)
 normalise = or_reference("1.3", normalise)
@@ -264,6 +270,22 @@ def read_branches(path, branches):
         return [opened["Events"][name].array(library="np") for name in branches]
 
 
+# %% tags=["wrong", "ex-1.4"]
+# expect: were read as well
+def read_branches(path, branches):
+    with uproot.open(path) as opened:
+        arrays = opened["Events"].arrays(library="np")
+        return {name: arrays[name] for name in branches}
+
+
+# %% tags=["wrong", "ex-1.4"]
+# expect: the branch ptll
+def read_branches(path, branches):
+    with uproot.open(path) as opened:
+        arrays = opened["Events"].arrays(sorted(branches), library="np")
+        return dict(zip(branches, arrays.values(), strict=True))
+
+
 # %% tags=["check", "ex-1.4"]
 check("1.4", read_branches)
 read_branches = or_reference("1.4", read_branches)
@@ -271,17 +293,17 @@ read_branches = or_reference("1.4", read_branches)
 # %%
 samples = {name: read_branches(path, INPUTS) for name, path in FILES.items()}
 for name, arrays in samples.items():
-    show(f"mean ptll of {name}", float(arrays["ptll"].mean(dtype="f8")), 1, unit="GeV")
+    show(f"{name}: branches, events", (len(arrays), len(arrays["ptll"])))
 
 # %% [markdown]
-# **Guess before you look:** in which sample does the lepton pair carry more transverse momentum, and which of the three has a peak in `mth`?
+# **Guess before you look:** in which sample does the lepton pair carry most transverse momentum, and how large can `mth` become if two W bosons come from a Higgs boson of 125 GeV?
 
 # %%
 LABELS = {"hww": "H → WW", "dy_low": "Drell-Yan, 10-50 GeV", "dy_high": "Drell-Yan, above 50 GeV"}
 
 with figure(
     "Two panels, each sample scaled to area one. Left, transverse momentum of the lepton pair: H to WW has a broad maximum near "
-    "45 GeV, both Drell-Yan samples one below 10 GeV; the one of low mass has a second bump at 30 GeV. Right, transverse mass of "
+    "45 GeV, both Drell-Yan samples one near 8 GeV; the one of low mass has a second bump at 30 GeV. Right, transverse mass of "
     "leptons and missing momentum: H to WW rises to a broad maximum near 90 GeV and ends at 140 GeV, both Drell-Yan samples fall "
     "from 10 GeV on.",
     columns=2,
@@ -378,8 +400,8 @@ mixed = np.concatenate(
 right = np.concatenate([to_table(samples["dy_low"], INPUTS), to_table(alphabetical, INPUTS)])
 
 with figure(
-    "First column of the merged Drell-Yan samples, logarithmic. Columns matched by name: a maximum below 10 GeV and a steady fall to "
-    "140 GeV. Columns stacked as they came: the same shape at half the height, and a spike of 18 000 events just below zero.",
+    "First column of the merged Drell-Yan samples, logarithmic. Columns matched by name: a maximum below 10 GeV, a shoulder at 30 GeV "
+    "and a fall to 140 GeV. Columns stacked as they came: the same shape at half the height, and a spike of 18 000 events just below zero.",
 ) as ax:
     bins = np.linspace(-10, 140, 61)
     ax.hist(right[:, 0], bins, histtype="step", linewidth=1.8, label="columns by name: ptll")
@@ -488,6 +510,14 @@ n_jets = ak.any(jet_pt > 30, axis=1)
 # expect: sum of the momenta
 n_jets = ak.sum(jet_pt[jet_pt > 30], axis=1)
 
+# %% tags=["wrong", "ex-1.7"]
+# expect: one entry per jet
+n_jets = jet_pt > 30
+
+# %% tags=["wrong", "ex-1.7"]
+# expect: come as a list
+n_jets = [sum(pt > 30 for pt in event) for event in ak.to_list(jet_pt)]
+
 # %% tags=["check", "ex-1.7"]
 check("1.7", n_jets, jet_pt=jet_pt)
 n_jets = or_reference("1.7", n_jets, jet_pt=jet_pt)
@@ -540,6 +570,19 @@ def read_rows(path, start, stop):
 # expect: number of rows
 def read_rows(path, start, stop):
     return pd.read_hdf(path, key="table", start=start, stop=start + stop)
+
+
+# %% tags=["wrong", "ex-1.8"]
+# expect: whole table
+def read_rows(path, start, stop):
+    with pd.HDFStore(path) as store:
+        return store["table"][start:stop]
+
+
+# %% tags=["wrong", "ex-1.8"]
+# expect: stays open
+def read_rows(path, start, stop):
+    return pd.HDFStore(path, mode="r").select("table", start=start, stop=stop)
 
 
 # %% tags=["check", "ex-1.8"]

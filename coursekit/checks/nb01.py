@@ -8,6 +8,7 @@ import awkward as ak
 import numpy as np
 import pandas as pd
 import uproot
+from uproot.behaviors.TBranch import HasBranches, TBranch
 
 from coursekit import events
 from coursekit.checks.engine import call, describe, exercise, expect_close, expect_equal, fail
@@ -70,37 +71,43 @@ def _(mean, std, *, mtw1):
     hints=(
         "Two steps: subtract the mean from every entry, then divide every difference by the standard deviation.",
         "Division binds tighter than subtraction: put brackets round the difference.",
+        "`x.mean()` and `x.std()` are the mean and the standard deviation of the argument.",
         "`(x - x.mean()) / x.std()` makes a new array and leaves `x` alone.",
     ),
     reference=lambda: lambda x: (x - x.mean()) / x.std(),
 )
 def _(normalise):
     rng = np.random.default_rng(13)
-    outputs = []
-    for mean, std in ((60.0, 30.0), (-4.0, 0.5)):
-        x = rng.normal(mean, std, 200)
+    for mean, std, size in ((60.0, 30.0, 300), (-4.0, 0.5, 23)):
+        x = rng.normal(mean, std, size)
+        x[7] = mean + 9 * std  # a value far out is data, too
+        result = call(normalise, x, name="normalise")
+        centred = x - x.mean()
         wrong = {
             "Division comes before subtraction: put brackets round x - mean.": x - x.mean() / x.std(),
-            "This is divided by the variance; divide by the standard deviation.": (x - x.mean()) / x.var(),
-            "The mean is gone but the spread is as before: divide by the standard deviation.": x - x.mean(),
+            "This is divided by the variance; divide by the standard deviation.": centred / x.var(),
+            "The mean is gone but the spread is as before: divide by the standard deviation.": centred,
             "The spread is one but the mean is not zero: subtract the mean first.": x / x.std(),
+            "Nothing has changed: this is the array that came in.": x,
+            "The sign is wrong: subtract the mean from the entries, not the entries from the mean.": -centred / x.std(),
+            "This subtracts the median; use the mean.": (x - np.median(x)) / x.std(),
+            "This divides by the standard deviation with N - 1; use that with N, as NumPy does by default.": (
+                centred / x.std(ddof=1)
+            ),
             "This lies between 0 and 1, which is another normalisation; we want mean 0 and standard deviation 1.": (
                 (x - x.min()) / (x.max() - x.min())
             ),
         }
-        result = call(normalise, x, name="normalise")
-        outputs.append((x, result))
-        if np.shape(result) == x.shape and not np.allclose(result, (x - x.mean()) / x.std()):
-            slope, offset = np.polyfit(x, np.asarray(result, dtype=float), 1)
-            straight = np.allclose(slope * x + offset, result)
-            known = any(np.allclose(result, value) for value in wrong.values())
-            if straight and not known:
+        known = any(np.shape(result) == x.shape and np.allclose(result, value) for value in wrong.values())
+        if isinstance(result, np.ndarray) and result.shape == x.shape and not known:
+            slope, offset = np.polyfit(x, result, 1)
+            if np.allclose(slope * x + offset, result) and not np.allclose(result, centred / x.std()):
                 fail(
                     f"for an array with mean {x.mean():.4g} and standard deviation {x.std():.4g}, the result has "
-                    f"mean {np.mean(result):.4g} and standard deviation {np.std(result):.4g}. Do you use the mean and "
+                    f"mean {result.mean():.4g} and standard deviation {result.std():.4g}. Do you use the mean and "
                     "standard deviation of this particular sample, mtw1? Compute them from the argument."
                 )
-        expect_close("normalise(x)", result, (x - x.mean()) / x.std(), mistakes=wrong)
+        expect_close("normalise(x)", result, centred / x.std(), mistakes=wrong)
 
 
 @exercise(
@@ -115,9 +122,29 @@ def _(normalise):
 )
 def _(read_branches):
     rng = np.random.default_rng(14)
-    names, wanted = ["ptll", "mth", "mll", "uperp"], ["mth", "ptll"]
-    with tempfile.TemporaryDirectory() as folder:
-        for index, size in enumerate((5, 7)):
+    names, wanted = ["mth", "mth_up", "ptll", "mll", "ptll_raw"], ["ptll", "mth"]  # not in the order of the file
+    read = []
+    original = TBranch.array
+
+    def spy(branch, *args, **kwargs):
+        read.append(branch.name)
+        return original(branch, *args, **kwargs)
+
+    original_arrays = HasBranches.arrays
+
+    def spy_arrays(tree, expressions=None, *args, **kwargs):
+        picked = [expressions] if isinstance(expressions, str) else expressions
+        chosen = kwargs.get("filter_name") is not None or kwargs.get("filter_branch") is not None
+        read.extend(picked if picked is not None else [] if chosen else tree.keys())
+        return original_arrays(tree, expressions, *args, **kwargs)
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(TBranch, "array", spy),
+        mock.patch.object(HasBranches, "arrays", spy_arrays),
+    ):
+        for index, size in enumerate((1500, 7)):
+            read.clear()
             path = Path(folder) / f"sample{index}.root"
             content = {name: rng.uniform(0, 100, size).astype(np.float32) for name in names}
             with uproot.recreate(path) as file:
@@ -145,6 +172,11 @@ def _(read_branches):
                         "is given, or always the same file?"
                     )
                 expect_close(f"the branch {name}", result[name], content[name])
+            if unwanted := set(read) - set(wanted):
+                fail(
+                    f"the result is right, but {', '.join(sorted(unwanted))} were read as well and thrown away: give "
+                    "uproot the list of branches."
+                )
 
 
 @exercise(
@@ -199,8 +231,11 @@ def _(background, *, dy_low, dy_high):
     if len(shape) == 2 and shape[0] > len(expected):
         fail(f"{shape[0]} events where {len(expected)} are expected: is the signal among them?")
     if len(shape) == 2 and shape[0] < len(expected):
-        fail(f"{shape[0]} events where {len(expected)} are expected: a sample is missing.")
+        missing = "a sample is missing" if shape[0] in (len(dy_low), len(dy_high)) else "some were lost"
+        fail(f"{shape[0]} events where {len(expected)} are expected: {missing}.")
     wrong = {"The samples are in the other order: dy_low first.": np.concatenate([dy_high, dy_low])}
+    wrong["This is dy_low twice."] = np.concatenate([dy_low, dy_low])
+    wrong["This is dy_high twice."] = np.concatenate([dy_high, dy_high])
     expect_close("background", background, expected, mistakes=wrong)
 
 
@@ -215,22 +250,26 @@ def _(background, *, dy_low, dy_high):
     reference=lambda *, jet_pt: ak.sum(jet_pt > 30, axis=1),
 )
 def _(n_jets, *, jet_pt):
-    counts = ak.to_numpy(ak.sum(jet_pt > 30, axis=1))
-    if np.ndim(n_jets) == 0 and not isinstance(n_jets, str):
+    above = ak.to_numpy(ak.sum(jet_pt > 30, axis=1))
+    if callable(n_jets):
+        fail("this is a function; n_jets is one number per event.")
+    if isinstance(n_jets, ak.Array) and n_jets.ndim > 1:
+        if ak.all(ak.num(n_jets) == 1):
+            fail("each number sits in a list of its own: leave keepdims away.")
+        fail("this still has one entry per jet; sum over the jets of each event with axis=1.")
+    if not isinstance(n_jets, ak.Array | np.ndarray) and np.ndim(n_jets) == 0:
         fail(f"{describe(n_jets)} is one number for all events; axis=1 counts inside each event.")
-    if isinstance(n_jets, ak.Array | np.ndarray) and len(n_jets) == len(counts):
-        if isinstance(n_jets, ak.Array) and n_jets.ndim > 1:
-            fail("this still has one entry per jet; sum over the jets of each event with axis=1.")
-        if np.asarray(n_jets).dtype == bool:
-            fail("this says whether there is at least one such jet; count them.")
+    if len(n_jets) == len(above) and np.asarray(n_jets).dtype == bool:
+        fail("this says whether there is at least one such jet; count them.")
     wrong = {
         "These are all jets, soft ones included: compare with 30 first.": ak.num(jet_pt),
         "This is the sum of the momenta of those jets; sum the True and False instead.": (
             ak.sum(jet_pt[jet_pt > 30], axis=1)
         ),
         "These are the jets below 30 GeV.": ak.sum(jet_pt < 30, axis=1),
+        "These are the jets of 30 GeV and more: above means >.": ak.sum(jet_pt >= 30, axis=1),
     }
-    expect_close("n_jets", n_jets, counts, mistakes=wrong)
+    expect_close("n_jets", n_jets, above, mistakes=wrong, accept=(np.ndarray, ak.Array))
 
 
 @exercise(
@@ -245,13 +284,21 @@ def _(n_jets, *, jet_pt):
 def _(read_rows):
     frame = pd.DataFrame({"a": np.arange(50.0), "b": np.arange(50) ** 2})
     asked = []
-    select = pd.HDFStore.select
+    select, get = pd.HDFStore.select, pd.HDFStore.get
 
     def spy(store, key, where=None, start=None, stop=None, *args, **kwargs):
-        asked.append((start, stop, where))
+        asked.append((start or 0, len(frame) if stop is None else stop) if where is None else None)
         return select(store, key, where, start, stop, *args, **kwargs)
 
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(pd.HDFStore, "select", spy):
+    def spy_get(store, key):
+        asked.append((0, len(frame)))
+        return get(store, key)
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(pd.HDFStore, "select", spy),
+        mock.patch.object(pd.HDFStore, "get", spy_get),
+    ):
         path = Path(folder) / "table.h5"
         frame.to_hdf(path, key="table", format="table")
         for start, stop in ((10, 14), (0, 3), (30, 45)):
@@ -259,11 +306,17 @@ def _(read_rows):
             result = call(read_rows, path, start, stop, name="read_rows")
             if not isinstance(result, pd.DataFrame):
                 fail(f"read_rows returned {describe(result)}; expected a DataFrame.")
+            if list(result.columns) != list(frame.columns):
+                fail("read_rows returned another table than the one it was given: use the argument `path`.")
             if len(result) == stop - start + 1:
                 fail(f"rows {start} to {stop} gave {len(result)}: up to but not including `stop`, as in a slice.")
             if len(result) == min(stop, len(frame) - start) and len(result) != stop - start:
                 fail(f"rows {start} to {stop} gave {len(result)}: `stop` is a row, not the number of rows.")
-            if (result["a"] - start).tolist() != list(range(stop - start)):
-                fail(f"asked for rows {start} to {stop}, got {len(result)} others: {describe(result['a'].to_numpy())}.")
-            if asked and asked[0] == (None, None, None):
-                fail("the rows are right, but the whole table was read and then cut: give start and stop to read_hdf.")
+            if result["a"].tolist() != frame["a"][start:stop].tolist():
+                fail(f"asked for rows {start} to {stop}, got {len(result)}: {describe(result['a'].to_numpy())}.")
+            if any(rows is not None and rows != (start, stop) for rows in asked):
+                fail("the rows are right, but the whole table or more of it than asked was read: give start and stop.")
+            try:
+                pd.HDFStore(path, mode="a").close()
+            except ValueError:
+                fail("the rows are right, but the file stays open, and nobody can write it: open it in a `with` block.")

@@ -127,9 +127,21 @@ def test_a_veto_throws_away_before_hadronisation_and_counts():
         return odd.calls % 2 == 1
 
     odd.calls = 0
-    pythia = make_pythia(DRELL_YAN, 1, veto=odd)
-    assert len(generate(pythia, 20)) == 20
-    assert odd.calls == generated(pythia) == 40
+    for name in ("veto", "early_veto"):
+        odd.calls = 0
+        pythia = make_pythia(DRELL_YAN, 1, **{name: odd})
+        assert len(generate(pythia, 20)) == 20
+        assert odd.calls == generated(pythia) == 40
+
+
+@pytest.mark.simulation
+def test_an_early_veto_sees_the_hard_partons_only():
+    sizes = {"early_veto": [], "veto": []}
+    settings = ("Beams:eCM = 13000.", "PartonLevel:MPI = off", "HardQCD:all = on", "PhaseSpace:pTHatMin = 500.")
+    pythia = make_pythia(settings, 1, **{name: lambda e, n=name: bool(sizes[n].append(e.size())) for name in sizes})
+    generate(pythia, 20)
+    assert len(sizes["early_veto"]) == len(sizes["veto"]) == 20
+    assert np.mean(sizes["early_veto"]) < np.mean(sizes["veto"]) / 5
 
 
 @pytest.mark.simulation

@@ -4,5 +4,6 @@ Needs the extra ``pip install "coursekit[simulate]"``; importing the modules doe
 """
 
 from coursekit.simulate.hww import simulate_hww
+from coursekit.simulate.toptag import simulate_jet_images, simulate_toptag
 
-__all__ = ["simulate_hww"]
+__all__ = ["simulate_hww", "simulate_jet_images", "simulate_toptag"]

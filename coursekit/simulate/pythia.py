@@ -14,6 +14,7 @@ import numpy as np
 from coursekit.jets import unpack
 
 MAX_SEED = 900_000_000  # Pythia's largest Random:seed
+EARLY_SCALE = 50.0  # GeV: what comes later in the shower moves the pT of a hard jet by less
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,7 @@ class Particles:
         return Particles(offsets=np.concatenate(([0], np.cumsum(mask)))[self.offsets], **kept)
 
 
-def make_pythia(settings, seed: int, veto=None):
+def make_pythia(settings, seed: int, veto=None, early_veto=None):
     """Start a silent Pythia with the given settings.
 
     Parameters
@@ -97,8 +98,11 @@ def make_pythia(settings, seed: int, veto=None):
     seed : int
         1 to 900 000 000.
     veto : callable, optional
-        Called with Pythia's event after the parton shower and before hadronisation, which is where most of the time
-        goes; an event for which it returns True is thrown away. `generated` counts it all the same.
+        Called with Pythia's event after the parton shower and before hadronisation; an event for which it returns True
+        is thrown away, which saves the rest of the work. `generated` counts it all the same.
+    early_veto : callable, optional
+        The same, called when the shower has come down to 50 GeV: the hard partons are there, the soft ones, which take
+        most of the time, are not.
 
     Returns
     -------
@@ -139,14 +143,23 @@ def make_pythia(settings, seed: int, veto=None):
     for line in ("Print:quiet = on", "Random:setSeed = on", f"Random:seed = {seed}", *settings):
         if not pythia.readString(line):  # a typo is no error for Pythia: it goes on with the default
             raise ValueError(f"Pythia does not understand the setting {line!r}; compare its spelling with the manual")
-    if veto is not None:
+    if veto is not None or early_veto is not None:
 
         class Veto(pythia8mc.UserHooks):
             def canVetoPartonLevel(self):
-                return True
+                return veto is not None
 
             def doVetoPartonLevel(self, event):
                 return veto(event)
+
+            def canVetoPT(self):
+                return early_veto is not None
+
+            def scaleVetoPT(self):
+                return EARLY_SCALE
+
+            def doVetoPT(self, position, event):
+                return position < 4 and early_veto(event)  # from 4 on, the showers of decays: the event was seen before
 
         pythia.hook = Veto()
         pythia.addUserHooksPtr(pythia.hook)

@@ -34,6 +34,7 @@ err = Console(stderr=True, soft_wrap=True)
 
 Jobs = Annotated[int, typer.Option(min=1, help="Processes at once; the result does not depend on it.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of the sample; the same seed gives the same events.")]
+SIMULATED = Path("simulated")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
 
 
@@ -56,6 +57,18 @@ def _bar() -> Progress:
     return Progress(
         TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=err
     )
+
+
+def _updates(bar: Progress):
+    """Return a callback ``(name, done, total)`` that draws a line for each name."""
+    tasks = {}
+
+    def update(name: str, done: int, total: int) -> None:
+        if name not in tasks:
+            tasks[name] = bar.add_task(name)
+        bar.update(tasks[name], completed=done, total=total)
+
+    return update
 
 
 # --- data -------------------------------------------------------------------------------------------------------------
@@ -180,14 +193,7 @@ def _build(sources, root, target, values, jobs):
     from coursekit import building
 
     with _bar() as bar:
-        tasks = {path.stem: bar.add_task(path.stem, total=None, start=False) for path in sources}
-
-        def progress(lesson: str, done: int, total: int) -> None:
-            if not bar.tasks[tasks[lesson]].started:
-                bar.start_task(tasks[lesson])
-            bar.update(tasks[lesson], completed=done, total=total)
-
-        return building.build(sources, root, target, values, jobs, progress)
+        return building.build(sources, root, target, values, jobs, _updates(bar))
 
 
 def _compare(root, target, sources) -> None:
@@ -212,7 +218,7 @@ def _compare(root, target, sources) -> None:
 
 @simulate_app.command("hww")
 def simulate_hww(
-    folder: Annotated[Path, typer.Option(help="Where the three ROOT files are written.")] = Path("simulated"),
+    folder: Annotated[Path, typer.Option(help="Where the three ROOT files are written.")] = SIMULATED,
     events: Annotated[int, typer.Option(min=1, help="Selected events of each sample.")] = 20_000,
     seed: Seed = 1,
     jobs: Jobs = 1,
@@ -224,18 +230,62 @@ def simulate_hww(
         _simulate(simulate.simulate_hww, folder, events=events, seed=seed, jobs=jobs)
 
 
+@simulate_app.command("toptag")
+def simulate_toptag(
+    folder: Annotated[Path, typer.Option(help="Where the files for training, validation, test go.")] = SIMULATED,
+    jets: Annotated[int, typer.Option(min=10, help="In the three files together, half of them tops.")] = 20_000,
+    seed: Seed = 1,
+    jobs: Jobs = 1,
+) -> None:
+    """Top and QCD jets after a detector, in the layout of the public Top Quark Tagging Reference Dataset."""
+    from coursekit import simulate
+
+    with _clear_errors():
+        _simulate(simulate.simulate_toptag, folder, jets=jets, seed=seed, jobs=jobs)
+
+
+@simulate_app.command("images")
+def simulate_images(
+    folder: Annotated[Path, typer.Option(help="Where the files for training, validation, test go.")] = SIMULATED,
+    jets: Annotated[int, typer.Option(min=10, help="In the three files together, half of them tops.")] = 20_000,
+    seed: Seed = 1,
+    jobs: Jobs = 1,
+) -> None:
+    """Harder, wider jets without a detector, for jet images: R = 1.0, 750 to 950 GeV."""
+    from coursekit import simulate
+
+    with _clear_errors():
+        _simulate(simulate.simulate_jet_images, folder, jets=jets, seed=seed, jobs=jobs)
+
+
 def _simulate(function, folder: Path, **settings) -> None:
     with _bar() as bar:
-        tasks = {}
-
-        def progress(sample: str, done: int, total: int) -> None:
-            if sample not in tasks:
-                tasks[sample] = bar.add_task(sample)
-            bar.update(tasks[sample], completed=done, total=total)
-
-        paths = function(folder, progress=progress, **settings)
+        paths = function(folder, progress=_updates(bar), **settings)
     for path in paths:
         out.print(f"{path}  {path.stat().st_size / 1e6:.1f} MB", highlight=False)
+
+
+# --- shuffle ----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def shuffle(
+    source: Annotated[Path, typer.Argument(help="A ROOT file with a tree, or an HDF5 file with a table.")],
+    target: Annotated[Path, typer.Argument(help="The same events in random order.")],
+    memory: Annotated[str, typer.Option(help="What the process may take, whatever the size of the file.")] = "500MB",
+    seed: Seed = 1,
+    key: Annotated[str | None, typer.Option(help="Name of the tree (Events) or table (table).")] = None,
+) -> None:
+    """Bring the events of a file into random order, however large it is, in two sequential passes."""
+    import numpy as np
+
+    from coursekit import streaming
+
+    with _clear_errors(), _bar() as bar:
+        plan = streaming.shuffle_file(source, target, np.random.default_rng(seed), memory, key, _updates(bar))
+    out.print(f"{target}: {plan.n_events} events in random order", highlight=False)
+    if plan.left_out:
+        out.print(f"left out: {', '.join(plan.left_out)}", highlight=False)
 
 
 # --- doctor -----------------------------------------------------------------------------------------------------------

@@ -20,8 +20,8 @@ HEAVY = {"tensorflow", "keras", "torch", "pythia8mc", "fastjet", "ray"}
 #: Where each heavy package may be imported, inside functions or not.
 HOMES = {
     "tensorflow": {"nets"},
-    "keras": {"nets"},
-    "torch": {"nets", "training"},
+    "keras": {"nets", "streaming"},
+    "torch": {"nets", "training", "streaming"},
     "pythia8mc": {"simulate"},
     "fastjet": {"simulate", "observables"},
     "ray": {"study"},

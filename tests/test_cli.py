@@ -1,0 +1,55 @@
+"""The commands that make and change data: they call the package, print what came, and turn errors into one line."""
+
+import h5py
+import numpy as np
+import pytest
+import uproot
+from typer.testing import CliRunner
+
+from coursekit.cli import app
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def events(tmp_path):
+    path = tmp_path / "events.root"
+    with uproot.recreate(path) as file:
+        file.mktree("Events", {"x": "int32"}).extend({"x": np.arange(1000, dtype=np.int32)})
+        file["note"] = "left out"
+    return path
+
+
+def test_shuffle(events, tmp_path):
+    done = run("shuffle", events, tmp_path / "random.root", "--seed", 3)
+    assert done.exit_code == 0, done.output
+    assert "1000 events in random order" in done.output
+    assert "left out: note" in done.output
+    x = uproot.open(tmp_path / "random.root")["Events"]["x"].array(library="np")
+    assert not np.array_equal(x, np.arange(1000))
+    assert np.array_equal(np.sort(x), np.arange(1000))
+
+
+def test_shuffle_onto_itself_is_refused_in_one_line(events):
+    done = run("shuffle", events, events)
+    assert done.exit_code == 1
+    assert "is the source itself" in done.output
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.simulation
+def test_simulate(tmp_path):
+    done = run("simulate", "toptag", "--jets", 20, "--folder", tmp_path, "--jobs", 2)
+    assert done.exit_code == 0, done.output
+    with h5py.File(tmp_path / "toptag_train.h5") as file:
+        assert len(file["table/table"]) == 12
+    done = run("simulate", "hww", "--events", 5, "--folder", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert uproot.open(tmp_path / "GluGluHToWWTo2L2Nu_M125.root")["Events"].num_entries == 5
+
+
+def test_simulate_refuses_nonsense():
+    assert run("simulate", "hww", "--events", 0).exit_code == 2
+    assert run("simulate", "toptag", "--jets", 9).exit_code == 2

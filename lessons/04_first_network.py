@@ -1,0 +1,1078 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+# ---
+
+# %% [markdown]
+# # 4 · A first network, and whether to believe it
+#
+# <!-- badges -->
+#
+# **After this lesson you will be able to**
+#
+# 1. train a dense network with event weights, and improve a bad one step by step, each step judged on the validation part;
+# 2. give its result as an analysis needs it: ROC, AUC, rejection and expected significance, each with its uncertainty, beside boosted trees on the same events;
+# 3. question it: is it overtrained, is its score a probability, which inputs does it use, and what does a cut on it do to `mll`?
+#
+# **You need** lessons 2 and 3: weights of mean one, the scaler, three parts that share no event.
+#
+# **Time:** 90 minutes; the notebook itself runs in a minute on two CPU cores.
+
+# %% tags=["setup"]
+from coursekit import check, fetch, figure, hint, load_events, or_reference, progress, setup, show
+
+WORK = setup("04")
+
+# %% tags=["parameters"]
+quick: bool = True
+seed: int = 1
+
+# %% [markdown]
+# ## The settings, all in one place
+#
+# A comparison of networks is fair if each gets the same *budget*. Ours is a number of *epochs*: passes over the training events. The quick values make the notebook run in a minute;
+# the full ones, with `quick = False`, take some minutes on two CPU cores. Networks this small need no GPU.
+
+# %%
+EPOCHS = 6 if quick else 60  # of each step of the improvement
+LONGEST = 25 if quick else 200  # epochs at most, when early stopping decides
+PATIENCE = 4 if quick else 20  # epochs without improvement before it stops
+LUMINOSITY = 138  # 1/fb, what CMS analyses of the years 2016 to 2018
+
+# %% [markdown]
+# ## The arrays of lessons 1 to 3
+#
+# Six inputs, labels (1 for $H \to WW$, 0 for Drell-Yan), weights with a mean of one in each class, and three parts, split by a hash of the event's identity. The scaler is fitted on the training part alone.
+
+# %%
+import itertools
+
+import keras
+import numpy as np
+import pandas as pd
+
+from coursekit.events import INPUT_BRANCHES, WEIGHT_BRANCHES, concatenate_events, event_weights, to_table
+from coursekit.preprocess import Scaler, normalise_weights
+from coursekit.splitting import split_by_hash
+
+IDENTITY = ["run", "luminosityBlock", "event"]
+FILES = ["GluGluHToWWTo2L2Nu_M125.root", "DYJetsToLL_M-10to50-LO.root", "DYJetsToLL_M-50-LO.root"]
+samples = [load_events(fetch(name), [*INPUT_BRANCHES, *WEIGHT_BRANCHES, *IDENTITY, "mll"]) for name in FILES]
+signal, background = samples[0], concatenate_events(samples[1:])
+events = concatenate_events([signal, background])
+
+table = to_table(events, INPUT_BRANCHES)
+labels = np.repeat([1.0, 0.0], [len(signal["mll"]), len(background["mll"])])
+weights = np.concatenate([normalise_weights(event_weights(sample)) for sample in (signal, background)])
+train, validation, test = split_by_hash(*(events[name] for name in IDENTITY), fractions=(0.6, 0.2, 0.2))
+
+scaler = Scaler.fit(table[train], INPUT_BRANCHES, defaults={"ptTOT_cut": -1.0, "mTOT_cut": -1.0})
+inputs = scaler.transform(table)
+scaler.save(WORK / "variables.json")
+show("training, validation, test events", (len(train), len(validation), len(test)))
+
+# %% [markdown]
+# ## A network, bad on purpose
+#
+# The smallest network is one *unit*: it multiplies each input by a weight of its own, adds a constant, and gives one number. (These weights, the *parameters* of the network, have nothing to do with event weights.) Training moves
+# them against the slope of the *loss*, a number that is small when the outputs are close to the labels. We take a mean squared error, and *stochastic gradient descent*, SGD: after each *batch* of 1024 events, one step
+# of *learning rate* times slope. Keras starts from random parameters, so we fix the seed.
+
+# %%
+keras.utils.set_random_seed(seed)
+bad = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
+bad.compile(optimizer=keras.optimizers.SGD(0.001), loss="mean_squared_error")
+bad.fit(inputs[train], labels[train], sample_weight=weights[train], batch_size=1024, epochs=EPOCHS, verbose=0)
+
+
+def score_of(model, inputs):
+    """The model's outputs (N, 1) as a flat array (N,)."""
+    return keras.ops.convert_to_numpy(model(inputs, training=False))[:, 0].astype(float)
+
+
+bad_score = score_of(bad, inputs[validation])
+
+# %% [markdown]
+# **Guess before you look:** where will the scores of signal and background lie, and could one read them as probabilities?
+
+# %%
+with figure(
+    "Score of the bad network for validation events, each class scaled to area one. The distributions of H to WW and Drell-Yan overlap almost "
+    "completely and both reach below zero and above one.",
+) as ax:
+    for label, name, line in [(1, "H → WW", "-"), (0, "Drell-Yan", "--")]:
+        chosen = labels[validation] == label
+        ax.hist(bad_score[chosen], np.linspace(-3, 3, 61), weights=weights[validation][chosen], density=True, histtype="step",
+                linestyle=line, linewidth=1.8, label=f"{name} ({chosen.sum()} events)")  # fmt: skip
+    for edge in (0, 1):
+        ax.axvline(edge, color="black", linestyle=":", linewidth=1)
+    ax.set_xlabel("score of the bad network")
+    ax.set_ylabel("events, scaled to area one")
+    ax.legend(fontsize=9)
+
+# %%
+outside = (bad_score < 0) | (bad_score > 1)
+show("more than a tenth of the scores outside 0 and 1", outside.mean() > 0.1)
+
+# %% [markdown]
+# It has three faults. Its output is not bounded, so it is no probability. It is linear, so it can only weigh one input against another, never say "large `mth`, but only if `ptll` is not small". And it
+# has hardly moved from its random start: the learning rate is too small for so few steps.
+#
+# ## A network worth the name
+#
+# A *hidden layer* of units with an *activation* between input and output lets it bend. ReLU is the usual one: $f(x) = \max(0, x)$. At the output the *sigmoid* $1/(1+e^{-x})$ gives a number between 0 and 1.
+#
+# ### Your turn 4.1 · 8 min · ★★
+#
+# Write `build(n_inputs, units)`: an untrained `keras.Sequential` that takes `n_inputs` numbers, has one hidden layer of `units` units with ReLU, and gives one score between 0 and 1.
+
+
+# %% tags=["exercise", "ex-4.1"]
+def build(n_inputs, units):
+    ### BEGIN SOLUTION
+    return keras.Sequential(
+        [
+            keras.Input((n_inputs,)),
+            keras.layers.Dense(units, activation="relu"),  # (N, n_inputs) -> (N, units)
+            keras.layers.Dense(1, activation="sigmoid"),  # (N, units) -> (N, 1)
+        ]
+    )
+    ### END SOLUTION
+
+
+# %% tags=["wrong", "ex-4.1"]
+# expect: softmax of a single number
+def build(n_inputs, units):
+    return keras.Sequential(
+        [
+            keras.Input((n_inputs,)),
+            keras.layers.Dense(units, activation="relu"),
+            keras.layers.Dense(1, activation="softmax"),
+        ]
+    )
+
+
+# %% tags=["wrong", "ex-4.1"]
+# expect: two linear layers in a row are one
+def build(n_inputs, units):
+    return keras.Sequential(
+        [keras.Input((n_inputs,)), keras.layers.Dense(units), keras.layers.Dense(1, activation="sigmoid")]
+    )
+
+
+# %% tags=["wrong", "ex-4.1"]
+# expect: sigmoid is missing
+def build(n_inputs, units):
+    return keras.Sequential(
+        [keras.Input((n_inputs,)), keras.layers.Dense(units, activation="relu"), keras.layers.Dense(1)]
+    )
+
+
+# %% tags=["wrong", "ex-4.1"]
+# expect: two outputs
+def build(n_inputs, units):
+    return keras.Sequential(
+        [
+            keras.Input((n_inputs,)),
+            keras.layers.Dense(units, activation="relu"),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+
+
+# %% tags=["wrong", "ex-4.1"]
+# expect: whatever n_inputs says
+def build(n_inputs, units):
+    return keras.Sequential(
+        [keras.Input((6,)), keras.layers.Dense(units, activation="relu"), keras.layers.Dense(1, activation="sigmoid")]
+    )
+
+
+# %% tags=["check", "ex-4.1"]
+check("4.1", build, keras=keras)
+build = or_reference("4.1", build, keras=keras)
+
+# %%
+show("parameters of the bad network", bad.count_params())
+show("parameters with 64 hidden units", build(6, 64).count_params())
+
+# %% [markdown]
+# For probabilities the natural loss is the *cross-entropy*: with label $y_i$, score $p_i$ and event weight $w_i$ of event $i$,
+#
+# $$ L = -\sum_i w_i \left[ y_i \ln p_i + (1 - y_i) \ln (1 - p_i) \right] \Big/ \sum_i w_i . $$
+#
+# A network that answers 0.5 to everything has $L = \ln 2 \approx 0.69$. It costs little to be wrong and modest, and much to be wrong and certain.
+#
+# ### Your turn 4.2 · 8 min · ★
+#
+# Write `cross_entropy(labels, score, weights)`, this loss, with NumPy.
+
+
+# %% tags=["exercise", "ex-4.2"]
+def cross_entropy(labels, score, weights):
+    ### BEGIN SOLUTION
+    of_event = -(labels * np.log(score) + (1 - labels) * np.log(1 - score))
+    return np.average(of_event, weights=weights)
+    ### END SOLUTION
+
+
+# %% tags=["wrong", "ex-4.2"]
+# expect: weights are forgotten
+def cross_entropy(labels, score, weights):
+    return -np.mean(labels * np.log(score) + (1 - labels) * np.log(1 - score))
+
+
+# %% tags=["wrong", "ex-4.2"]
+# expect: background does not count
+def cross_entropy(labels, score, weights):
+    return -np.average(labels * np.log(score), weights=weights)
+
+
+# %% tags=["wrong", "ex-4.2"]
+# expect: wrong sign
+def cross_entropy(labels, score, weights):
+    return np.average(labels * np.log(score) + (1 - labels) * np.log(1 - score), weights=weights)
+
+
+# %% tags=["wrong", "ex-4.2"]
+# expect: grows with the number of events
+def cross_entropy(labels, score, weights):
+    return -np.sum(weights * (labels * np.log(score) + (1 - labels) * np.log(1 - score)))
+
+
+# %% tags=["wrong", "ex-4.2"]
+# expect: squared error
+def cross_entropy(labels, score, weights):
+    return np.average((labels - score) ** 2, weights=weights)
+
+
+# %% tags=["check", "ex-4.2"]
+check("4.2", cross_entropy)
+cross_entropy = or_reference("4.2", cross_entropy)
+
+# %% [markdown]
+# Scores of exactly 0 or 1, and those of the bad network beyond, would make the logarithm infinite. For the comparison we keep all scores between 0.001 and 0.999.
+
+
+# %%
+def validation_loss(score):
+    return cross_entropy(labels[validation], np.clip(score, 0.001, 0.999), weights[validation])
+
+
+show(
+    "loss of the bad network above that of answering 0.5",
+    validation_loss(bad_score) > validation_loss(np.full(len(validation), 0.5)),
+)
+
+# %% [markdown]
+# ## Training with weights
+#
+# `model.fit` takes the training events and, as `validation_data`, those on which it reports the loss after each epoch. The weights must be given twice: `sample_weight=` for the training part, and as the third member of the
+# tuple `(inputs, labels, weights)` for the validation part. Keras does not complain if either is missing.
+#
+# ### Your turn 4.3 · 8 min · ★★
+#
+# Write `fit(model, train_set, validation_set, **options)`. Both sets are tuples `(inputs, labels, weights)`; `options` (epochs, batch size ...) go on to `model.fit`. It trains silently (`verbose=0`) and returns what `model.fit` returns.
+
+
+# %% tags=["exercise", "ex-4.3"]
+def fit(model, train_set, validation_set, **options):
+    ### BEGIN SOLUTION
+    x, y, w = train_set
+    return model.fit(x, y, sample_weight=w, validation_data=validation_set, verbose=0, **options)
+    ### END SOLUTION
+
+
+# %% tags=["wrong", "ex-4.3"]
+# expect: validation weights are missing
+def fit(model, train_set, validation_set, **options):
+    x, y, w = train_set
+    return model.fit(x, y, sample_weight=w, validation_data=validation_set[:2], verbose=0, **options)
+
+
+# %% tags=["wrong", "ex-4.3"]
+# expect: training weights are missing
+def fit(model, train_set, validation_set, **options):
+    x, y, _ = train_set
+    return model.fit(x, y, validation_data=validation_set, verbose=0, **options)
+
+
+# %% tags=["wrong", "ex-4.3"]
+# expect: training events serve as validation
+def fit(model, train_set, validation_set, **options):
+    x, y, w = train_set
+    return model.fit(x, y, sample_weight=w, validation_data=train_set, verbose=0, **options)
+
+
+# %% tags=["wrong", "ex-4.3"]
+# expect: in the place of the labels
+def fit(model, train_set, validation_set, **options):
+    x, y, w = train_set
+    x_val, y_val, w_val = validation_set
+    return model.fit(x, y, sample_weight=w, validation_data=(x_val, w_val, y_val), verbose=0, **options)
+
+
+# %% tags=["wrong", "ex-4.3"]
+# expect: validation_split
+def fit(model, train_set, validation_set, **options):
+    x, y, w = train_set
+    return model.fit(x, y, sample_weight=w, validation_split=0.25, verbose=0, **options)
+
+
+# %% tags=["wrong", "ex-4.3"]
+# expect: options are lost
+def fit(model, train_set, validation_set, **options):
+    x, y, w = train_set
+    return model.fit(x, y, sample_weight=w, validation_data=validation_set, verbose=0)
+
+
+# %% tags=["check", "ex-4.3"]
+check("4.3", fit)
+fit = or_reference("4.3", fit)
+
+# %% [markdown]
+# ## Step by step
+#
+# `build_dense` is your `build` with any number of layers, any activation, and *dropout*: in each training step a random fraction of the units is switched off, so that none can rely on a single other one. Every step below changes
+# one thing and keeps the changes before it. *Adam* is SGD with a step size of its own for each parameter, tuned as it goes. *Early stopping* trains on while the validation loss falls, and takes back the best epoch.
+
+# %%
+from coursekit.nets.keras_nets import build_dense
+
+SETTINGS = {
+    "hidden": (),
+    "activation": "linear",
+    "dropout": 0.0,
+    "optimiser": "SGD",
+    "rate": 0.001,
+    "batch": 1024,
+    "stop": False,
+}
+STEPS = {
+    "sigmoid and cross-entropy": {},
+    "three hidden layers of 64 units": {"hidden": (64, 64, 64)},
+    "activation ReLU": {"activation": "relu"},
+    "learning rate 0.1": {"rate": 0.1},
+    "optimiser Adam, its rate 0.003": {"optimiser": "Adam", "rate": 0.003},
+    "batches of 256": {"batch": 256},
+    "dropout 0.1": {"dropout": 0.1},
+    "early stopping": {"stop": True},
+}
+train_set, validation_set = ((inputs[part], labels[part], weights[part]) for part in (train, validation))
+
+
+def train_network(hidden, activation, dropout, optimiser, rate, batch, stop):
+    keras.utils.set_random_seed(seed)
+    model = build_dense(len(INPUT_BRANCHES), hidden, activation, dropout)
+    model.compile(optimizer=getattr(keras.optimizers, optimiser)(rate), loss="binary_crossentropy")
+    callbacks = [keras.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True)] if stop else []
+    history = fit(
+        model, train_set, validation_set, epochs=LONGEST if stop else EPOCHS, batch_size=batch, callbacks=callbacks
+    )
+    return model, history.history
+
+
+# %% [markdown]
+# **Guess before you look:** which of the eight steps gains most, and which gains nothing?
+
+# %%
+rows = {"one linear unit, squared error": bad_score}
+settings = dict(SETTINGS)
+for step, change in STEPS.items():
+    settings |= change
+    model, history = train_network(**settings)
+    rows[step] = score_of(model, inputs[validation])
+
+y, w = labels[validation], weights[validation]
+likely = {
+    step: np.where(y == 1, np.clip(score, 0.001, 0.999), 1 - np.clip(score, 0.001, 0.999))
+    for step, score in rows.items()
+}
+table_of_steps = pd.DataFrame(
+    {"validation loss": {step: f"{validation_loss(score):.3f}" for step, score in rows.items()}, "gain": ""}
+)
+for before, after in itertools.pairwise(rows):
+    gains = w * np.log(likely[after] / likely[before])  # event by event: both networks saw the same ones
+    table_of_steps.loc[after, "gain"] = f"{gains.mean():.3f} ± {gains.std() / np.sqrt(len(gains)):.3f}"
+table_of_steps
+
+# %% [markdown]
+# The error of a gain is statistical, from the same validation events before and after. What the table says, from above:
+#
+# - a sigmoid with its proper loss is worth 0.5 and costs nothing;
+# - layers without activation are still one linear sum, but one that learns faster;
+# - ReLU makes it *worse* at first: the network could bend now, yet a learning rate of 0.001 hardly moves it in the time given. A hundred times the rate brings 0.67 to 0.29. A step may need the next one before it pays;
+# - Adam gains again, many standard deviations; batches of 256 give four times as many steps per epoch, for 0.001;
+# - dropout costs a little here: within a short budget a handicapped network learns more slowly. With time, and early stopping to say when, the loss is the smallest of all.
+#
+# The last four differ by less than 0.006. More of this would be polishing, and each further choice would fit the validation part a little more.
+#
+# The same, epoch by epoch, for the last step. A loss that is still falling says: train longer. A validation loss that turns upwards while the training loss falls says: the network learns its training events by heart, which is
+# called *overtraining*.
+
+# %%
+from coursekit.plots import plot_history
+
+with figure(
+    "Loss against epoch for the last network. Training loss: a steep fall in the first two epochs, then a slow one to about 0.27. Validation loss: "
+    "below it throughout, slowly falling to about 0.26.",
+) as ax:
+    plot_history(ax, history)
+    ax.set_ylabel("cross-entropy")
+    ax.legend(fontsize=9, title=f"{len(train)} training, {len(validation)} validation events")
+
+# %% [markdown]
+# Why is the validation loss the lower one? Dropout handicaps the training only, and the training loss is a mean over an epoch in which the network was still improving. A gap of this sign is nothing to fear.
+#
+# ### A failure worth seeing
+#
+# Now the same network once more, with one thing forgotten: the weights of the validation events. Keras trains without a word. **Guess:** what will the learning curve look like?
+
+# %%
+keras.utils.set_random_seed(seed)
+careless = build_dense(len(INPUT_BRANCHES), settings["hidden"], settings["activation"], settings["dropout"])
+careless.compile(optimizer=keras.optimizers.Adam(settings["rate"]), loss="binary_crossentropy")
+unweighted = careless.fit(
+    inputs[train], labels[train], sample_weight=weights[train], validation_data=(inputs[validation], labels[validation]),
+    batch_size=settings["batch"], epochs=len(history["loss"]), verbose=0,
+).history  # fmt: skip
+
+with figure(
+    "Loss against epoch, the same training twice. With validation weights the validation loss runs from 0.27 to 0.26, below the training loss; with "
+    "the weights forgotten, from 0.29 to 0.275: the training loss falls through it and ends below it.",
+) as ax:
+    plot_history(ax, unweighted)
+    ax.lines[-1].set_label("validation, weights forgotten")
+    ax.plot(
+        range(1, len(history["loss"]) + 1),
+        history["val_loss"],
+        marker="^",
+        markersize=4,
+        label="validation, with weights",
+    )
+    ax.set_ylabel("cross-entropy")
+    ax.legend(fontsize=9, title=f"{len(validation)} validation events")
+
+# %%
+score = score_of(model, inputs[validation])
+show("validation loss, with weights", validation_loss(score), 3)
+show(
+    "validation loss of the same network, without",
+    cross_entropy(labels[validation], np.clip(score, 0.001, 0.999), np.ones(len(score))),
+    3,
+)
+
+# %% [markdown]
+# Nothing in the network has changed, and yet the loss is larger, and the training loss falls through it and goes on falling: the very picture of overtraining. A careful person would now add dropout, or stop earlier, and
+# repair what is not broken. The reason is that the two curves measure different things. Half of the simulated background is Drell-Yan below 50 GeV, which looks more like the signal than the rest; it counts for a twelfth with weights, and for half without. And events of weight zero, which failed a cut, count like all others.
+# The repair is the third member of the tuple. The general rule: **before two numbers are compared, they have to be averages over the same thing.**
+#
+# ## How good is it? ROC and AUC
+#
+# Choose a threshold, keep what scores above it: a fraction $\epsilon_S$ of the signal passes, the *signal efficiency*, and a fraction $\epsilon_B$ of the background. All thresholds together draw the *ROC curve*, and the area under it,
+# the *AUC*, is the probability that a signal event scores above a background event: 1 is perfect, 0.5 is a coin. Weighted, of course, since both fractions are fractions of expected events.
+#
+# ### Your turn 4.4 · 5 min · ★
+#
+# Write `weighted_auc(labels, score, weights)`, with `roc_auc_score` from scikit-learn.
+
+# %%
+from sklearn.metrics import roc_auc_score
+
+
+# %% tags=["exercise", "ex-4.4"]
+def weighted_auc(labels, score, weights):
+    ### BEGIN SOLUTION
+    return roc_auc_score(labels, score, sample_weight=weights)
+    ### END SOLUTION
+
+
+# %% tags=["wrong", "ex-4.4"]
+# expect: weights are forgotten
+def weighted_auc(labels, score, weights):
+    return roc_auc_score(labels, score)
+
+
+# %% tags=["wrong", "ex-4.4"]
+# expect: signal scores below background
+def weighted_auc(labels, score, weights):
+    return roc_auc_score(1 - labels, score, sample_weight=weights)
+
+
+# %% tags=["wrong", "ex-4.4"]
+# expect: one single threshold
+def weighted_auc(labels, score, weights):
+    return roc_auc_score(labels, score > 0.5, sample_weight=weights)
+
+
+# %% tags=["wrong", "ex-4.4"]
+# expect: multiplied into the scores
+def weighted_auc(labels, score, weights):
+    return roc_auc_score(labels, score * weights)
+
+
+# %% tags=["check", "ex-4.4"]
+check("4.4", weighted_auc)
+weighted_auc = or_reference("4.4", weighted_auc)
+
+# %% [markdown]
+# A rival is due: *boosted trees*, hundreds of small decision trees each of which repairs what those before it got wrong. On a table of a few inputs they are hard to beat. They get the same inputs, events and weights, and the
+# number of trees is chosen as we chose the number of epochs: by the validation loss.
+
+# %%
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+trees = HistGradientBoostingClassifier(
+    max_iter=120, learning_rate=0.1, max_leaf_nodes=15, early_stopping=False, random_state=seed
+)
+trees.fit(inputs[train], labels[train], sample_weight=weights[train])
+losses = [validation_loss(stage[:, 1]) for stage in trees.staged_predict_proba(inputs[validation])]
+trees.set_params(max_iter=int(np.argmin(losses)) + 1).fit(inputs[train], labels[train], sample_weight=weights[train])
+show("more than 20 trees", trees.n_iter_ > 20)
+
+# %% [markdown]
+# All choices are made; now, and not before, we look at the test part. Its AUC has a statistical uncertainty: another 12 000 events would give another number. The *bootstrap* estimates it by drawing, again and again, as many events from
+# our own, with replacement. **Guess:** is the third digit of the AUC worth printing?
+
+# %%
+from coursekit.metrics import auc, auc_difference, bootstrap, rejection, roc_curve
+
+y, w = labels[test], weights[test]
+scores = {
+    "network": score_of(model, inputs[test]),
+    "boosted trees": trees.predict_proba(inputs[test])[:, 1],
+    "bad network": score_of(bad, inputs[test]),
+}
+for name, score in scores.items():
+    show(
+        f"AUC of the {name}", weighted_auc(y, score, w), 2 if name == "bad network" else 3, error=auc(y, score, w).error
+    )
+
+drawn = bootstrap(weighted_auc, y, scores["network"], w, rng=np.random.default_rng(seed), n_replicas=50)
+show(
+    "bootstrap error over that of the formula within 30%",
+    abs(drawn.error / auc(y, scores["network"], w).error - 1) < 0.3,
+)
+
+# %% [markdown]
+# `auc` computes the error with a formula (DeLong's) that agrees with the bootstrap and costs nothing. The two taggers saw the same events and share most of the fluctuations, so the error of their *difference* is smaller than either:
+
+# %%
+better = auc_difference(y, scores["network"], scores["bad network"], w)
+show("network beats the bad network by more than five standard deviations", better.value > 5 * better.error)
+rival = auc_difference(y, scores["network"], scores["boosted trees"], w)
+show("AUC of the network minus that of the trees", rival.value, 3, error=rival.error)
+show("network matches or beats the trees within two standard deviations", rival.value > -2 * rival.error)
+
+# %% [markdown]
+# The network and the trees agree to a thousandth. That two so different methods arrive at the same value suggests that it is near what these six inputs can give: better results need more inputs, not more layers. On tables as small as this, trees
+# are trained in seconds and need no scaling, so they should always be tried; the networks of later lessons read what trees cannot, images and sets of particles.
+#
+# An analysis works at one point of the curve. Physicists quote the *rejection* $1/\epsilon_B$ at a given signal efficiency: of how many background events one survives.
+
+# %%
+from coursekit.plots import plot_roc
+
+with figure(
+    "Background rejection against signal efficiency on a logarithmic scale, with bands of one standard deviation. Network and boosted trees fall together "
+    "from several hundred at an efficiency of 0.4 to 1; their bands overlap. The bad network stays below 10 over the whole range.",
+) as ax:
+    plot_roc(ax, {name: roc_curve(y, score, w) for name, score in scores.items()})
+    ax.set_ylim(1, 3000)
+    ax.legend(fontsize=9, title=f"{len(test)} test events")
+
+# %%
+pd.DataFrame(
+    {
+        name: {f"signal efficiency {at}": str(rejection(y, score, at, w)) for at in (0.5, 0.7, 0.9)}
+        for name, score in scores.items()
+    }
+)
+
+# %% [markdown]
+# At an efficiency of 0.5 one background event in some 150 survives, against one in five for the bad network. That number hangs on a few dozen simulated events, hence its error of a fifth. To the left of 0.3 the curve is a staircase: each
+# step is one simulated event.
+#
+# ## How many events, how significant?
+#
+# Efficiencies do not discover anything; counts do. Above a threshold we expect $s$ signal and $b$ background events in the data. The weights of lesson 2, before they were divided by their mean, give these counts: each
+# simulated event stands for so many real ones per inverse femtobarn, and the test part holds a fifth of them.
+#
+# ### Your turn 4.5 · 10 min · ★★
+#
+# Write `expected_events(labels, score, per_fb, threshold, luminosity, fraction)` that returns $s$ and $b$: the expected events with a score of at least `threshold` at this luminosity. `per_fb` are the events at 1/fb that each simulated one stands for in the *whole*
+# sample; our arrays hold only the share `fraction` of it.
+
+
+# %% tags=["exercise", "ex-4.5"]
+def expected_events(labels, score, per_fb, threshold, luminosity, fraction):
+    ### BEGIN SOLUTION
+    expected = per_fb * luminosity / fraction
+    passed = score >= threshold
+    return expected[passed & (labels == 1)].sum(), expected[passed & (labels == 0)].sum()
+    ### END SOLUTION
+
+
+# %% tags=["wrong", "ex-4.5"]
+# expect: fraction is forgotten
+def expected_events(labels, score, per_fb, threshold, luminosity, fraction):
+    passed = score >= threshold
+    return luminosity * per_fb[passed & (labels == 1)].sum(), luminosity * per_fb[passed & (labels == 0)].sum()
+
+
+# %% tags=["wrong", "ex-4.5"]
+# expect: simulated events
+def expected_events(labels, score, per_fb, threshold, luminosity, fraction):
+    passed = score >= threshold
+    return (passed & (labels == 1)).sum(), (passed & (labels == 0)).sum()
+
+
+# %% tags=["wrong", "ex-4.5"]
+# expect: fail the cut
+def expected_events(labels, score, per_fb, threshold, luminosity, fraction):
+    expected = per_fb * luminosity / fraction
+    passed = score < threshold
+    return expected[passed & (labels == 1)].sum(), expected[passed & (labels == 0)].sum()
+
+
+# %% tags=["wrong", "ex-4.5"]
+# expect: both classes
+def expected_events(labels, score, per_fb, threshold, luminosity, fraction):
+    expected = per_fb * luminosity / fraction
+    passed = score >= threshold
+    return expected[passed & (labels == 1)].sum(), expected[passed].sum()
+
+
+# %% tags=["wrong", "ex-4.5"]
+# expect: luminosity is forgotten
+def expected_events(labels, score, per_fb, threshold, luminosity, fraction):
+    expected = per_fb / fraction
+    passed = score >= threshold
+    return expected[passed & (labels == 1)].sum(), expected[passed & (labels == 0)].sum()
+
+
+# %% tags=["check", "ex-4.5"]
+check("4.5", expected_events)
+expected_events = or_reference("4.5", expected_events)
+
+# %% [markdown]
+# Three measures of significance are common, and differ in what they leave out:
+#
+# - $s/\sqrt{s+b}$: the signal in units of the fluctuation of all events;
+# - $s/\sqrt{b}$: in units of the fluctuation of the background alone, for small $s$; it goes to infinity with $b \to 0$;
+# - Asimov's $Z$ with a background uncertainty $\sigma_b$ (the formula is in the documentation of `asimov_significance`): the discovery significance of a count when the background is not known exactly.
+#
+# Two things limit our knowledge of $b$: the theory and the detector, say 2%, and the number of simulated events, $\sqrt{\sum w^2}$ for those that pass.
+
+# %%
+from coursekit.metrics import asimov_significance, significance
+
+per_fb = event_weights(events)
+thresholds = np.linspace(0.5, 0.995, 100)
+
+
+def scan(part, score):
+    """The three significances at every threshold, (3, thresholds), and the number of simulated background events above it."""
+    fraction = len(part) / len(labels)
+    above = score >= thresholds[:, None]  # (thresholds, events)
+    s, b = np.transpose(
+        [expected_events(labels[part], score, per_fb[part], cut, LUMINOSITY, fraction) for cut in thresholds]
+    )
+    of_background = np.where(labels[part] == 0, per_fb[part], 0) * LUMINOSITY / fraction
+    sigma = np.hypot(0.02 * b, np.sqrt((above * of_background**2).sum(axis=1)))
+    with np.errstate(divide="ignore"):
+        return np.array([significance(s, b)[0], s / np.sqrt(b), asimov_significance(s, b, sigma)]), (
+            above & (of_background > 0)
+        ).sum(axis=1)
+
+
+z_validation, n_validation = scan(validation, score_of(model, inputs[validation]))
+z_test, n_test = scan(test, scores["network"])
+
+# %% [markdown]
+# **Guess before you look:** where on the axis is the best cut?
+
+# %%
+MEASURES = ["s/√(s+b)", "s/√b", "Asimov, uncertain b"]
+with figure(
+    "Expected significance against the cut on the score, 0.5 to 0.995. Left, without uncertainty of the background: both measures rise from 6 to about 18 at 0.98, and s over root b then jumps to 86 at the last "
+    "cut on the validation part but only to 22 on the test part. A dotted line at 0.985 marks where fewer than ten simulated background events remain. Right, Asimov's up to that line: from 0.03 to 0.08.",
+    columns=2,
+) as axes:
+    enough = n_validation >= 10
+    axes[0].plot(thresholds, z_validation[0], label=f"{MEASURES[0]}, validation")
+    axes[0].plot(thresholds, z_validation[1], label=f"{MEASURES[1]}, validation")
+    axes[0].plot(thresholds, z_test[1], label=f"{MEASURES[1]}, test")
+    axes[0].axvline(thresholds[enough][-1], color="black", linestyle=":", linewidth=1)
+    axes[1].plot(thresholds[enough], z_validation[2][enough], label=f"{MEASURES[2]}, validation")
+    axes[1].plot(thresholds[enough], z_test[2][enough], label=f"{MEASURES[2]}, test")
+    for ax in axes:
+        ax.set_xlabel("cut on the score")
+        ax.set_ylabel(f"expected significance at {LUMINOSITY}/fb")
+        ax.legend(fontsize=9, title=f"{len(validation)} validation, {len(test)} test events", loc="upper left")
+
+# %%
+last = int(np.nanargmax(z_validation[1]))
+show(
+    "simulated background events behind the best s/√b, validation and test",
+    (int(n_validation[last]), int(n_test[last])),
+)
+show("its significance on validation is more than twice that on test", z_validation[1][last] > 2 * z_test[1][last])
+
+# %% [markdown]
+# A significance of 86 would be the end of the search. It is too good, so we doubt it: behind it is *one* simulated background event, which happens to have a small weight; on the test part the same cut gives 22. The scan has found the place where our
+# simulation runs out, and not where the signal is. So we demand at least ten simulated background events on the validation part, and let the significance be NaN, "not a number", where there are fewer.
+#
+# ### Your turn 4.6 · 5 min · ★★
+#
+# The best cut is a choice, so it is made on the validation part. Its significance there is the largest of a hundred and therefore flattered; the one to quote is that of the same cut on the test part. Write
+# `choose_and_quote(thresholds, z_validation, z_test)` that returns the best threshold and the significance to quote. Entries may be NaN.
+
+
+# %% tags=["exercise", "ex-4.6"]
+def choose_and_quote(thresholds, z_validation, z_test):
+    ### BEGIN SOLUTION
+    best = np.nanargmax(z_validation)
+    return thresholds[best], z_test[best]
+    ### END SOLUTION
+
+
+# %% tags=["wrong", "ex-4.6"]
+# expect: chosen on the test part
+def choose_and_quote(thresholds, z_validation, z_test):
+    best = np.nanargmax(z_test)
+    return thresholds[best], z_test[best]
+
+
+# %% tags=["wrong", "ex-4.6"]
+# expect: quoted from the validation part
+def choose_and_quote(thresholds, z_validation, z_test):
+    best = np.nanargmax(z_validation)
+    return thresholds[best], z_validation[best]
+
+
+# %% tags=["wrong", "ex-4.6"]
+# expect: another cut
+def choose_and_quote(thresholds, z_validation, z_test):
+    return thresholds[np.nanargmax(z_validation)], np.nanmax(z_test)
+
+
+# %% tags=["wrong", "ex-4.6"]
+# expect: NaN counts as the largest
+def choose_and_quote(thresholds, z_validation, z_test):
+    best = np.argmax(z_validation)
+    return thresholds[best], z_test[best]
+
+
+# %% tags=["wrong", "ex-4.6"]
+# expect: position in the array
+def choose_and_quote(thresholds, z_validation, z_test):
+    best = np.nanargmax(z_validation)
+    return best, z_test[best]
+
+
+# %% tags=["check", "ex-4.6"]
+check("4.6", choose_and_quote)
+choose_and_quote = or_reference("4.6", choose_and_quote)
+
+# %%
+for name, z_of_validation, z_of_test in zip(MEASURES, z_validation, z_test, strict=True):
+    trusted = np.where(n_validation >= 10, z_of_validation, np.nan)
+    cut, quoted = choose_and_quote(thresholds, trusted, z_of_test)
+    show(f"{name}: best cut", cut, 3)
+    show(f"{name}: expected significance, chosen on validation, quoted on test", quoted, 2 if quoted < 1 else 0)
+
+# %% [markdown]
+# From 17 to 0.08: with fewer than a dozen simulated events we know the background to a third, and a signal of 3% of the background drowns in that. The formulas without uncertainty do not lie, they answer another question. Two ways lead out: simulate more background, and find inputs that
+# leave less of it. The last section names one.
+#
+# ## Is it overtrained?
+#
+# Then its scores would be distributed otherwise on the training part than on the test part. The *Kolmogorov-Smirnov distance* is the largest difference between the two cumulative distributions, here with weights.
+
+
+# %%
+def ks_distance(one, one_weights, other, other_weights):
+    """The largest distance between two weighted cumulative distributions."""
+    where = np.concatenate([one, other])
+    cumulative = []
+    for score, weight in [(one, one_weights), (other, other_weights)]:
+        order = np.argsort(score)
+        below = np.concatenate([[0], np.cumsum(weight[order])]) / weight.sum()
+        cumulative.append(below[np.searchsorted(score[order], where, side="right")])
+    return np.abs(cumulative[0] - cumulative[1]).max()
+
+
+def n_effective(weight):
+    """The number of events of equal weight that would fluctuate as much."""
+    return weight.sum() ** 2 / (weight**2).sum()
+
+
+on_train = score_of(model, inputs[train])
+bins = np.linspace(0, 1, 26)
+with figure(
+    "Scores of the network, training and test events of each class, scaled to area one, on a logarithmic axis. Drell-Yan falls from a peak at 0, H to WW rises to a peak "
+    "near 1. Below, the ratio of test to training: compatible with one in nearly every bin within errors of 5 to 40 percent.",
+    rows=2, size=(7, 6), sharex=True, gridspec_kw={"height_ratios": [3, 1]},
+) as (ax, below):  # fmt: skip
+    for label, name, colour, line in [(1, "H → WW", "C0", "-"), (0, "Drell-Yan", "C1", "--")]:
+        heights, errors = [], []
+        for part, score in [(train, on_train), (test, scores["network"])]:
+            chosen = labels[part] == label
+            total = weights[part][chosen].sum() * (bins[1] - bins[0])
+            heights.append(np.histogram(score[chosen], bins, weights=weights[part][chosen])[0] / total)
+            errors.append(np.sqrt(np.histogram(score[chosen], bins, weights=weights[part][chosen] ** 2)[0]) / total)
+        middle = (bins[1:] + bins[:-1]) / 2
+        ax.stairs(heights[0], bins, color=colour, linestyle=line, linewidth=1.8, label=f"{name}, training")
+        ax.errorbar(
+            middle,
+            heights[1],
+            errors[1],
+            color=colour,
+            linestyle="",
+            marker="o" if label else "s",
+            markersize=4,
+            label=f"{name}, test",
+        )
+        ratio = heights[1] / heights[0]
+        relative = np.hypot(errors[0] / heights[0], errors[1] / heights[1])
+        below.errorbar(
+            middle + (0.004 if label else -0.004),
+            ratio,
+            ratio * relative,
+            color=colour,
+            linestyle="",
+            marker="o" if label else "s",
+            markersize=4,
+        )
+    below.axhline(1, color="black", linewidth=1, linestyle=":")
+    below.set_ylim(0, 2)
+    below.set_ylabel("test / training")
+    below.set_xlabel("score")
+    ax.set_yscale("log")
+    ax.set_ylabel("events, scaled to area one")
+    ax.legend(fontsize=9, title=f"{len(train)} training, {len(test)} test events")
+
+# %%
+for label, name in [(1, "H → WW"), (0, "Drell-Yan")]:
+    a, b = labels[train] == label, labels[test] == label
+    distance = ks_distance(on_train[a], weights[train][a], scores["network"][b], weights[test][b])
+    limit = 1.63 * np.sqrt(1 / n_effective(weights[train][a]) + 1 / n_effective(weights[test][b]))
+    show(f"KS distance of {name} below {limit:.3f}, which chance exceeds once in a hundred", distance < limit)
+
+# %% [markdown]
+# Both distances are what chance gives. The ratio scatters about one, with errors where few events are. The test is necessary, not sufficient: an overtrained network can still be the better one on new events, and what decides is always the result on
+# those.
+#
+# ## Is the score a probability?
+#
+# If it is, then of all events with a score near 0.7, weighted, 70% are signal. The *reliability diagram* shows it. The weights have made signal and background equally likely; in the data signal is one in thousands, so the score can be a probability only
+# in a world of equal shares, and must be translated before it is used in ours.
+
+# %%
+edges = np.linspace(0, 1, 11)
+score = scores["network"]
+all_weights, signal_weights, of_scores = (np.histogram(score, edges, weights=factor * w)[0] for factor in (1, y, score))
+purity = signal_weights / all_weights
+variance = np.histogram(score, edges, weights=(w * (y - purity[np.clip(np.digitize(score, edges) - 1, 0, 9)])) ** 2)[0]
+purity_error = np.sqrt(variance) / all_weights
+
+with figure(
+    "Reliability diagram, share of signal against mean score in ten bins: all points lie on the diagonal within one or two standard deviations of 1 to 4 percent.",
+    size=(5, 4.5),
+) as ax:
+    ax.errorbar(of_scores / all_weights, purity, purity_error, linestyle="", marker="o", label="network")
+    ax.plot([0, 1], [0, 1], color="black", linestyle=":", label="a perfect probability")
+    ax.set_xlabel("mean score of the bin")
+    ax.set_ylabel("weighted share of signal")
+    ax.legend(fontsize=9, title=f"{len(test)} test events")
+
+# %%
+off = np.abs(purity - of_scores / all_weights)
+show("largest distance from the diagonal below 0.1", off.max() < 0.1)
+
+# %% [markdown]
+# The score may be read as a probability. Cross-entropy brings that about, since it is smallest for true probabilities; an overtrained network would be too certain, and its points would lie on a flatter line.
+
+# %% [markdown]
+# ## What does it use?
+#
+# Two inputs that carry the same information share the credit, so we look first at how they are correlated, in signal and in background.
+
+# %%
+with figure(
+    "Correlations of the six inputs, for H to WW and for Drell-Yan. In both, ptll and upara are anticorrelated, -0.6 and -0.5; ptll and mth are correlated by 0.6 in Drell-Yan and only 0.2 in the signal. uperp is correlated with nothing.",
+    columns=2,
+) as axes:
+    for ax, label, name in zip(axes, (1, 0), ("H → WW", "Drell-Yan"), strict=True):
+        chosen = train[labels[train] == label]
+        matrix = np.cov(inputs[chosen].T.astype(float), aweights=weights[chosen])
+        spread = np.sqrt(np.diag(matrix))
+        matrix = matrix / np.outer(spread, spread)
+        image = ax.imshow(matrix, vmin=-1, vmax=1, cmap="PuOr")
+        for i, j in np.ndindex(matrix.shape):
+            ax.text(
+                j,
+                i,
+                f"{matrix[i, j]:.1f}".replace("-0.0", "0.0"),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if abs(matrix[i, j]) > 0.7 else "black",
+            )
+        ax.set_xticks(range(6), INPUT_BRANCHES, rotation=45, ha="right", fontsize=9)
+        ax.set_yticks(range(6), INPUT_BRANCHES, fontsize=9)
+        ax.set_title(f"{name} ({len(chosen)} events)", fontsize=11)
+
+# %% [markdown]
+# *Permutation importance*: shuffle one input among the events, so that it is distributed as before but says nothing about its event, and see how much AUC is lost. The network is not trained anew.
+#
+# ### Your turn 4.7 · 5 min · ★
+#
+# Write `permuted(inputs, column, rng)`: a copy of the table in which the entries of one column are shuffled by the generator `rng`.
+
+
+# %% tags=["exercise", "ex-4.7"]
+def permuted(inputs, column, rng):
+    ### BEGIN SOLUTION
+    shuffled = inputs.copy()
+    shuffled[:, column] = rng.permutation(inputs[:, column])
+    return shuffled
+    ### END SOLUTION
+
+
+# %% tags=["wrong", "ex-4.7"]
+# expect: in place
+def permuted(inputs, column, rng):
+    rng.shuffle(inputs[:, column])
+    return inputs
+
+
+# %% tags=["wrong", "ex-4.7"]
+# expect: all columns
+def permuted(inputs, column, rng):
+    return rng.permutation(inputs)
+
+
+# %% tags=["wrong", "ex-4.7"]
+# expect: distributed otherwise
+def permuted(inputs, column, rng):
+    shuffled = inputs.copy()
+    shuffled[:, column] = rng.normal(size=len(inputs))
+    return shuffled
+
+
+# %% tags=["wrong", "ex-4.7"]
+# expect: all the same
+def permuted(inputs, column, rng):
+    shuffled = inputs.copy()
+    shuffled[:, column] = 0
+    return shuffled
+
+
+# %% tags=["wrong", "ex-4.7"]
+# expect: a row instead of a column
+def permuted(inputs, column, rng):
+    shuffled = inputs.copy()
+    shuffled[column] = rng.permutation(inputs[column])
+    return shuffled
+
+
+# %% tags=["check", "ex-4.7"]
+check("4.7", permuted)
+permuted = or_reference("4.7", permuted)
+
+# %%
+rng = np.random.default_rng(seed)
+lost, lost_error = [], []
+for column in range(len(INPUT_BRANCHES)):
+    drops = [
+        auc_difference(y, scores["network"], score_of(model, permuted(inputs[test], column, rng)), w) for _ in range(5)
+    ]
+    values = [drop.value for drop in drops]
+    lost.append(np.mean(values))
+    lost_error.append(
+        np.hypot(drops[0].error, np.std(values, ddof=1) / np.sqrt(5))
+    )  # of the events, and of the shuffles
+
+# %% [markdown]
+# **Guess before you look:** in which order do the inputs come?
+
+# %%
+with figure(
+    "Permutation importance of the six inputs with errors, in lost AUC: mth 0.34; ptll 0.03; upara 0.02; mTOT_cut, ptTOT_cut and uperp about 0.01 each.",
+    size=(6.5, 3.5),
+) as ax:
+    order = np.argsort(lost)
+    ax.errorbar(
+        np.array(lost)[order], np.arange(6), xerr=np.array(lost_error)[order], linestyle="", marker="o", capsize=3
+    )
+    ax.set_yticks(range(6), np.array(INPUT_BRANCHES)[order])
+    ax.axvline(0, color="black", linestyle=":", linewidth=1)
+    ax.set_xlabel(f"AUC lost by shuffling ({len(test)} test events)")
+
+# %%
+show("most important input", INPUT_BRANCHES[int(np.argmax(lost))])
+show(
+    "every input is used, by more than three standard deviations",
+    bool((np.array(lost) > 3 * np.array(lost_error)).all()),
+)
+
+# %% [markdown]
+# As guessed in lesson 1, `mth` carries most. The importance is that *for this network*, and given the other inputs: shuffled, `mth` also contradicts `ptll`, with which it is correlated by 0.6 in Drell-Yan, so the loss is larger than what a network trained without
+# `mth` would suffer. The recoil and the two variables with jets add little each.
+#
+# ## What does a cut do to `mll`?
+#
+# `mll` is no input. An analysis may still want to fit it, and a background that was smooth before the cut may have a bump after it: the cut *sculpts* it. So we look.
+
+# %%
+CUT = 0.5
+passed = scores["network"] >= CUT
+mll = events["mll"][test]
+bins = np.linspace(10, 130, 25)
+with figure(
+    "Mass of the lepton pair in test events before and after the cut at 0.5, each scaled to area one. H to WW, a broad maximum near 30 GeV, is shifted down a little by the cut. Drell-Yan keeps its shape, with most events in the Z peak at 91 GeV.",
+    columns=2,
+) as axes:
+    for ax, label, name in zip(axes, (1, 0), ("H → WW", "Drell-Yan"), strict=True):
+        for chosen, line, which in [(y == label, "-", "all"), ((y == label) & passed, "--", f"score above {CUT}")]:
+            ax.hist(mll[chosen], bins, weights=w[chosen], density=True, histtype="step", linestyle=line, linewidth=1.8,
+                    label=f"{which} ({chosen.sum()} events)")  # fmt: skip
+        ax.set_title(name, fontsize=11)
+        ax.set_xlabel("mll [GeV]")
+        ax.set_ylabel("events / GeV, scaled to area one")
+        ax.legend(fontsize=9)
+
+# %%
+on_peak = np.abs(mll - 91.2) < 10
+for text, chosen in [("before", y == 0), ("after", (y == 0) & passed)]:
+    share = np.average(on_peak[chosen], weights=w[chosen])
+    error = np.sqrt(share * (1 - share) / n_effective(w[chosen]))
+    show(f"background within 10 GeV of the Z mass, {text} the cut [%]", 100 * share, 1, error=100 * error)
+
+# %% [markdown]
+# The share at the Z mass is the same within two standard deviations: as far as 500 simulated events can tell, this cut does not sculpt the background. We also learn where the surviving background is. Three quarters of it sit in a peak where there is no signal at
+# all, and the network cannot know, since `mll` is not among its inputs. That is the input that the section on significance asked for, and a good experiment: add `"mll"` to the inputs and repeat.
+#
+# ## Where you stand
+
+# %%
+progress()
+
+# %% [markdown]
+# ## What we found
+#
+# 1. What made the network good was, in this order, a proper loss, a learning rate that moves it, an activation, and a good optimiser. Each step is judged on validation events, with their weights, and with an error.
+# 2. Boosted trees on the same six inputs are as good, so the inputs are the limit and not the network.
+# 3. A scan for the best significance finds first of all the place where the simulation runs out. Choose on validation, quote on test, and count the simulated events behind the number.
+#
+# **One limitation:** one training with one seed. Two others moved the AUC by less than 0.001, an uncertainty that the bootstrap over events does not contain; lesson 11 trains several times.
+#
+# **Next:** lesson 5 trains the same network from files that do not fit into memory.
+#
+# **Further reading:** the Asimov significance, [arXiv:1007.1727](https://arxiv.org/abs/1007.1727); Adam, [arXiv:1412.6980](https://arxiv.org/abs/1412.6980); dropout, [arXiv:1207.0580](https://arxiv.org/abs/1207.0580);
+# calibration of networks, [arXiv:1706.04599](https://arxiv.org/abs/1706.04599).

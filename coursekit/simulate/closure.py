@@ -112,6 +112,7 @@ def closure_table(jets: ak.Array, labels: np.ndarray) -> pd.DataFrame:
 def two_variable_tagger(features: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Train a logistic regression on the first half of the jets; return its accuracy and AUC on the second half."""
     half = len(labels) // 2
-    tagger = make_pipeline(StandardScaler(), LogisticRegression()).fit(features[:half], labels[:half])
+    tagger = make_pipeline(StandardScaler(), LogisticRegression(solver="newton-cholesky"))
+    tagger.fit(features[:half], labels[:half])
     scores = tagger.predict_proba(features[half:])[:, 1]
     return accuracy_score(labels[half:], scores > 0.5), roc_auc_score(labels[half:], scores)

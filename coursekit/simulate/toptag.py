@@ -23,7 +23,6 @@ PROCESSES = {
     "qcd": ("HardQCD:all = on",),
 }
 SPLIT = {"train": (0, 0.6), "val": (2, 0.2), "test": (1, 0.2)}  # the column ttv, the share of the jets
-CHUNK = 500  # events with one seed, and in memory at once (50 MB of records)
 BLOCK = 5000  # jets written at once (16 MB)
 EARLY_MARGIN = 60  # GeV: what comes after half of the shower moves the leading jet of partons by less
 MANTISSA_BITS = 13  # a relative 6e-5, far below any resolution: half the size
@@ -58,6 +57,8 @@ class JetRecipe:
         Whether the second jet must lie in the same ranges.
     multiple_interactions : bool
         Whether the other partons of the two protons collide as well, which costs three times the time.
+    chunk : int
+        Events with one seed, and in memory at once: 50 MB of records.
     """
 
     name: str
@@ -70,6 +71,7 @@ class JetRecipe:
     veto_pt: tuple[float, float] | None = None
     second_jet: bool = False
     multiple_interactions: bool = False
+    chunk: int = 500
 
 
 TOPTAG = JetRecipe(
@@ -236,7 +238,7 @@ def simulate_jet_chunk(recipe: JetRecipe, process: str, seed: int, chunk: int) -
         vetoes["early_veto"] = leading_parton_jet_outside(recipe.radius, low - EARLY_MARGIN, high + EARLY_MARGIN)
     pythia = make_pythia(settings, pythia_seed, **vetoes)
     label = int(process == "top")
-    return leading_jets(generate(pythia, CHUNK), label, recipe, rng), generated(pythia)
+    return leading_jets(generate(pythia, recipe.chunk), label, recipe, rng), generated(pythia)
 
 
 def simulate_jets(

@@ -41,9 +41,9 @@ seed: int = 1
 # | `XSWeight` | cross section, divided by the number of events generated | events at a luminosity of 1/fb |
 # | `SFweight2l` | corrections for pile-up, trigger and lepton reconstruction; 0 without two leptons | - |
 # | `LepSF2l...` | corrections for lepton identification and isolation | - |
-# | `LepCut2l...` | 1 if both leptons pass the tight selection, else 0 | - |
-# | `GenLepMatch2l` | 1 if both leptons are real ones and not misidentified jets, else 0 | - |
-# | `METFilter_MC` | 1 if the missing momentum passes the quality filters, else 0 | - |
+# | `LepCut2l...` | flag: 1 if both leptons pass the tight selection, else 0 | - |
+# | `GenLepMatch2l` | flag: 1 if both leptons are real ones and not misidentified jets, else 0 | - |
+# | `METFilter_MC` | flag: 1 if the missing momentum passes the quality filters, else 0 | - |
 #
 # The *luminosity* counts collisions: 1/fb is what the LHC delivers in a few good days, and CMS analyses 138/fb of the years 2016 to 2018. `load_events` does what you wrote in lesson 1, with errors that name the file.
 
@@ -53,6 +53,7 @@ import numpy as np
 import pandas as pd
 
 from coursekit.events import INPUT_BRANCHES, WEIGHT_BRANCHES, concatenate_events, to_table
+from coursekit.plots import COLOURS
 
 FILES = {
     "hww": fetch("GluGluHToWWTo2L2Nu_M125.root"),
@@ -72,6 +73,7 @@ for name, sample in samples.items():
 # ### Your turn 2.1 · 5 min · ★
 #
 # Write `weights_of(events)`: from a dictionary of arrays to the weight of each event, the product of the branches named in `WEIGHT_BRANCHES`.
+# A weight may be negative: calculations beyond leading order have events that are to be subtracted. Ours have none, but the function shall keep the sign.
 
 
 # %% tags=["exercise", "ex-2.1"]
@@ -106,6 +108,24 @@ def weights_of(events):
 
 
 # %% tags=["wrong", "ex-2.1"]
+# expect: negative weights became positive
+def weights_of(events):
+    return np.abs(np.prod([events[name] for name in WEIGHT_BRANCHES], axis=0))
+
+
+# %% tags=["wrong", "ex-2.1"]
+# expect: come as a list
+def weights_of(events):
+    return np.prod([events[name] for name in WEIGHT_BRANCHES], axis=0).tolist()
+
+
+# %% tags=["wrong", "ex-2.1"]
+# expect: and no others
+def weights_of(events):
+    return np.prod(list(events.values()), axis=0)
+
+
+# %% tags=["wrong", "ex-2.1"]
 # expect: Keep them
 def weights_of(events):
     weights = np.prod([events[name] for name in WEIGHT_BRANCHES], axis=0)
@@ -133,21 +153,21 @@ total = sum(w.sum() for w in raw_weights.values())
 show("H → WW in a million events", raw_weights["hww"].sum() / total * 1e6, 0)
 
 # %% [markdown]
-# One in 7500. A network that calls everything background would be right in 9998 of 10 000 events. This is why signal and background get separate means below, and why lesson 4 does not judge by accuracy.
+# One in 7500. A network that calls everything background would be right in about 9998.7 of 10 000 events. This is why signal and background get separate means below, and why lesson 4 does not judge by accuracy.
 # Between 17 and 27% of the events have weight zero: they fail one of the three flags. They stay in the arrays, aligned with their inputs, and count nothing.
 #
 # ## A mean weight of one
 #
-# A training minimises a weighted mean over the events of a batch. With weights near $10^{-2}$ for signal and $10^{2}$ for background its steps would have the wrong size, and the signal
-# would not be noticed. So we divide the weights of each *class*, signal and background, by their mean:
+# A network learns in small steps. Each step corrects its mistakes on some hundreds of events, where a mistake counts in proportion to the weight of its event. With weights near $10^{-2}$ for signal and $10^{2}$ for background
+# the steps would have the wrong size, and nobody would notice the signal. The groups that a network is to tell apart, here signal and background, are called *classes*; we divide the weights of each class by their mean:
 #
 # $$ w_i' = w_i \Big/ \frac{1}{N} \sum_{j=1}^{N} w_j $$
 #
-# with $N$ the number of events of the class. The background class has two samples, and here is a choice to make. **Guess:** does it matter whether we divide before or after we merge them?
+# with $N$ the number of events of the class, those of weight zero included. The background class has two samples, and here is a choice to make. **Guess:** does it matter whether we divide before or after we merge them?
 #
 # ### Your turn 2.2 · 8 min · ★★
 #
-# Write `weights_and_labels(signal, backgrounds)`. It gets the weights of the signal, an array, and a list of arrays, the weights of each background. It returns two arrays for all events, signal
+# Write `weights_and_labels(signal, backgrounds)`. It gets the weights of the signal, an array, and a list of arrays, the weights of each background, however many there are. It returns two arrays for all events, signal
 # first, then the backgrounds in their order: the weights, with a mean of one over the signal and a mean of one over the merged background; and the labels, 1 for signal and 0 for background.
 
 
@@ -184,6 +204,30 @@ def weights_and_labels(signal, backgrounds):
 
 
 # %% tags=["wrong", "ex-2.2"]
+# expect: those of weight zero too
+def weights_and_labels(signal, backgrounds):
+    background = np.concatenate(backgrounds)
+    weights = np.concatenate([signal / signal[signal > 0].mean(), background / background[background > 0].mean()])
+    return weights, (np.arange(len(weights)) < len(signal)).astype(float)
+
+
+# %% tags=["wrong", "ex-2.2"]
+# expect: The list may hold any number
+def weights_and_labels(signal, backgrounds):
+    background = np.concatenate([backgrounds[0], backgrounds[1]])
+    weights = np.concatenate([signal / signal.mean(), background / background.mean()])
+    return weights, (np.arange(len(weights)) < len(signal)).astype(float)
+
+
+# %% tags=["wrong", "ex-2.2"]
+# expect: come as a list
+def weights_and_labels(signal, backgrounds):
+    background = np.concatenate(backgrounds)
+    weights = np.concatenate([signal / signal.mean(), background / background.mean()])
+    return weights, [1] * len(signal) + [0] * len(background)
+
+
+# %% tags=["wrong", "ex-2.2"]
 # expect: signal is 1
 def weights_and_labels(signal, backgrounds):
     background = np.concatenate(backgrounds)
@@ -207,15 +251,21 @@ show("mean weight of the background", weights[labels == 0].mean(), 3)
 background = concatenate_events([samples["dy_low"], samples["dy_high"]])
 each_by_itself = np.concatenate([raw_weights[name] / raw_weights[name].mean() for name in ["dy_low", "dy_high"]])
 
+STYLE = {  # one colour and one kind of line for each sample, in every figure of this lesson
+    "H → WW": {"color": COLOURS[0], "linestyle": "-"},
+    "Drell-Yan": {"color": COLOURS[1], "linestyle": "--"},
+}
+
 with figure(
     "Mass of the lepton pair in the merged background, 10 to 120 GeV, weighted in two ways. Both have the Z peak at 91 GeV. Below 50 GeV, "
     "the sample normalised before merging lies six times higher than the one normalised after, with a step at 50 GeV where the samples meet.",
 ) as ax:
-    bins = np.linspace(10, 120, 56)
+    bins = np.linspace(10, 130, 61)  # beyond the axis, where the outline drops to zero
     ax.hist(background["mll"], bins, weights=weights[labels == 0], histtype="step", linewidth=1.8,
-            label="merged, then divided by the mean")  # fmt: skip
-    ax.hist(background["mll"], bins, weights=each_by_itself, histtype="step", linewidth=1.8, linestyle="--",
-            label="each divided by its mean, then merged")  # fmt: skip
+            label="merged, then divided by the mean", **STYLE["Drell-Yan"])  # fmt: skip
+    ax.hist(background["mll"], bins, weights=each_by_itself, histtype="step", linewidth=1.8, linestyle=":",
+            color=COLOURS[3], label="each divided by its mean, then merged")  # fmt: skip
+    ax.set_xlim(10, 120)
     ax.set_xlabel("mll [GeV]")
     ax.set_ylabel("sum of weights / 2 GeV")
     ax.set_yscale("log")
@@ -243,6 +293,9 @@ summary = pd.DataFrame(table.astype("f8"), columns=INPUT_BRANCHES).describe()
 summary.loc[["mean", "std", "min", "max"]].round().astype(int)
 
 # %% [markdown]
+# The two handles that a physicist would grasp first are missing on purpose: the mass of the lepton pair, `mll`, and its *flavour*, whether the leptons are two electrons, two muons or one of each (Drell-Yan
+# makes one of each almost only by way of two tau leptons). With them the task would be easier than is instructive. `mll` is kept apart as a witness: in lesson 4 we look whether the answer of a network that has never seen it bends its spectrum.
+#
 # A network starts with random numbers of order one and moves them in small steps. Inputs of order one suit it. Each column gets its own *offset* and *scale*:
 #
 # $$ x' = (x + \text{offset}) \cdot \text{scale}, \qquad \text{offset} = -\bar x, \quad \text{scale} = 1/\sigma_x $$
@@ -300,6 +353,20 @@ def offset_and_scale(column, default):
 # expect: drops real negative values
 def offset_and_scale(column, default):
     real = column[column > 0]
+    return -real.mean(), 1 / real.std()
+
+
+# %% tags=["wrong", "ex-2.3"]
+# expect: pull the mean to 0
+def offset_and_scale(column, default):
+    filled = np.where(column == default, 0, column)
+    return -filled.mean(), 1 / filled.std()
+
+
+# %% tags=["wrong", "ex-2.3"]
+# expect: Compare with !=
+def offset_and_scale(column, default):
+    real = column[column > default]
     return -real.mean(), 1 / real.std()
 
 
@@ -363,6 +430,24 @@ def apply_scaling(column, offset, scale, default):
 # expect: Keep every event
 def apply_scaling(column, offset, scale, default):
     return (column[column != default] + offset) * scale
+
+
+# %% tags=["wrong", "ex-2.4"]
+# expect: Use its argument
+def apply_scaling(column, offset, scale, default):
+    return np.where(column == -1, 0, (column + offset) * scale)
+
+
+# %% tags=["wrong", "ex-2.4"]
+# expect: also takes real negative values
+def apply_scaling(column, offset, scale, default):
+    return np.where(column < 0, 0, (column + offset) * scale)
+
+
+# %% tags=["wrong", "ex-2.4"]
+# expect: knows of no masks
+def apply_scaling(column, offset, scale, default):
+    return (np.ma.masked_equal(column, default) + offset) * scale
 
 
 # %% tags=["wrong", "ex-2.4"]
@@ -430,12 +515,14 @@ with figure(
     sharey=True,
 ) as axes:
     for ax, inputs, way in zip(axes, [together, by_itself], ["scaled together", "each sample by itself"], strict=True):
-        for label, name, line in [(1, "H → WW", "-"), (0, "Drell-Yan", "--")]:
-            x = inputs[labels == label, 5]
-            ax.hist(x, np.linspace(-1, 2, 121), weights=np.full(len(x), 1 / len(x)), histtype="step", linestyle=line,
-                    linewidth=1.8, label=f"{name} ({len(x)} events)")  # fmt: skip
+        for label, name in [(1, "H → WW"), (0, "Drell-Yan")]:
+            column = inputs[labels == label, 5]
+            shares = np.full(len(column), 1 / len(column))
+            ax.hist(column, np.linspace(-1, 2.5, 141), weights=shares, histtype="step", linewidth=1.8,
+                    label=f"{name} ({len(column)} events)", **STYLE[name])  # fmt: skip
         ax.set_title(way, fontsize=11)
         ax.set_xlabel("scaled mTOT_cut")
+        ax.set_xlim(-1, 2)
         ax.set_yscale("log")
     axes[0].set_ylabel("share of events / 0.025")
     axes[0].legend(fontsize=9)
@@ -519,6 +606,45 @@ def variables(names, offsets, scales, defaults):
             "offset": float(offsets[i]),
             "scale": float(scales[i]),
         }
+        for i, name in enumerate(names)
+    ]
+
+
+# %% tags=["wrong", "ex-2.5"]
+# expect: Every default is written as -1
+def variables(names, offsets, scales, defaults):
+    return [
+        {"order": i, "name": name, "default": -1.0 if name in defaults else None, "offset": float(offsets[i]),
+         "scale": float(scales[i])}
+        for i, name in enumerate(names)
+    ]  # fmt: skip
+
+
+# %% tags=["wrong", "ex-2.5"]
+# expect: take the number 0 for nothing
+def variables(names, offsets, scales, defaults):
+    return [
+        {"order": i, "name": name, "default": defaults.get(name) or None, "offset": float(offsets[i]),
+         "scale": float(scales[i])}
+        for i, name in enumerate(names)
+    ]  # fmt: skip
+
+
+# %% tags=["wrong", "ex-2.5"]
+# expect: as order
+def variables(names, offsets, scales, defaults):
+    return [
+        {"order": i, "name": names[i], "default": defaults.get(names[i]), "offset": float(offsets[i]),
+         "scale": float(scales[i])}
+        for i in np.arange(len(names))
+    ]  # fmt: skip
+
+
+# %% tags=["wrong", "ex-2.5"]
+# expect: offset should be a number
+def variables(names, offsets, scales, defaults):
+    return [
+        {"order": i, "name": name, "default": defaults.get(name), "offset": str(offsets[i]), "scale": str(scales[i])}
         for i, name in enumerate(names)
     ]
 
@@ -644,6 +770,35 @@ def bin_factors(source, target):
 
 
 # %% tags=["wrong", "ex-2.6"]
+# expect: 1.8e308
+def bin_factors(source, target):
+    with np.errstate(all="ignore"):
+        return np.nan_to_num((target / target.sum()) / (source / source.sum()))
+
+
+# %% tags=["wrong", "ex-2.6"]
+# expect: got the factor 1
+def bin_factors(source, target):
+    source, target = source / source.sum(), target / target.sum()
+    return np.divide(target, source, out=np.ones_like(source), where=source > 0)
+
+
+# %% tags=["wrong", "ex-2.6"]
+# expect: given arrays of shape (5,)
+def bin_factors(source, target):
+    source, target = source / source.sum(), target / target.sum()
+    rows, columns = source.shape
+    factor = [[target[i, j] / source[i, j] if source[i, j] else 0 for j in range(columns)] for i in range(rows)]
+    return np.array(factor)
+
+
+# %% tags=["wrong", "ex-2.6"]
+# expect: along axis 0 alone
+def bin_factors(source, target):
+    return target / target.sum(axis=0) / (source / source.sum(axis=0))
+
+
+# %% tags=["wrong", "ex-2.6"]
 # expect: take the ratio
 def bin_factors(source, target):
     return target / target.sum() - source / source.sum()
@@ -694,7 +849,9 @@ panels = [
     ("leading-jet $p_T$ [GeV]", "GeV", source_pt, target_pt, BINS[1][:-1]),
     ("leading-jet $|\\eta|$", "unit", source_eta, target_eta, BINS[0]),
 ]
-ways = [(source_w, "Drell-Yan before", "--", "s", -0.1), (new_w, "Drell-Yan reweighted", ":", "o", 0.1)]
+reweighted = {"color": COLOURS[2], "linestyle": ":"}
+ways = [(source_w, "Drell-Yan before", STYLE["Drell-Yan"], "s", -0.1),
+        (new_w, "Drell-Yan reweighted", reweighted, "o", 0.1)]  # fmt: skip
 
 with figure(
     "Spectrum in pT up to 100 GeV and in |eta| of the leading jet, on the half of the events that did not make the factors; below, the ratio to H to WW. "
@@ -707,20 +864,23 @@ with figure(
 ) as axes:
     for (top, bottom), (name, unit, source_x, target_x, edges) in zip(axes.T, panels, strict=True):
         target, target_error = shape(target_x[~half_t], edges, target_w[~half_t])
-        top.stairs(target / np.diff(edges), edges, color="black", lw=1.8, label=f"H → WW ({np.sum(~half_t)} jets)")
-        for w, label, line, marker, side in ways:
+        label = f"H → WW ({np.sum(~half_t)} jets)"
+        top.stairs(target / np.diff(edges), edges, baseline=None, linewidth=1.8, label=label, **STYLE["H → WW"])
+        for w, label, style, marker, side in ways:
             source, source_error = shape(source_x[~half_s], edges, w[~half_s])
             label = f"{label} ({np.sum(~half_s)} jets)"
-            drawn = top.stairs(source / np.diff(edges), edges, linestyle=line, lw=1.8, label=label)
+            top.stairs(source / np.diff(edges), edges, baseline=None, linewidth=1.8, label=label, **style)
             place = (edges[1:] + edges[:-1]) / 2 + side * np.diff(edges)
             error = source / target * np.hypot(source_error / source, target_error / target)
-            bottom.errorbar(place, source / target, error, fmt=marker, markersize=4, color=drawn.get_edgecolor())
+            bottom.errorbar(place, source / target, error, fmt=marker, markersize=4, color=style["color"])
         bottom.axhline(1, color="black", linestyle="-", linewidth=0.8)
         bottom.set_ylim(0.4, 1.9)
         bottom.set_xlabel(name)
         top.set_ylabel(f"share of jets / {unit}")
     axes[1, 0].set_ylabel("over H → WW")
     axes[0, 0].set_yscale("log")
+    axes[0, 0].set_ylim(1e-3, 0.2)
+    axes[0, 1].set_ylim(bottom=0)
     axes[0, 0].legend(fontsize=9)
 
 

@@ -12,6 +12,7 @@ from coursekit.jets import unpack
 from coursekit.simulate.chunks import chunk_seeds, run_chunks
 from coursekit.simulate.clustering import cluster
 from coursekit.simulate.pythia import MAX_SEED, copies_to_last, generate, generated, make_pythia
+from coursekit.simulate.toptag import TOPTAG, simulate_jet_chunk
 
 DRELL_YAN = (
     "Beams:eCM = 13000.",
@@ -157,6 +158,8 @@ def test_missing_packages_name_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "fastjet", None)
     with pytest.raises(ImportError, match=r"coursekit\[simulate\]"):
         make_pythia(DRELL_YAN, 1)
+    with pytest.raises(ImportError, match=r"coursekit\[simulate\]"):
+        simulate_jet_chunk(TOPTAG, "top", seed=1, chunk=0)
     with pytest.raises(ImportError, match=r"coursekit\[simulate\]"):
         cluster(unpack(np.ones((1, 4)), [1]), 0.4, 1)
 

@@ -88,6 +88,15 @@ class Particles:
         return Particles(offsets=np.concatenate(([0], np.cumsum(mask)))[self.offsets], **kept)
 
 
+def import_pythia():
+    """Return the module pythia8mc, or raise an ImportError that names the extra to install."""
+    try:
+        import pythia8mc
+    except ImportError as error:
+        raise ImportError('simulating needs pythia8mc: pip install "coursekit[simulate]"') from error
+    return pythia8mc
+
+
 def make_pythia(settings, seed: int, veto=None, early_veto=None):
     """Start a silent Pythia with the given settings.
 
@@ -127,10 +136,7 @@ def make_pythia(settings, seed: int, veto=None, early_veto=None):
     >>> len(generate(pythia, 10))
     10
     """
-    try:
-        import pythia8mc
-    except ImportError as error:
-        raise ImportError('simulating needs pythia8mc: pip install "coursekit[simulate]"') from error
+    pythia8mc = import_pythia()
     if not 1 <= seed <= MAX_SEED:
         raise ValueError(f"Pythia takes seeds from 1 to {MAX_SEED}, got {seed}")
 

@@ -16,7 +16,7 @@ from coursekit.jets import jet_writer, unpack
 from coursekit.simulate.chunks import chunk_seeds, read_spool, spool_chunks
 from coursekit.simulate.clustering import cluster
 from coursekit.simulate.detector import Detector, detectable, energy_flow
-from coursekit.simulate.pythia import Particles, copies_to_last, generate, generated, make_pythia
+from coursekit.simulate.pythia import Particles, copies_to_last, generate, generated, import_pythia, make_pythia
 
 PROCESSES = {
     "top": ("Top:gg2ttbar = on", "Top:qqbar2ttbar = on", "24:onMode = off", "24:onIfAny = 1 2 3 4 5"),
@@ -89,10 +89,8 @@ JET_IMAGES = JetRecipe(name="jetimages", pt_hat=(750, 950), radius=1.0, pt=(750,
 
 def leading_parton_jet_outside(radius: float, low: float, high: float) -> Callable:
     """Return a veto for `make_pythia`: the leading jet of partons, |eta| < 3, is not between `low` and `high` GeV."""
-    from pythia8mc import SlowJet
-
-    # anti-kT (-1) of all visible partons (2), massless where unknown (1); the last argument keeps a banner away
-    finder = SlowJet(-1, radius, 100.0, 3.0, 2, 1, None, False)
+    # anti-kT (-1) of all visible partons (2), each with a pion's mass (1); the last argument keeps a banner away
+    finder = import_pythia().SlowJet(-1, radius, 100.0, 3.0, 2, 1, None, False)
 
     def veto(event) -> bool:
         finder.analyze(event)

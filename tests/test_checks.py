@@ -116,7 +116,7 @@ def broken(x):
         (lambda x: x, "double(x) is wrong in 2 of 3 entries, first at [1]: 1, expected 2."),
         (lambda x: 2 * x[:2], "has shape (2,), expected (3,)"),
         (lambda x: 2 * x / [0, 1, 1] if x.any() else x, "contains 1 NaN, expected 0"),
-        (lambda x: [0, 2, 4], "are right, but they come as a list; the lesson goes on with a ndarray"),
+        (lambda x: [0, 2, 4], "are right, but they come as a list; the lesson goes on with a NumPy array"),
         (lambda x: pd.Series(2 * x), "come as a Series"),
         (lambda x: np.take(x, 7), "size 3 at `(lambda x: np.take(x, 7)"),
     ],

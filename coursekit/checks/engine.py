@@ -245,10 +245,9 @@ def expect_close(
                 fail(f"{sentence} ({difference})")
         fail(difference)
     if right.ndim and not isinstance(value, accept):
-        fail(
-            f"the numbers of {what} are right, but they come as a {type(value).__name__}; the lesson goes on with a "
-            f"{' or '.join(kind.__name__ for kind in accept)}."
-        )
+        wanted = " or ".join({np.ndarray: "a NumPy array", ak.Array: "an awkward array"}[kind] for kind in accept)
+        came = type(value).__name__
+        fail(f"the numbers of {what} are right, but they come as a {came}; the lesson goes on with {wanted}.")
 
 
 def _difference(what: str, got: np.ndarray, right: np.ndarray, rtol: float, atol: float) -> str:
@@ -337,7 +336,7 @@ def describe(value) -> str:
         return f"an awkward array of type {value.type}"
     if callable(value) and hasattr(value, "__name__"):
         return f"the {'class' if isinstance(value, type) else 'function'} {value.__name__}"
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return f"{type(value).__name__} {text if len(text) <= 120 else text[:117] + '...'}"
 
 

@@ -507,12 +507,11 @@ print(*observed["training"].columns, sep=", ")
 show("your mass and the package's agree", bool(np.allclose(m, observed["training"]["jet_mass"], rtol=1e-4, atol=1e-3)))
 show("your width and the package's agree", bool(np.allclose(w, observed["training"]["width"], rtol=0, atol=1e-3)))
 
-undefined = observed["training"].isna()
-show("training jets with an undefined observable", int(undefined.any(axis=1).sum()))
-show("their constituents", tuple(observed["training"]["multiplicity"][undefined.any(axis=1)]))
+show("training jets of one or two constituents", int(np.sum(observed["training"]["multiplicity"] < 3)))
+show("training jets with an undefined observable", int(observed["training"].isna().any(axis=1).sum()))
 
 # %% [markdown]
-# One jet in 12 000 is a single particle, an electron or photon that took it all. Its $C_3$ is $0/0$, not a number, and a single NaN stops a fit or spoils a mean. As in lesson 2, what is undefined gets the mean of the training jets, so that it is neither large nor small.
+# One jet in 12 000 is so narrow that the detector saw a single object. Its $C_3$ is $0/0$, not a number, and one NaN is enough to stop a fit. As in lesson 2, what is undefined gets the mean of the training jets, so that it is neither large nor small.
 
 # %%
 typical = observed["training"].mean()  # of the jets that have a value

@@ -1,5 +1,6 @@
 import contextlib
 import tracemalloc
+from pathlib import Path
 
 import awkward as ak
 import numpy as np
@@ -222,6 +223,20 @@ def test_chunks_give_the_same_file_as_one_call(sample, tmp_path):
         for start in range(0, 500, 150):
             append(jets[start : start + 150], labels[start : start + 150])
     pd.testing.assert_frame_equal(pd.read_hdf(tmp_path / "chunks.h5", key="table"), pd.read_hdf(path, key="table"))
+
+
+def test_a_file_that_the_disk_had_no_room_for_takes_no_name(tmp_path, monkeypatch):
+    close = pd.HDFStore.close
+
+    def cut(store):
+        close(store)
+        with open(store._path, "r+b") as file:
+            file.truncate(Path(store._path).stat().st_size // 2)
+
+    monkeypatch.setattr(pd.HDFStore, "close", cut)
+    with pytest.raises(OSError, match="could not be written completely; is the disk full"):
+        cj.save_jets(tmp_path / "jets.h5", cj.unpack(np.ones((3, 4)), [2, 1]), [1, 0])
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_interrupted_writer_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -133,6 +133,13 @@ def jet_writer(path: str | os.PathLike, mantissa_bits: int = 23) -> Iterator[Cal
             yield append
             if n_written == 0:
                 raise ValueError(f"no jets were written to {path}; append at least one chunk")
+        # When the disk is full, HDF5 says nothing while it closes; but a file that is too short does not open.
+        try:
+            complete = count_jets(partial) == n_written
+        except (OSError, ValueError):
+            complete = False
+        if not complete:
+            raise OSError(f"{path} could not be written completely; is the disk full? Nothing was kept.")
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

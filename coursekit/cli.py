@@ -34,6 +34,8 @@ err = Console(stderr=True, soft_wrap=True)
 
 Jobs = Annotated[int, typer.Option(min=1, help="Processes at once; the result does not depend on it.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of the sample; the same seed gives the same events.")]
+Folder = Annotated[Path, typer.Option(help="Where the files go.")]
+Jets = Annotated[int, typer.Option(min=10, help="For training, validation and test together, half of them tops.")]
 SIMULATED = Path("simulated")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
 
@@ -218,7 +220,7 @@ def _compare(root, target, sources) -> None:
 
 @simulate_app.command("hww")
 def simulate_hww(
-    folder: Annotated[Path, typer.Option(help="Where the three ROOT files are written.")] = SIMULATED,
+    folder: Folder = SIMULATED,
     events: Annotated[int, typer.Option(min=1, help="Selected events of each sample.")] = 20_000,
     seed: Seed = 1,
     jobs: Jobs = 1,
@@ -232,8 +234,8 @@ def simulate_hww(
 
 @simulate_app.command("toptag")
 def simulate_toptag(
-    folder: Annotated[Path, typer.Option(help="Where the files for training, validation, test go.")] = SIMULATED,
-    jets: Annotated[int, typer.Option(min=10, help="In the three files together, half of them tops.")] = 20_000,
+    folder: Folder = SIMULATED,
+    jets: Jets = 20_000,
     seed: Seed = 1,
     jobs: Jobs = 1,
 ) -> None:
@@ -246,8 +248,8 @@ def simulate_toptag(
 
 @simulate_app.command("images")
 def simulate_images(
-    folder: Annotated[Path, typer.Option(help="Where the files for training, validation, test go.")] = SIMULATED,
-    jets: Annotated[int, typer.Option(min=10, help="In the three files together, half of them tops.")] = 20_000,
+    folder: Folder = SIMULATED,
+    jets: Jets = 20_000,
     seed: Seed = 1,
     jobs: Jobs = 1,
 ) -> None:

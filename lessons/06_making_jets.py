@@ -1181,11 +1181,12 @@ with figure(
 ) as axes:
     unit = closure.tolerance * np.where(closure.kind == "relative", closure.public.abs(), 1)
     place = np.arange(len(closure))[::-1]
-    axes[0].axvspan(-1, 1, color="0.9", label="tolerance")
+    axes[0].axvline(0, color="0.5", linewidth=1, linestyle="-")
+    axes[0].vlines([-1, 1], -0.5, len(closure) - 0.5, color="0.3", linestyle="--", label="tolerance")
     axes[0].errorbar((closure.ours - closure.public) / unit, place, xerr=closure.error / unit, fmt="o", color=COLOURS[0],
                      label=f"ours, {len(shipped)} jets")  # fmt: skip
     axes[0].set_yticks(place, closure.index, fontsize=9)
-    axes[0].set_xlim(-1.6, 1.6)
+    axes[0].set(xlim=(-1.6, 1.6), ylim=(-1, len(closure) + 1.5))  # room for the legend
     axes[0].set_xlabel("(ours − public set) / tolerance")
     axes[0].legend(fontsize=9, loc="upper right")
     bins = np.arange(0, 281, 10)

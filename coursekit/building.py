@@ -222,7 +222,8 @@ class _Run:
         nbformat.write(solution_notebook(lesson, settings), self.source)
         threads = str(max(1, (os.cpu_count() or 1) // jobs))
         # PYTEST_CURRENT_TEST keeps ipykernel from storing what C code writes, which nbval would not see.
-        environment = {"COURSEKIT_BUILD": "1", "PYTEST_CURRENT_TEST": "build", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        build = "with parameters" if parameters else "stored"
+        environment = {"COURSEKIT_BUILD": build, "PYTEST_CURRENT_TEST": "build", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             environment[name] = os.environ.get(name, threads)
         command = [sys.executable, "-m", "coursekit.building", self.source, self.target, json.dumps(parameters)]

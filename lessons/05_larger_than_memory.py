@@ -33,7 +33,7 @@ seed: int = 1
 # %% [markdown]
 # ## The settings, all in one place
 #
-# Nobody wants to download 100 GB for an exercise. So we do the opposite: we allow ourselves one megabyte for events, and make a file that is ten times larger (fifty times in full mode, which takes a few minutes on two CPU cores; a GPU would not make networks this small faster).
+# Nobody wants to download 100 GB for an exercise. So we do the opposite: we allow ourselves one megabyte for events, and make a file that is ten times larger (fifty times in full mode, which takes a minute or two on two CPU cores; a GPU would not make networks this small faster).
 
 # %%
 MEMORY = 1_000_000  # bytes that we allow ourselves for events

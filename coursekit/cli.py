@@ -181,14 +181,14 @@ def build(
             _compare(root, target, sources)
         elif output is None:
             (root / "README.md").write_text(authoring.readme(root))
+        places = ["(compared)" if check else os.path.relpath(row.notebook) for row in built]
         table = Table("lesson", "exercises passed", "seconds", "peak MiB", box=None)
-        table.add_column("executed notebook", overflow="fold")  # a path is no use when it is cut
-        for row in built:
-            where = "(compared)" if check else os.path.relpath(row.notebook)
-            table.add_row(
-                row.lesson, f"{row.passed} of {row.exercises}", f"{row.seconds:.0f}", f"{row.peak_mib:.0f}", where
-            )
-        out.print(table)
+        table.add_column("executed notebook")
+        for row, place in zip(built, places, strict=True):
+            passed = f"{row.passed} of {row.exercises}"
+            table.add_row(row.lesson, passed, f"{row.seconds:.0f}", f"{row.peak_mib:.0f}", place)
+        # A path is no use when it is cut: rather a line longer than the terminal.
+        out.print(table, width=max(out.width, 64 + max(map(len, places))), crop=False)
 
 
 def _build(sources, root, target, values, jobs):

@@ -188,7 +188,7 @@ def build(
             passed = f"{row.passed} of {row.exercises}"
             table.add_row(row.lesson, passed, f"{row.seconds:.0f}", f"{row.peak_mib:.0f}", place)
         # A path is no use when it is cut: rather a line longer than the terminal.
-        out.print(table, width=max(out.width, 64 + max(map(len, places))), crop=False)
+        Console(width=max(out.width, 64 + max(map(len, places)))).print(table)
 
 
 def _build(sources, root, target, values, jobs):

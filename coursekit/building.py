@@ -82,7 +82,7 @@ def execute(source: Path, target: Path, parameters: Mapping[str, object] | None 
                 source, target, dict(parameters or {}), kernel_name="python3", progress_bar=bar, cwd=scratch
             )
         except papermill.PapermillExecutionError as error:
-            raise BuildError(f"{source.stem}: cell {error.exec_count} raised {error.ename}: {error.evalue}") from None
+            raise BuildError(f"cell {error.exec_count} raised {error.ename}: {error.evalue}") from None
     executed = nbformat.read(target, as_version=4)
     for cell in executed.cells:
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}

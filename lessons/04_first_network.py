@@ -34,7 +34,7 @@ seed: int = 1
 # ## The settings, all in one place
 #
 # A comparison of networks is fair if each gets the same *budget*. Ours is a number of *epochs*: passes over the training events. The quick values make the notebook run in a minute;
-# the full ones, with `quick = False`, take some minutes on two CPU cores. Networks this small need no GPU.
+# the full ones, with `quick = False`, take about three minutes on two CPU cores. A GPU would not make networks this small faster.
 
 # %%
 EPOCHS = 6 if quick else 60  # of each step of the improvement

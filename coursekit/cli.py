@@ -166,8 +166,7 @@ def build(
     jobs: Jobs = 1,
 ) -> None:
     """Build notebooks/ and solutions/ from lessons/*.py; a solution that fails its own check fails the build."""
-
-    from coursekit import authoring
+    from coursekit import authoring, building
 
     with _clear_errors(), contextlib.ExitStack() as stack:
         root = authoring.find_root(root)
@@ -176,7 +175,8 @@ def build(
         if full:
             values["quick"] = False
         target = Path(stack.enter_context(tempfile.TemporaryDirectory())) if check else output or root
-        built = _build(sources, root, target, values, jobs)
+        with _bar() as bar:
+            built = building.build(sources, root, target, values, jobs, _updates(bar))
         if check:
             _compare(root, target, sources)
         elif output is None:
@@ -189,13 +189,6 @@ def build(
             table.add_row(row.lesson, passed, f"{row.seconds:.0f}", f"{row.peak_mib:.0f}", place)
         # A path is no use when it is cut: rather a line longer than the terminal.
         Console(width=max(out.width, 64 + max(map(len, places)))).print(table)
-
-
-def _build(sources, root, target, values, jobs):
-    from coursekit import building
-
-    with _bar() as bar:
-        return building.build(sources, root, target, values, jobs, _updates(bar))
 
 
 def _compare(root, target, sources) -> None:
@@ -226,10 +219,7 @@ def simulate_hww(
     jobs: Jobs = 1,
 ) -> None:
     """H -> WW -> 2l2nu and the two Drell-Yan slices: three flat ROOT files with a tree Events."""
-    from coursekit import simulate
-
-    with _clear_errors():
-        _simulate(simulate.simulate_hww, folder, events=events, seed=seed, jobs=jobs)
+    _simulate("simulate_hww", folder, events=events, seed=seed, jobs=jobs)
 
 
 @simulate_app.command("toptag")
@@ -240,10 +230,7 @@ def simulate_toptag(
     jobs: Jobs = 1,
 ) -> None:
     """Top and QCD jets after a detector, in the layout of the public Top Quark Tagging Reference Dataset."""
-    from coursekit import simulate
-
-    with _clear_errors():
-        _simulate(simulate.simulate_toptag, folder, jets=jets, seed=seed, jobs=jobs)
+    _simulate("simulate_toptag", folder, jets=jets, seed=seed, jobs=jobs)
 
 
 @simulate_app.command("images")
@@ -254,15 +241,14 @@ def simulate_images(
     jobs: Jobs = 1,
 ) -> None:
     """Harder, wider jets without a detector, for jet images: R = 1.0, 750 to 950 GeV."""
+    _simulate("simulate_jet_images", folder, jets=jets, seed=seed, jobs=jobs)
+
+
+def _simulate(name: str, folder: Path, **settings) -> None:
     from coursekit import simulate
 
-    with _clear_errors():
-        _simulate(simulate.simulate_jet_images, folder, jets=jets, seed=seed, jobs=jobs)
-
-
-def _simulate(function, folder: Path, **settings) -> None:
-    with _bar() as bar:
-        paths = function(folder, progress=_updates(bar), **settings)
+    with _clear_errors(), _bar() as bar:
+        paths = getattr(simulate, name)(folder, progress=_updates(bar), **settings)
     for path in paths:
         out.print(f"{path}  {path.stat().st_size / 1e6:.1f} MB", highlight=False)
 

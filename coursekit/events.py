@@ -83,13 +83,13 @@ def load_events(
     if isinstance(branches, str):
         raise TypeError(f"branches is a list of names, but the string {branches!r} came: write [{branches!r}].")
     path = Path(path)
-    _require_whole_root_file(path)
+    require_whole_root_file(path)
     with uproot.open(path) as file:
-        table = _open_tree(file, path, tree)
+        table = open_tree(file, path, tree)
         names = table.keys() if branches is None else list(branches)
         for name in names:
             if name not in table.keys():  # noqa: SIM118 (an uproot tree also matches "name;cycle" and "folder/name")
-                raise KeyError(f"{path}: the tree {tree} has no branch {name}{_did_you_mean(name, table.keys())}")
+                raise KeyError(f"{path}: the tree {tree} has no branch {name}{did_you_mean(name, table.keys())}")
         if table.num_entries == 0:
             raise ValueError(f"{path}: the tree {tree} has no entries. Was it filled? Make or fetch the file again.")
         try:
@@ -255,7 +255,7 @@ def concatenate_events(samples: Sequence[Mapping[str, Array]]) -> dict[str, Arra
     }
 
 
-def _require_whole_root_file(path: Path) -> None:
+def require_whole_root_file(path: Path) -> None:
     """Refuse what is not ROOT, and a file shorter than its own header says.
 
     A download that broke off often still opens: the list of trees may lie near the front, and only later reads fail,
@@ -285,7 +285,7 @@ def _require_whole_root_file(path: Path) -> None:
         )
 
 
-def _open_tree(file, path: Path, tree: str):
+def open_tree(file, path: Path, tree: str):
     """Return the tree of this name, or say which trees there are."""
     trees = [
         name
@@ -293,11 +293,11 @@ def _open_tree(file, path: Path, tree: str):
         if kind in {"TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple"}
     ]
     if tree not in trees:
-        raise KeyError(f"{path} has no tree {tree}{_did_you_mean(tree, trees)}")
+        raise KeyError(f"{path} has no tree {tree}{did_you_mean(tree, trees)}")
     return file[tree]
 
 
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """End a sentence on a name that does not exist with the closest ones that do."""
     known = list(dict.fromkeys(known))
     folded = {other.lower(): other for other in known}
@@ -313,7 +313,7 @@ def _flat_columns(events: Mapping[str, Array], branches: Iterable[str]) -> dict[
     columns = {}
     for name in branches:
         if name not in events:
-            raise KeyError(f"the events have no branch {name}{_did_you_mean(name, events)}")
+            raise KeyError(f"the events have no branch {name}{did_you_mean(name, events)}")
         column = events[name]
         if column.ndim != 1:
             kind = "jagged, a list per event" if isinstance(column, ak.Array) else f"of shape {column.shape}"

@@ -230,12 +230,12 @@ def load_jets(
     ([[1.0], [1.0, 1.0, 1.0]], [0, 1])
     """
     packed, counts, labels = [], [], []
-    with _open_table(path, key) as table:
+    with open_table(path, key) as table:
         where = _columns(table)
         n_max = max(1, sum(name.startswith("E_") and name[2:].isdigit() for name in where))
         momenta = _places(where, _constituent_columns(n_max), path)
         is_signal = _places(where, ["is_signal_new"], path)
-        for rows in _blocks(table, path, start, stop):
+        for rows in read_blocks(table, path, start, stop):
             padded = _take(rows, momenta).reshape(len(rows), n_max, 4)  # (n, P, 4) of E px py pz
             real, number = unpad(padded, padded[..., 0] != 0)
             packed.append(real.astype(np.float32, copy=False))
@@ -266,10 +266,10 @@ def load_truth(
         0 training, 1 test, 2 validation.
     """
     momenta, ttv = [], []
-    with _open_table(path, key) as table:
+    with open_table(path, key) as table:
         where = _columns(table)
         truth_places, ttv_places = _places(where, _TRUTH, path), _places(where, ["ttv"], path)
-        for rows in _blocks(table, path, start, stop):
+        for rows in read_blocks(table, path, start, stop):
             momenta.append(_take(rows, truth_places).astype(np.float32))
             ttv.append(_take(rows, ttv_places)[:, 0].astype(np.int64))
     e, px, py, pz = np.concatenate(momenta).T
@@ -278,12 +278,12 @@ def load_truth(
 
 def count_jets(path: str | os.PathLike, key: str = "table") -> int:
     """Return the number of jets in a file of the reference layout, without reading them."""
-    with _open_table(path, key) as table:
+    with open_table(path, key) as table:
         return int(table.nrows)
 
 
 @contextlib.contextmanager
-def _open_table(path: str | os.PathLike, key: str):
+def open_table(path: str | os.PathLike, key: str):
     import tables
 
     path = existing_file(path)
@@ -353,7 +353,7 @@ def require_columns(names, wanted: Sequence[str], path) -> None:
         )
 
 
-def _blocks(table, path, start: int, stop: int | None) -> Iterator[np.ndarray]:
+def read_blocks(table, path, start: int, stop: int | None) -> Iterator[np.ndarray]:
     import tables
 
     start, stop = checked_range(path, start, stop, int(table.nrows))

@@ -16,9 +16,9 @@ import awkward as ak
 import numpy as np
 import uproot
 
-from coursekit.events import Array, _did_you_mean, _open_tree, _require_whole_root_file
+from coursekit.events import Array, did_you_mean, open_tree, require_whole_root_file
 from coursekit.jets import load_jets
-from coursekit.jets.reference import _blocks, _open_table
+from coursekit.jets.reference import open_table, read_blocks
 
 
 def event_bytes(path: str | os.PathLike, branches: Iterable[str] | None = None, key: str | None = None) -> float:
@@ -138,7 +138,7 @@ def open_source(path: str | os.PathLike, key: str | None):
     with path.open("rb") as file:
         head = file.read(8)
     if head[:4] == b"root":
-        _require_whole_root_file(path)
+        require_whole_root_file(path)
         # No caches: what has been read once is not read again, and would only take memory.
         with uproot.open(path, object_cache=None, array_cache=None) as file:
             opened = _Tree(path, file, key or "Events")
@@ -172,7 +172,7 @@ def _required(path: Path, key: str, names: Iterable[str] | None, known: list[str
         raise ValueError("branches is empty: name at least one, or leave it out to read all.")
     for name in names:
         if name not in known:
-            raise KeyError(f"{path}: {key} has no branch {name}{_did_you_mean(name, known)}")
+            raise KeyError(f"{path}: {key} has no branch {name}{did_you_mean(name, known)}")
     return names
 
 
@@ -181,7 +181,7 @@ class _Tree:
 
     def __init__(self, path: Path, file, key: str):
         self.path, self.key, self._file = path, key, file
-        self._tree = _open_tree(file, path, key)
+        self._tree = open_tree(file, path, key)
         self.n_events = int(self._tree.num_entries)
         self._is_ttree = hasattr(self._tree, "common_entry_offsets")
         self._edges = np.array(self._tree.common_entry_offsets() if self._is_ttree else [])
@@ -344,7 +344,7 @@ class _Table:
 
     @contextlib.contextmanager
     def _table(self):
-        with _HDF5, _open_table(self.path, self.key) as table:
+        with _HDF5, open_table(self.path, self.key) as table:
             yield table
 
     def require(self, names: Iterable[str] | None) -> list[str]:
@@ -363,7 +363,7 @@ class _Table:
                 return dict(zip(("jets", "labels"), load_jets(self.path, start, stop, self.key), strict=True))
         parts = {name: [] for name in self._where if names is None or name in names}
         with self._table() as table:
-            for rows in _blocks(table, self.path, start, stop):
+            for rows in read_blocks(table, self.path, start, stop):
                 for name, part in parts.items():
                     field, index = self._where[name]
                     part.append(rows[field][index].copy())
@@ -389,7 +389,7 @@ class _Table:
         with self._table() as table:
             rows = np.empty(stop - start, self._dtype)
             at = 0
-            for block in _blocks(table, self.path, start, stop):
+            for block in read_blocks(table, self.path, start, stop):
                 rows[at : at + len(block)] = block
                 at += len(block)
         return rows, {}

@@ -9,6 +9,7 @@ import difflib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,6 +84,8 @@ def execute(source: Path, target: Path, parameters: Mapping[str, object] | None 
             )
         except papermill.PapermillExecutionError as error:
             raise BuildError(f"cell {error.exec_count} raised {error.ename}: {error.evalue}") from None
+        for scores in Path(scratch).glob("work/ledger/*.npz"):
+            shutil.copyfile(scores, target.with_suffix(".ledger.npz"))
     executed = nbformat.read(target, as_version=4)
     for cell in executed.cells:
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
@@ -140,7 +143,8 @@ def build(
     root : pathlib.Path
         The clone of the course.
     output : pathlib.Path, optional
-        Where ``notebooks/`` and ``solutions/`` are written; by default in the clone itself.
+        Where ``notebooks/``, ``solutions/`` and, without parameters, ``data/ledger/`` (the taggers' scores that later
+        lessons read) are written; by default in the clone itself.
     parameters : mapping, optional
         Passed to the solutions.
     jobs : int
@@ -222,7 +226,8 @@ class _Run:
         nbformat.write(solution_notebook(lesson, settings), self.source)
         threads = str(max(1, (os.cpu_count() or 1) // jobs))
         # PYTEST_CURRENT_TEST keeps ipykernel from storing what C code writes, which nbval would not see.
-        build = "with parameters" if parameters else "stored"
+        self.stored = not parameters
+        build = "stored" if self.stored else "with parameters"
         environment = {"COURSEKIT_BUILD": build, "PYTEST_CURRENT_TEST": "build", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             environment[name] = os.environ.get(name, threads)
@@ -259,6 +264,10 @@ class _Run:
         os.replace(exercise, output / "notebooks" / f"{self.lesson.stem}.ipynb")
         solution = output / "solutions" / f"{self.lesson.stem}.ipynb"
         os.replace(self.target, solution)
+        scores = self.target.with_suffix(".ledger.npz")
+        if self.stored and scores.is_file():  # what later lessons compare with, on the shipped test jets
+            (output / "data" / "ledger").mkdir(parents=True, exist_ok=True)
+            os.replace(scores, output / "data" / "ledger" / f"{self.lesson.stem[:2]}.npz")
         passed = sum(text.startswith("[PASS]") for texts in verdicts(executed).values() for text in texts)
         peak = next(float(line.split()[1]) for line in lines if line.startswith("peak_mib "))
         return Built(self.lesson.stem, passed, len(self.lesson.exercises), seconds, peak, solution)

@@ -1053,6 +1053,15 @@ for name, s in score.items():
     show(f"{name}: signal efficiency there", efficiency, 2, error=np.sqrt(efficiency * (1 - efficiency) / n_top))
     show(f"{name}: rejection there", times, 0, error=times * np.sqrt(times / n_qcd))
 
+# %% [markdown]
+# Later lessons will compare their networks with these taggers, on the same jets. `record` keeps the scores for them, in a *ledger*.
+
+# %%
+from coursekit.ledger import record
+
+for name, s in score.items():
+    record(WORK, name, labels["test"], s["test"], n_training=len(labels["training"]))
+
 # %%
 with figure(
     "Background rejection against signal efficiency on the test jets, logarithmic, bands of one standard deviation. The three taggers with two inputs lie together, between 12 "

@@ -8,6 +8,7 @@ import sys
 import time
 
 import nbformat
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -248,6 +249,21 @@ def test_two_builds_are_the_same_and_nothing_else_is_left(clone):
         assert set(notebook.metadata) == {"kernelspec", "language_info"}
         assert all(set(cell.metadata) <= {"tags"} for cell in notebook.cells)
     assert all(not cell.get("outputs") for cell in nbformat.read(clone / "notebooks/01_toy.ipynb", as_version=4).cells)
+
+
+@pytest.mark.lessons
+def test_recorded_scores_are_kept_with_the_course_but_not_those_of_other_parameters(clone):
+    setup, call = (
+        "from pathlib import Path\n\nimport numpy as np\n",
+        'record(Path("work/01"), "a", [0, 1], [0, 1], 5)\n',
+    )
+    edit(clone, "import numpy as np\n", setup)
+    edit(clone, 'show("settings",', f'from coursekit.ledger import record\n\n_ = {call}show("settings",')
+    build(clone, output=clone / "out", parameters={"seed": 7})
+    assert not (clone / "out" / "data").exists()
+    build(clone)
+    with np.load(clone / "data" / "ledger" / "01.npz") as stored:
+        assert (stored["taggers"].tolist(), stored["scores"].tolist()) == (["a"], [[0, 1]])
 
 
 def test_where_a_kernel_cuts_its_output_does_not_matter():

@@ -10,7 +10,7 @@ import pytest
 #: From low to high; a module imports only from the levels below its own.
 LEVELS = [
     {"data", "events", "jets", "metrics", "nets"},
-    {"simulate", "images", "observables", "preprocess", "splitting", "streaming", "plots", "training"},
+    {"simulate", "images", "ledger", "observables", "preprocess", "splitting", "streaming", "plots", "training"},
     {"checks", "export", "lesson"},
     {"authoring", "study"},
     {"building", "grading"},

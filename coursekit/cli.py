@@ -93,7 +93,7 @@ def data_list(as_json: AsJson = False) -> None:
         return
     table = Table("data set", "file", "MB", "state", box=None)
     for row in rows:
-        table.add_row(row["dataset"], row["file"], f"{row['bytes'] / 1e6:.1f}", row["state"])
+        table.add_row(row["dataset"], row["file"], f"{row['bytes'] / 1e6:.1f}" if row["bytes"] else "-", row["state"])
     out.print(table)
 
 
@@ -239,9 +239,12 @@ def simulate_images(
     jets: Jets = 20_000,
     seed: Seed = 1,
     jobs: Jobs = 1,
+    second_jet: Annotated[bool, typer.Option(help="The second jet must lie in the same ranges.")] = True,
+    interactions: Annotated[bool, typer.Option(help="The protons' other partons collide too; slower.")] = False,
 ) -> None:
     """Harder, wider jets without a detector, for jet images: R = 1.0, 750 to 950 GeV."""
-    _simulate("simulate_jet_images", folder, jets=jets, seed=seed, jobs=jobs)
+    settings = {"second_jet": second_jet, "multiple_interactions": interactions}
+    _simulate("simulate_jet_images", folder, jets=jets, seed=seed, jobs=jobs, **settings)
 
 
 def _simulate(name: str, folder: Path, **settings) -> None:

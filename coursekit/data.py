@@ -55,9 +55,9 @@ class File:
     dataset : str
         The set that it belongs to.
     bytes : int
-        Its size.
+        Its size; 0 for what everybody simulates for himself, because nobody ships or publishes it.
     hash : str
-        ``"sha256:..."`` or ``"md5:..."``, as its publisher gives it.
+        ``"sha256:..."`` or ``"md5:..."``, as its publisher gives it; empty if there is none.
     url : str
         Where it is published; empty for what the course simulates.
     make : str
@@ -123,8 +123,8 @@ def catalogue(registry: Path | None = None) -> dict[str, File]:
             files[name] = File(
                 name=name,
                 dataset=dataset,
-                bytes=facts["bytes"],
-                hash=facts["hash"],
+                bytes=facts.get("bytes", 0),
+                hash=facts.get("hash", ""),
                 url=entry.get("url", "").format(name=name),
                 make=entry.get("make", ""),
                 lessons=tuple(entry.get("lessons", ())),
@@ -160,7 +160,7 @@ def fetch(name: str, *, progress: bool = False) -> Path:
     if own := _own(file):
         return own
     tried = []
-    for state, path in _copies(file):
+    for state, path in _copies(file) if file.bytes else []:
         if not path.is_file():
             tried.append(f"it is not {state} ({path})")
         elif path.stat().st_size != file.bytes:
@@ -174,14 +174,15 @@ def fetch(name: str, *, progress: bool = False) -> Path:
             reason, remedy = _diagnose(file, error)
             tried.append(f"the download from {file.url} failed: {reason}")
     elif file.make:
+        shipped = "reinstall the course, which ships it, or " if file.bytes else ""
         remedy = (
-            f"reinstall the course, which ships it, or make it with `{file.make} --folder {cache_folder()}` and set "
-            f"COURSEKIT_DATA={cache_folder()}"
+            f"{shipped}make it with `{file.make} --folder {cache_folder()}` and set COURSEKIT_DATA={cache_folder()}"
         )
     else:
         remedy = "reinstall the course"
+    places = "; ".join(tried) or "you have not simulated it, or COURSEKIT_DATA does not say where it is"
     # The message says it all; the chain of a network error is a hundred lines that hide it from a student.
-    raise DataNotFound(f"{file.name} ({file.dataset}) is not available: {'; '.join(tried)}. What to do: {remedy}.")
+    raise DataNotFound(f"{file.name} ({file.dataset}) is not available: {places}. What to do: {remedy}.")
 
 
 def ensure(lesson: str) -> None:
@@ -239,9 +240,8 @@ def verify(name: str) -> Path:
     if state == "own":
         return path
     if path is None:
-        raise DataNotFound(
-            f"{name} is neither in {shipped_folder()} nor in {cache_folder()}; `coursekit data fetch {name}` gets it"
-        )
+        remedy = f"`coursekit data fetch {name}` gets it" if file.bytes else f"`{file.make}` makes it"
+        raise DataNotFound(f"{name} is neither in {shipped_folder()} nor in {cache_folder()}; {remedy}")
     if path.stat().st_size != file.bytes:
         raise ValueError(f"{path} has {path.stat().st_size} bytes, expected {file.bytes}; delete it and fetch it again")
     algorithm, expected = file.hash.split(":")
@@ -267,8 +267,10 @@ def _lookup(name: str) -> File:
 
 
 def _own(file: File) -> Path | None:
+    # A file of one's own hides the shipped one only where somebody says so; without a shipped one it hides nothing.
+    wanted = file.make and (os.environ.get("COURSEKIT_DATA") or not file.bytes)
     path = cache_folder() / file.name
-    return path if file.make and os.environ.get("COURSEKIT_DATA") and path.is_file() else None
+    return path if wanted and path.is_file() else None
 
 
 def _copies(file: File) -> list[tuple[str, Path]]:

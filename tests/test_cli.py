@@ -7,6 +7,7 @@ import uproot
 from typer.testing import CliRunner
 
 from coursekit.cli import app
+from coursekit.simulate import toptag
 
 
 def run(*arguments):
@@ -48,6 +49,15 @@ def test_simulate(tmp_path):
     done = run("simulate", "hww", "--events", 5, "--folder", tmp_path)
     assert done.exit_code == 0, done.output
     assert uproot.open(tmp_path / "GluGluHToWWTo2L2Nu_M125.root")["Events"].num_entries == 5
+
+
+def test_the_cuts_of_the_image_study_can_be_left_out(tmp_path, monkeypatch):
+    recipes = []
+    monkeypatch.setattr(toptag, "simulate_jets", lambda recipe, *args, **kwargs: recipes.append(recipe) or [])
+    for options in ([], ["--no-second-jet", "--interactions"]):
+        done = run("simulate", "images", "--folder", tmp_path, *options)
+        assert done.exit_code == 0, done.output
+    assert [(recipe.second_jet, recipe.multiple_interactions) for recipe in recipes] == [(True, False), (False, True)]
 
 
 def test_simulate_refuses_nonsense():

@@ -180,11 +180,25 @@ def test_public_files_are_those_published():
 def test_shipped_files_are_those_of_the_registry():
     for file in data.catalogue().values():
         if not file.url:
+            assert file.make.startswith("coursekit simulate ")
+        if not file.url and file.bytes:
             assert file.hash.startswith("sha256:")
             assert data.verify(file.name) == data.shipped_folder() / file.name
-            assert file.make.startswith("coursekit simulate ")
-    known = {*data.catalogue(), "registry.toml", "README.md"}
+    known = {*data.catalogue(), "registry.toml", "README.md", "ledger"}
     assert {path.name for path in data.shipped_folder().iterdir() if not path.name.startswith(".")} <= known
+
+
+def test_what_is_only_simulated_is_taken_from_your_own_folder_or_says_how_to_make_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "cache_folder", lambda: tmp_path)
+    name = "jetimages_test.h5"
+    assert data.status(name) == ("absent", None)
+    with pytest.raises(data.DataNotFound, match=r"not simulated it, or COURSEKIT_DATA .* make it with `coursekit sim"):
+        data.fetch(name)
+    with pytest.raises(data.DataNotFound, match=r"`coursekit simulate images .*` makes it"):
+        data.verify(name)
+    (tmp_path / name).write_bytes(b"jets")
+    assert data.fetch(name) == data.verify(name) == tmp_path / name
+    assert data.status(name) == ("own", tmp_path / name)
 
 
 def test_a_name_is_used_once(tmp_path):

@@ -384,7 +384,7 @@ def test_the_vetoes_change_nothing_but_the_time(process):
 
 @pytest.mark.simulation
 def test_the_jets_of_the_image_study_come_from_the_same_code():
-    jets, _ = simulate_jet_chunk(JET_IMAGES, "qcd", seed=1, chunk=0)
+    jets, _ = simulate_jet_chunk(replace(JET_IMAGES, second_jet=False), "qcd", seed=1, chunk=0)
     px, py, pz, _ = components(jets.constituents)
     pt = np.hypot(px, py)
     assert 300 < len(jets) < 450
@@ -402,8 +402,8 @@ def test_the_jets_of_the_image_study_come_from_the_same_code():
 
 @pytest.mark.simulation
 def test_a_second_jet_can_be_asked_for():
-    one, _ = simulate_jet_chunk(JET_IMAGES, "top", seed=1, chunk=0)
-    two, _ = simulate_jet_chunk(replace(JET_IMAGES, second_jet=True), "top", seed=1, chunk=0)
+    one, _ = simulate_jet_chunk(replace(JET_IMAGES, second_jet=False), "top", seed=1, chunk=0)
+    two, _ = simulate_jet_chunk(JET_IMAGES, "top", seed=1, chunk=0)
     assert 0.2 < len(two) / len(one) < 0.95
     energies = ak.to_numpy(ak.sum(one.constituents.E, axis=1))
     assert np.isin(ak.to_numpy(ak.sum(two.constituents.E, axis=1)), energies).all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -84,7 +84,7 @@ TOPTAG = JetRecipe(
     match_radius=0.8,
     veto_pt=(480, 760),
 )
-JET_IMAGES = JetRecipe(name="jetimages", pt_hat=(750, 950), radius=1.0, pt=(750, 950), max_eta=2.5)
+JET_IMAGES = JetRecipe(name="jetimages", pt_hat=(750, 950), radius=1.0, pt=(750, 950), max_eta=2.5, second_jet=True)
 
 
 def leading_parton_jet_outside(radius: float, low: float, high: float) -> Callable:
@@ -279,10 +279,9 @@ def simulate_jets(
 
     Examples
     --------
-    Jets of the image study, with the other partons of the protons colliding as well:
+    Jets of the image study, but wider:
 
-    >>> from dataclasses import replace
-    >>> recipe = replace(JET_IMAGES, multiple_interactions=True)
+    >>> recipe = replace(JET_IMAGES, radius=1.2)
     >>> simulate_jets(recipe, "data", jets=10_000, jobs=2)  # doctest: +SKIP
     [PosixPath('data/jetimages_train.h5'), PosixPath('data/jetimages_val.h5'), PosixPath('data/jetimages_test.h5')]
     """
@@ -334,14 +333,36 @@ def simulate_toptag(folder, jets: int = 20_000, seed: int = 1, jobs: int = 1, *,
     return simulate_jets(TOPTAG, folder, jets, seed, jobs, progress=progress)
 
 
-def simulate_jet_images(folder, jets: int = 20_000, seed: int = 1, jobs: int = 1, *, progress=None) -> list[Path]:
+def simulate_jet_images(
+    folder,
+    jets: int = 20_000,
+    seed: int = 1,
+    jobs: int = 1,
+    *,
+    second_jet: bool = True,
+    multiple_interactions: bool = False,
+    progress=None,
+) -> list[Path]:
     """Simulate harder, wider jets without a detector, as a study of jet images took them.
 
     The leading anti-kT jets of R = 1.0 with 750 < pT < 950 GeV and |eta| < 2.5, made of generated particles, of top
-    pairs and of quarks and gluons. See `simulate_jets` for the parameters.
+    pairs and of quarks and gluons.
+
+    Parameters
+    ----------
+    folder, jets, seed, jobs, progress
+        As in `simulate_jets`.
+    second_jet, multiple_interactions : bool
+        As in `JetRecipe`. The study asks for the second jet.
+
+    Returns
+    -------
+    list of Path
+        As from `simulate_jets`.
 
     References
     ----------
     S. Macaluso, D. Shih, Pulling out all the tops with computer vision and deep learning, arXiv:1803.00107.
     """
-    return simulate_jets(JET_IMAGES, folder, jets, seed, jobs, progress=progress)
+    recipe = replace(JET_IMAGES, second_jet=second_jet, multiple_interactions=multiple_interactions)
+    return simulate_jets(recipe, folder, jets, seed, jobs, progress=progress)

@@ -1,6 +1,7 @@
 """What every lesson does first, and how it prints a number."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ __all__ = ["setup", "show"]
 def setup(lesson: str) -> Path:
     """Prepare a notebook: find its data, quiet the libraries, and make the folder for the files it writes.
 
-    Silent, and harmless when run again.
+    Silent, and harmless when run again. Where PyTorch is installed and TensorFlow is not, Keras is told so.
 
     Parameters
     ----------
@@ -33,6 +34,9 @@ def setup(lesson: str) -> Path:
     # Read when the frameworks start, so it has to be said before anything imports them.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    # Keras takes TensorFlow unless it is told otherwise, even where PyTorch is all there is.
+    if find_spec("tensorflow") is None and find_spec("torch") is not None:
+        os.environ.setdefault("KERAS_BACKEND", "torch")
     data.ensure(lesson)
     work = Path("work") / f"{int(lesson):02d}"
     work.mkdir(parents=True, exist_ok=True)

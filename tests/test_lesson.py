@@ -1,12 +1,13 @@
 """What a lesson does first, and how it prints numbers and figures."""
 
 import base64
+import os
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from coursekit import data, figure, setup, show
+from coursekit import data, figure, lesson, setup, show
 
 
 @pytest.mark.parametrize(
@@ -78,3 +79,22 @@ def test_a_figure_needs_alt_text_and_an_error_shows_nothing(monkeypatch):
     with pytest.raises(ZeroDivisionError), figure("Something.") as ax:
         ax.plot([1 / 0])
     assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize(
+    ("installed", "wish", "backend"),
+    [
+        ({"torch"}, None, "torch"),
+        ({"torch", "tensorflow"}, None, None),
+        (set(), None, None),
+        ({"torch"}, "jax", "jax"),
+    ],
+)
+def test_keras_runs_on_the_framework_that_is_there(tmp_path, monkeypatch, installed, wish, backend):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lesson, "find_spec", lambda name: name if name in installed else None)
+    monkeypatch.setenv("KERAS_BACKEND", wish or "")  # restored after the test, whatever setup does to it
+    if wish is None:
+        monkeypatch.delenv("KERAS_BACKEND")
+    setup("01")
+    assert os.environ.get("KERAS_BACKEND") == backend

@@ -6,14 +6,18 @@ files; networks train on packed arrays, one row per constituent and the number o
 """
 
 from coursekit.jets.arrays import MOMENTUM, N_MAX, pack, pad, unpack, unpad
+from coursekit.jets.features import FLOW_FEATURES, RELATIVE_FEATURES, flow_features, relative_features
 from coursekit.jets.public import JETCLASS_LABELS, load_jetclass, load_quark_gluon
 from coursekit.jets.reference import count_jets, jet_writer, load_jets, load_truth, save_jets
 
 __all__ = [
+    "FLOW_FEATURES",
     "JETCLASS_LABELS",
     "MOMENTUM",
     "N_MAX",
+    "RELATIVE_FEATURES",
     "count_jets",
+    "flow_features",
     "jet_writer",
     "load_jetclass",
     "load_jets",
@@ -21,6 +25,7 @@ __all__ = [
     "load_truth",
     "pack",
     "pad",
+    "relative_features",
     "save_jets",
     "unpack",
     "unpad",

@@ -1,0 +1,454 @@
+"""Jets as pictures: a whole sample at once on a grid, as a detector sees them, or in a standard position.
+
+Images are float32 arrays of N pictures, H rows and W columns: **rows are phi, columns are eta**, both rising with the
+index, so that ``imshow(image, origin="lower")`` shows eta to the right and phi upwards. Pictures for a network have the
+channels last, (N, H, W, C).
+
+The steps take packed arrays, one number per constituent (T,) and the `counts` (N,) of each jet, and can be used alone:
+`centred`, `rotated`, `flipped`, `pixelate`. `standardised_images` and `study_images` make pictures of jagged jets.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import awkward as ak
+import numpy as np
+
+from coursekit.jets import pack
+
+CHANNELS = ("pt", "charged_pt", "multiplicity")
+TOWER_ETA, TOWER_PHI = 0.12, np.pi / 18  # of the study's detector: 36 towers round the beam
+WINDOW = 2.4  # what the study cuts out round the axis: 20 towers in eta, 13 or 14 in phi
+STUDY_SHAPE = (16, 22)  # with a margin of at least one tower on each side
+
+# Particles that fly far enough to leave a track, by absolute PDG id: e, mu, pi, K, p, Sigma-, Sigma+, Xi-, Omega-.
+_CHARGED_IDS = (11, 13, 211, 321, 2212, 3112, 3222, 3312, 3334)
+_BUFFER = 2**18  # pixels that are filled at once: 2 MB in float64, which the cache holds
+_BLOCK = 2048  # jets whose constituents are in hand at once, some 10 MB
+# Distances below this are rounding errors: without it a constituent on the axis, at 1e-17 or -1e-17 by chance, would
+# fall into one pixel or the next.
+_DECIMALS = 9
+
+
+# --- from constituents to pixels --------------------------------------------------------------------------------------
+
+
+def pixelate(
+    eta: np.ndarray,
+    phi: np.ndarray,
+    weights: np.ndarray,
+    counts: np.ndarray,
+    eta_edges: np.ndarray,
+    phi_edges: np.ndarray,
+) -> np.ndarray:
+    """Sum the weights of each jet's constituents in the pixels of a grid.
+
+    For each jet this is ``np.histogram2d(phi, eta, (phi_edges, eta_edges), weights=weights)[0]``: a pixel holds its
+    lower edges, the last row and column hold both, and what is outside the grid is dropped. All jets are filled
+    together, some thousands at a time, so that beside the result only a few MB are needed. Nothing is wrapped: the phi
+    of `centred` is already relative to the jet.
+
+    Parameters
+    ----------
+    eta, phi : (T,) float
+        Where the constituents are; radians.
+    weights : (T,) float
+        What is summed, for instance pT in GeV.
+    counts : (N,) int
+        Constituents of each jet; a jet without any gives an empty image.
+    eta_edges : (W + 1,) float
+    phi_edges : (H + 1,) float
+        Edges of the pixels, rising.
+
+    Returns
+    -------
+    (N, H, W) float32
+        Rows are phi, columns eta.
+
+    Raises
+    ------
+    ValueError
+        Shapes do not fit together, edges do not rise, or a coordinate or weight is NaN or infinite.
+
+    Examples
+    --------
+    >>> eta, phi, pt = np.array([[-0.5, -0.5, 30.0], [0.5, -0.5, 10.0], [0.5, 0.5, 5.0]]).T
+    >>> pixelate(eta, phi, pt, [2, 1], [-1, 0, 1], [-1, 0, 1]).tolist()
+    [[[30.0, 10.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 5.0]]]
+    """
+    (eta, phi, weights), counts = _packed(counts, eta=eta, phi=phi, weights=weights)
+    eta_edges, phi_edges = _edges("eta_edges", eta_edges), _edges("phi_edges", phi_edges)
+    height, width = len(phi_edges) - 1, len(eta_edges) - 1
+    images = np.empty((len(counts), height, width), np.float32)
+    for jets, rows in _blocks(counts, max(1, _BUFFER // (height * width))):
+        row, column = _bins(phi[rows], phi_edges), _bins(eta[rows], eta_edges)
+        images[jets] = _filled(row, column, weights[rows], counts[jets], height, width)
+    return images
+
+
+def _bins(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Return the place of each value among the bins, (T,) int; -1 or len(edges) - 1 outside."""
+    place = np.searchsorted(edges, values, side="right") - 1
+    place[values == edges[-1]] -= 1
+    return place
+
+
+def _filled(row, column, weights, counts: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Sum weights in the pixels that row and column name, dropping those outside; (N, H, W) float64."""
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    pixel = (np.repeat(np.arange(len(counts)), counts) * height + row) * width + column
+    summed = np.bincount(pixel[inside], weights[inside], minlength=len(counts) * height * width)
+    return summed.reshape(len(counts), height, width)
+
+
+# --- a standard position ----------------------------------------------------------------------------------------------
+
+
+def centred(eta: np.ndarray, phi: np.ndarray, weights: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    r"""Move each jet's centroid to the origin.
+
+    .. math:: \eta_i \to \eta_i - \sum_j w_j \eta_j / \sum_j w_j
+
+    and the same for phi, whose differences are first wrapped into [-pi, pi) round the direction of the jet: half a jet
+    at phi = 3.1 and half at -3.1 has its centre at pi, not at zero.
+
+    Parameters
+    ----------
+    eta, phi, weights : (T,) float
+        Weights are usually pT in GeV.
+    counts : (N,) int
+
+    Returns
+    -------
+    eta, phi : (T,) float64
+        Relative to the centroid.
+
+    Raises
+    ------
+    ValueError
+        Shapes do not fit together, a value is NaN or infinite, or the weights of a jet do not add up to more than zero.
+
+    Examples
+    --------
+    >>> eta, phi = centred([0.0, 1.0], [3.1, 3.1 - 2 * np.pi], [3.0, 1.0], [2])
+    >>> eta.tolist(), np.abs(phi).max() < 1e-15
+    ([-0.25, 0.75], np.True_)
+    """
+    (eta, phi, weights), counts = _packed(counts, eta=eta, phi=phi, weights=weights)
+    total = _sum(weights, counts)
+    if (total[counts > 0] <= 0).any():
+        jet = np.flatnonzero((total <= 0) & (counts > 0))[0]
+        raise ValueError(f"the weights of jet {jet} add up to {total[jet]:g}, so that it has no centroid; leave it out")
+    total = np.where(counts > 0, total, 1.0)
+    direction = np.arctan2(_sum(weights * np.sin(phi), counts), _sum(weights * np.cos(phi), counts))
+    phi = _wrapped(phi - np.repeat(direction, counts))
+    return tuple(x - np.repeat(_sum(weights * x, counts) / total, counts) for x in (eta, phi))
+
+
+def rotated(eta: np.ndarray, phi: np.ndarray, weights: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    r"""Turn each jet about the origin until its principal axis points along phi, upwards in a picture.
+
+    The principal axis is the direction along which the weighted sum of squared distances from the origin is largest. It
+    makes the angle
+
+    .. math:: \alpha = \tfrac12 \operatorname{arctan2}\Big(2 \sum w \eta \phi, \sum w (\eta^2 - \phi^2)\Big)
+
+    with the eta direction, and the jet is turned by pi/2 - alpha. An axis has no head: which end comes to the top is
+    left to `flipped`. A jet that is the same in all directions, such as a single constituent, stays as it is.
+
+    Parameters
+    ----------
+    eta, phi : (T,) float
+        Relative to the jet's centre, from `centred`.
+    weights : (T,) float
+    counts : (N,) int
+
+    Returns
+    -------
+    eta, phi : (T,) float64
+
+    Raises
+    ------
+    ValueError
+        Shapes do not fit together, or a value is NaN or infinite.
+
+    Examples
+    --------
+    >>> eta, phi = rotated([1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [2])
+    >>> np.round(eta, 3).tolist(), np.round(phi, 3).tolist()
+    ([0.0, -0.0], [1.414, -1.414])
+    """
+    (eta, phi, weights), counts = _packed(counts, eta=eta, phi=phi, weights=weights)
+    ee, pp, ep = (_sum(weights * square, counts) for square in (eta**2, phi**2, eta * phi))
+    round_ = np.hypot(2 * ep, ee - pp) <= 10.0**-_DECIMALS * (ee + pp)
+    angle = np.where(round_, 0.0, np.pi / 2 - np.arctan2(2 * ep, ee - pp) / 2)
+    cos, sin = np.repeat(np.cos(angle), counts), np.repeat(np.sin(angle), counts)
+    return eta * cos - phi * sin, eta * sin + phi * cos
+
+
+def flipped(eta: np.ndarray, phi: np.ndarray, weights: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mirror each jet in eta and in phi so that its brightest quadrant is the one at the upper right.
+
+    Brightest is the quadrant with the largest sum of weights; a constituent on the border counts half on each side. Of
+    quadrants that are equally bright the first counter-clockwise from the upper right is taken.
+
+    Parameters
+    ----------
+    eta, phi : (T,) float
+        Relative to the jet's centre, from `centred` or `rotated`.
+    weights : (T,) float
+    counts : (N,) int
+
+    Returns
+    -------
+    eta, phi : (T,) float64
+
+    Raises
+    ------
+    ValueError
+        Shapes do not fit together, or a value is NaN or infinite.
+
+    Examples
+    --------
+    >>> eta, phi = flipped([-0.1, 0.2], [-0.3, 0.4], [5.0, 1.0], [2])
+    >>> eta.tolist(), phi.tolist()
+    ([0.1, -0.2], [0.3, -0.4])
+    """
+    (eta, phi, weights), counts = _packed(counts, eta=eta, phi=phi, weights=weights)
+    right, up = (np.sign(np.round(x, _DECIMALS)) / 2 + 0.5 for x in (eta, phi))  # 1, or 0, or 1/2 on the border
+    shares = (right * up, (1 - right) * up, (1 - right) * (1 - up), right * (1 - up))
+    brightest = np.argmax([_sum(weights * share, counts) for share in shares], axis=0)  # (N,)
+    sign_eta, sign_phi = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]])[brightest].T
+    return eta * np.repeat(sign_eta, counts), phi * np.repeat(sign_phi, counts)
+
+
+# --- pictures for networks --------------------------------------------------------------------------------------------
+
+
+def standardised_images(
+    jets: ak.Array,
+    pixels: int = 40,
+    half_width: float = 0.8,
+    channels: Sequence[str] = ("pt",),
+    rotate: bool = True,
+    flip: bool = True,
+    normalise: bool = True,
+) -> np.ndarray:
+    """Make pictures of jets in a standard position: centred, principal axis upright, brightest quadrant up right.
+
+    The jets are moved, turned and mirrored before they are put on the grid, where no resolution is lost. A jet turned
+    round the beam, mirrored, or turned about its own axis gives the same picture.
+
+    Parameters
+    ----------
+    jets : (N, var) ak.Array of Momentum4D
+    pixels : int
+        Pixels along each side.
+    half_width : float
+        The picture reaches from -half_width to half_width in eta and in phi.
+    channels : sequence of str
+        What is summed in each pixel: ``"pt"``; ``"charged_pt"``, the pT of charged constituents, for jets with a field
+        ``charge`` or ``pdgid``; ``"multiplicity"``, the number of constituents.
+    rotate, flip : bool
+        Whether `rotated` and `flipped` are applied after `centred`.
+    normalise : bool
+        Divide each jet's pT channels by the pT inside the picture, so that ``"pt"`` adds up to 1 and ``"charged_pt"``
+        to the charged fraction; the multiplicity stays a count. Otherwise pT is in GeV.
+
+    Returns
+    -------
+    (N, pixels, pixels, C) float32
+
+    Raises
+    ------
+    TypeError
+        If the jets are not jagged four-momenta, or `pixels` is not one int.
+    ValueError
+        If a setting is out of range or a channel unknown, a jet is empty, has a constituent without pT or with NaN, or
+        has nothing inside the picture.
+    KeyError
+        If the jets do not tell the charge of their constituents.
+
+    References
+    ----------
+    S. Macaluso, D. Shih, arXiv:1803.00107, section 3; channels: P. T. Komiske, E. M. Metodiev, M. D. Schwartz,
+    arXiv:1612.01551.
+
+    Examples
+    --------
+    >>> from coursekit.jets import unpack
+    >>> jets = unpack([[30.0, 0.0, 0.0, 30.0], [10.0, 2.0, 0.0, 10.2]], [2])
+    >>> standardised_images(jets, pixels=4)[0, :, :, 0].round(2).tolist()
+    [[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.25, 0.0], [0.0, 0.0, 0.75, 0.0], [0.0, 0.0, 0.0, 0.0]]
+    """
+    if not isinstance(pixels, int | np.integer):
+        raise TypeError(f"pixels must be one int, because a picture that is rotated must be square; got {pixels!r}")
+    if pixels < 1 or not 0 < half_width < np.inf:
+        raise ValueError(f"expected at least 1 pixel and a half_width above 0, got {pixels} and {half_width}")
+    unknown = [name for name in channels if name not in CHANNELS]
+    if isinstance(channels, str) or unknown or len(channels) == 0:
+        raise ValueError(f"channels must be a sequence of some of {CHANNELS}, got {channels!r}")
+    _check_jagged(jets)
+    edges = half_width * (2 * np.arange(pixels + 1) - pixels) / pixels  # symmetric to the last bit, unlike linspace
+    images = np.empty((len(jets), pixels, pixels, len(channels)), np.float32)
+    for first in range(0, len(jets), _BLOCK):
+        block = jets[first : first + _BLOCK]
+        pt, eta, phi, counts = _polar(block, first)
+        eta, phi = centred(eta, phi, pt, counts)
+        if rotate:
+            eta, phi = rotated(eta, phi, pt, counts)
+        if flip:
+            eta, phi = flipped(eta, phi, pt, counts)
+        eta, phi = np.round(eta, _DECIMALS), np.round(phi, _DECIMALS)
+        inside = (np.abs(eta) <= half_width) & (np.abs(phi) <= half_width)
+        sum_pt = _sum(pt * inside, counts)
+        if (sum_pt == 0).any():
+            raise ValueError(
+                f"{np.count_nonzero(sum_pt == 0)} jets have nothing within half_width = {half_width} of their centre, "
+                f"the first is jet {first + np.flatnonzero(sum_pt == 0)[0]}: their images would be empty"
+            )
+        share = pt / np.repeat(sum_pt, counts) if normalise else pt
+        for channel, name in enumerate(channels):
+            if name == "multiplicity":
+                weights = np.ones(len(pt))
+            else:
+                weights = share * _is_charged(block) if name == "charged_pt" else share
+            images[first : first + len(block), :, :, channel] = pixelate(eta, phi, weights, counts, edges, edges)
+    return images
+
+
+def study_images(jets: ak.Array) -> np.ndarray:
+    """Make pictures of jets as a calorimeter sees them: towers of a fixed grid, in integers.
+
+    Towers of 0.12 in eta and 10 degrees in phi, beginning at eta = 0 and phi = -pi, whose centres lie within 1.2 of the
+    jet's axis in eta and in phi: 20 columns, and 13 or 14 rows, depending on where the axis falls in its tower. With a
+    margin of zeros they make 16 x 22 pixels, the window beginning at row 1 and column 1. The brightest pixel is 255,
+    the others are rounded to integers on the same scale. Neither the grid nor the jet is turned.
+
+    Parameters
+    ----------
+    jets : (N, var) ak.Array of Momentum4D
+
+    Returns
+    -------
+    (N, 16, 22, 1) uint8
+        Scale by 1/255 before a network sees them.
+
+    Raises
+    ------
+    TypeError
+        If the jets are not jagged four-momenta.
+    ValueError
+        If a jet is empty, has a constituent without pT or with NaN, or has nothing inside the window.
+
+    Examples
+    --------
+    >>> from coursekit.jets import unpack
+    >>> image = study_images(unpack([[30.0, 0.0, 0.0, 30.0], [10.0, 2.0, 0.0, 10.2]], [2]))[0, :, :, 0]
+    >>> [(int(row), int(column), int(image[row, column])) for row, column in np.argwhere(image)]
+    [(8, 11, 255), (9, 11, 87)]
+    """
+    _check_jagged(jets)
+    images = np.empty((len(jets), *STUDY_SHAPE, 1), np.uint8)
+    for first in range(0, len(jets), _BLOCK):
+        block = jets[first : first + _BLOCK]
+        pt, eta, phi, counts = _polar(block, first)
+        px, py, pz = (_sum(p, counts) for p in (pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)))
+        axis_eta, axis_phi = np.arcsinh(pz / np.hypot(px, py)), np.arctan2(py, px)
+        start_eta, stop_eta = _window(axis_eta / TOWER_ETA, WINDOW / 2 / TOWER_ETA)
+        start_phi, stop_phi = _window((axis_phi + np.pi) / TOWER_PHI, WINDOW / 2 / TOWER_PHI)
+        column = np.floor(eta / TOWER_ETA).astype(np.int64) - np.repeat(start_eta, counts)
+        row = np.floor((phi + np.pi) / TOWER_PHI).astype(np.int64) - np.repeat(start_phi, counts)
+        row %= round(2 * np.pi / TOWER_PHI)  # the towers close round the beam
+        seen = (column >= 0) & (column < np.repeat(stop_eta - start_eta, counts))
+        seen &= row < np.repeat(stop_phi - start_phi, counts)
+        image = _filled(row + 1, column + 1, pt * seen, counts, *STUDY_SHAPE)
+        brightest = image.max(axis=(1, 2))
+        if (brightest == 0).any():
+            raise ValueError(
+                f"{np.count_nonzero(brightest == 0)} jets have nothing within {WINDOW / 2} of their axis, the first is "
+                f"jet {first + np.flatnonzero(brightest == 0)[0]}: their images would be empty"
+            )
+        images[first : first + len(block), :, :, 0] = np.rint(255 * image / brightest[:, None, None])
+    return images
+
+
+def _window(axis: np.ndarray, half_width: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first tower whose centre, index + 1/2, is in axis +- half_width, and one past the last, (N,) int."""
+    return tuple(np.ceil(edge - 0.5).astype(np.int64) for edge in (axis - half_width, axis + half_width))
+
+
+# --- arithmetic and checks --------------------------------------------------------------------------------------------
+
+
+def _check_jagged(jets) -> None:
+    if not (isinstance(jets, ak.Array) and jets.ndim == 2 and hasattr(jets, "px") and hasattr(jets, "E")):
+        found = str(jets.type) if isinstance(jets, ak.Array) else type(jets).__name__
+        raise TypeError(f"expected jagged jets, N * var * Momentum4D, as coursekit.jets.load_jets reads; got {found}")
+
+
+def _polar(jets: ak.Array, first: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return pT, eta, phi (T,) float64 of all constituents, and the counts (N,); `first` numbers the jets in errors."""
+    packed, counts = pack(jets, ("px", "py", "pz"))
+    if (counts == 0).any():
+        raise ValueError(f"jet {first + np.flatnonzero(counts == 0)[0]} has no constituents; leave such jets out")
+    px, py, pz = packed.astype(np.float64).T
+    pt = np.hypot(px, py)
+    good = np.isfinite(pt) & np.isfinite(pz) & (pt > 0)
+    if not good.all():
+        jet = first + np.searchsorted(np.cumsum(counts), np.flatnonzero(~good)[0], side="right")
+        raise ValueError(
+            f"jet {jet} has a constituent with zero, infinite or NaN pT: if it is padding, drop it "
+            "(coursekit.jets.unpad); if not, leave the jet out"
+        )
+    return pt, np.arcsinh(pz / pt), np.arctan2(py, px), counts
+
+
+def _is_charged(jets: ak.Array) -> np.ndarray:
+    """Return whether each constituent is charged, (T,) bool."""
+    if "charge" in jets.fields:
+        return ak.to_numpy(ak.flatten(jets.charge)) != 0
+    if "pdgid" in jets.fields:
+        return np.isin(np.abs(ak.to_numpy(ak.flatten(jets.pdgid))), _CHARGED_IDS)
+    raise KeyError(f"channel 'charged_pt' needs jets with a field 'charge' or 'pdgid'; these have {jets.fields}")
+
+
+def _packed(counts, **arrays) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the arrays and the counts, once they are known to fit together and to be finite."""
+    counts = np.asarray(counts, dtype=np.int64)
+    if counts.ndim != 1 or counts.min(initial=0) < 0:
+        raise ValueError(f"counts must be N numbers >= 0, got shape {counts.shape}, minimum {counts.min(initial=0)}")
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if array.shape != (counts.sum(),):
+            raise ValueError(
+                f"{name} must have one value per constituent, shape ({counts.sum()},) by the counts; got {array.shape}"
+            )
+        if not np.isfinite(array).all():
+            jet = np.searchsorted(np.cumsum(counts), np.flatnonzero(~np.isfinite(array))[0], side="right")
+            raise ValueError(f"{name} of a constituent of jet {jet} is NaN or infinite; leave such jets out")
+    return list(arrays.values()), counts
+
+
+def _edges(name: str, edges: np.ndarray) -> np.ndarray:
+    edges = np.asarray(edges)
+    if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
+        raise ValueError(f"{name} must be at least two numbers that rise, got {edges}")
+    return edges
+
+
+def _blocks(counts: np.ndarray, size: int) -> Iterator[tuple[slice, slice]]:
+    """Go through `size` jets at a time: yield the slice of the jets and that of their constituents."""
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    for first in range(0, len(counts), size):
+        last = min(first + size, len(counts))
+        yield slice(first, last), slice(ends[first], ends[last])
+
+
+def _sum(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Sum the values of each jet, (T,) -> (N,)."""
+    return np.bincount(np.repeat(np.arange(len(counts)), counts), weights=values, minlength=len(counts))
+
+
+def _wrapped(phi: np.ndarray) -> np.ndarray:
+    """Wrap angles into [-pi, pi)."""
+    return (phi + np.pi) % (2 * np.pi) - np.pi

@@ -1,0 +1,419 @@
+"""Training of networks on sets in PyTorch: the whole loop, short enough to be read.
+
+The jets live on the device that computes, packed; a batch is a list of jet numbers, whose constituents are gathered by
+one indexing. The same code runs on a CPU and on a GPU:
+
+>>> from coursekit.nets.deepsets import DeepSets
+>>> jets = PackedJets(torch.rand(500, 3), torch.full((100,), 5), torch.arange(100) % 2)
+>>> device = pick_device()
+>>> model = DeepSets(n_features=3).to(device)
+>>> history = train(model, jets[:80].to(device), jets[80:].to(device), epochs=2, batch_size=40)
+>>> sorted(history)
+['learning_rate', 'loss', 'val_loss']
+>>> predict(model, jets[80:].to(device)).shape
+(20, 1)
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+try:
+    import torch
+    from torch import nn
+except ImportError as error:
+    raise ImportError('this training needs PyTorch: pip install "coursekit[torch]"') from error
+
+# Jets that a CPU computes at once: their activations stay in its cache, which makes a batch of 1024 a quarter faster.
+_CPU_JETS = 128
+
+
+def pick_device() -> torch.device:
+    """Return the fastest device there is: an NVIDIA or AMD GPU ("cuda"), an Apple one ("mps"), else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+class PackedJets:
+    """Jets of any length with a target each, on one device.
+
+    Parameters
+    ----------
+    features : (T, F) array or tensor
+        One row per constituent, the jets one after the other.
+    counts : (N,) int array or tensor
+        Constituents of each jet, their sum is T; zeros are allowed.
+    targets : (N,) or (N, K) array or tensor
+        What the network shall say: labels 0 or 1, or the K numbers of a regression.
+
+    Attributes
+    ----------
+    features : (T, F) float32 tensor
+    counts : (N,) int64 tensor
+    targets : (N, K) float32 tensor
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together, or a feature or target is NaN or infinite.
+
+    Examples
+    --------
+    >>> jets = PackedJets([[1.0], [2.0], [3.0]], counts=[2, 1], targets=[0, 1])
+    >>> features, counts, targets = jets.batch(torch.tensor([1, 0]))
+    >>> features.ravel().tolist(), counts.tolist(), targets.ravel().tolist()
+    ([3.0, 1.0, 2.0], [1, 2], [1.0, 0.0])
+    """
+
+    def __init__(self, features, counts, targets):
+        features = torch.as_tensor(features, dtype=torch.float32)
+        counts = torch.as_tensor(counts, dtype=torch.int64)
+        targets = torch.as_tensor(targets, dtype=torch.float32)
+        if features.ndim != 2 or counts.ndim != 1 or targets.ndim not in (1, 2) or len(targets) != len(counts):
+            raise ValueError(
+                "expected features (T, F), counts (N,) and targets (N,) or (N, K); got "
+                f"{tuple(features.shape)}, {tuple(counts.shape)} and {tuple(targets.shape)}"
+            )
+        if (counts < 0).any() or counts.sum() != len(features):
+            raise ValueError(f"counts must be >= 0 and add up to T = {len(features)}; they add up to {counts.sum()}")
+        for name, values in (("features", features), ("targets", targets)):
+            if not values.isfinite().all():
+                rows = (~values.reshape(len(values), -1).isfinite().all(dim=1)).sum()
+                raise ValueError(f"{rows} of {len(values)} rows of the {name} have a NaN or an infinity")
+        self.features, self.counts = features, counts
+        self.targets = targets[:, None] if targets.ndim == 1 else targets
+        self._first = counts.cumsum(0) - counts  # (N,) the row at which each jet begins
+
+    def __len__(self) -> int:
+        """Return N, the number of jets."""
+        return len(self.counts)
+
+    def __getitem__(self, jets: slice) -> "PackedJets":
+        """Return some of the jets, as ``jets[:1000]`` or ``jets[index]`` with N' numbers."""
+        return PackedJets(*self.batch(torch.arange(len(self), device=self.device)[jets]))
+
+    @property
+    def device(self) -> torch.device:
+        """The device on which the tensors live."""
+        return self.features.device
+
+    def to(self, device: torch.device | str) -> "PackedJets":
+        """Return the same jets on a device."""
+        return PackedJets(self.features.to(device), self.counts.to(device), self.targets.to(device))
+
+    def batch(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Gather jets by their numbers, (B,) int64, in this order: features (T', F), counts (B,), targets (B, K)."""
+        index = index.to(self.device)
+        counts = self.counts[index]
+        end = counts.cumsum(0)
+        n_rows = int(end[-1]) if len(end) else 0
+        shift = torch.repeat_interleave(self._first[index] - (end - counts), counts, output_size=n_rows)
+        return self.features[torch.arange(n_rows, device=self.device) + shift], counts, self.targets[index]
+
+
+def train(
+    model: nn.Module,
+    training: PackedJets,
+    validation: PackedJets,
+    *,
+    epochs: int,
+    batch_size: int = 256,
+    learning_rate: float = 3e-3,
+    schedule: str = "one-cycle",
+    weight_decay: float = 0.0,
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = nn.functional.binary_cross_entropy_with_logits,
+    patience: int | None = None,
+    augment: Callable[[torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor] | None = None,
+    checkpoint: str | os.PathLike | None = None,
+    generator: torch.Generator | None = None,
+    progress: bool = False,
+) -> dict[str, list[float]]:
+    """Train a model in place, and leave it with the weights of the epoch whose validation loss was lowest.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Called as ``model(features, counts)``; gives (N, K).
+    training, validation : PackedJets
+        On the device of the model. The validation jets are only looked at, never learned from.
+    epochs : int
+        Times that every training jet is seen.
+    batch_size : int
+        Jets of a step.
+    learning_rate : float
+        Its largest value.
+    schedule : {"one-cycle", "constant"}
+        How the learning rate changes during the training, see `one_cycle`.
+    weight_decay : float
+        By which AdamW draws the weights towards zero, relative to the learning rate.
+    loss : callable
+        ``loss(outputs, targets)``, (B, K) each, returns the mean over the batch. The default takes logits, not
+        probabilities, and labels 0 and 1; ``torch.nn.functional.mse_loss`` makes a regression.
+    patience : int, optional
+        Stop after so many epochs without a lower validation loss; by default train all epochs.
+    augment : callable, optional
+        ``augment(features, counts, generator)`` returns other features of the same jets for each batch of training
+        jets, as `rotate_and_flip` does.
+    checkpoint : path-like, optional
+        A file that is written after each epoch. If it exists, the training goes on from it to the very weights of an
+        uninterrupted one, or, if it was finished, only restores them.
+    generator : torch.Generator, optional
+        On the CPU; decides the order of the jets and the augmentation. By default one with the seed 1.
+    progress : bool
+        Print a line that counts epochs and jets per second; never while the course is being built.
+
+    Returns
+    -------
+    dict of lists, one float per epoch
+        ``loss`` (of the training jets, while they are learned), ``val_loss``, ``learning_rate`` (at the epoch's end).
+
+    Raises
+    ------
+    ValueError
+        If jets and model are on different devices, all targets are equal, a setting is unknown, or the checkpoint
+        belongs to another training.
+    FloatingPointError
+        If the loss is no longer a number.
+    """
+    device = _check(model, training, validation, epochs, batch_size, schedule, loss)
+    generator = generator or torch.Generator().manual_seed(1)
+    half = torch.autocast(device.type, torch.float16, enabled=device.type == "cuda")  # half precision where it is fast,
+    scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")  # its small gradients kept above zero
+    optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=weight_decay)
+    at_once = _CPU_JETS if device.type == "cpu" else batch_size
+    n_steps = math.ceil(len(training) / batch_size)
+    history, best = {"loss": [], "val_loss": [], "learning_rate": []}, _weights(model)
+    settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "schedule": schedule}
+    settings |= {"weight_decay": weight_decay, "seed": generator.initial_seed(), "training jets": len(training)}
+    settings["parameters"] = sum(p.numel() for p in model.parameters())
+    stateful = {"model": model, "optimizer": optimizer, "scaler": scaler}
+    if checkpoint is not None and Path(checkpoint).exists():
+        history, best = _resume(checkpoint, settings, stateful, generator)
+    line = _Line(progress, epochs)
+
+    while (epoch := len(history["loss"])) < epochs and not _patience_lost(history["val_loss"], patience):
+        model.train()
+        total = torch.zeros((), device=device)
+        order = torch.randperm(len(training), generator=generator)
+        for step, batch in enumerate(order.split(batch_size)):
+            rate = learning_rate * (one_cycle((epoch + step / n_steps) / epochs) if schedule == "one-cycle" else 1)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            for index in batch.split(at_once):  # the gradients of the parts add up to that of the batch
+                features, counts, targets = training.batch(index)
+                if augment is not None:
+                    features = augment(features, counts, generator)
+                with half:
+                    outputs = model(features, counts)
+                part = loss(outputs.float(), targets) * len(index)
+                scaler.scale(part / len(batch)).backward()
+                total += part.detach()
+            scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)  # one odd batch shall not undo the training
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad()
+            line.step(len(batch), epoch + (step + 1) / n_steps, history)
+
+        history["loss"].append(float(total) / len(training))
+        history["val_loss"].append(float(loss(_outputs(model, validation), validation.targets)))
+        history["learning_rate"].append(rate)
+        if not math.isfinite(history["loss"][-1] + history["val_loss"][-1]):
+            raise FloatingPointError(
+                f"the loss of epoch {epoch + 1} is {history['loss'][-1]}, that of the validation jets "
+                f"{history['val_loss'][-1]}: lower the learning rate ({learning_rate:g}), look for extreme inputs"
+            )
+        if history["val_loss"][-1] == min(history["val_loss"]):
+            best = _weights(model)
+        if checkpoint is not None:
+            _save(checkpoint, settings, stateful, generator, history, best)
+    line.end()
+    model.load_state_dict(best)
+    return history
+
+
+def one_cycle(progress: float) -> float:
+    """Return the learning rate at a moment of the training, 0 to 1, relative to its largest value.
+
+    It rises along a line from 1/25 to 1 during the first quarter, while the weights are still far from any minimum, and
+    falls along a half cosine to zero, so that the last steps settle.
+
+    References
+    ----------
+    L. N. Smith, N. Topin, arXiv:1708.07120.
+
+    Examples
+    --------
+    >>> [round(one_cycle(progress), 2) for progress in (0, 0.125, 0.25, 0.625, 1)]
+    [0.04, 0.52, 1.0, 0.5, 0.0]
+    """
+    if progress < 0.25:
+        return 0.04 + 0.96 * progress / 0.25
+    return 0.5 + 0.5 * math.cos(math.pi * (progress - 0.25) / 0.75)
+
+
+def predict(model: nn.Module, jets: PackedJets, batch_size: int = 512) -> np.ndarray:
+    """Return the outputs of a model for each jet, (N, K) float32: in evaluation mode, without gradients.
+
+    Examples
+    --------
+    >>> from coursekit.nets.deepsets import DeepSets
+    >>> predict(DeepSets(1), PackedJets([[1.0], [2.0]], [1, 1], [0, 1])).shape
+    (2, 1)
+    """
+    return _outputs(model, jets, batch_size).cpu().numpy()
+
+
+def rotate_and_flip(
+    features: torch.Tensor, counts: torch.Tensor, generator: torch.Generator, columns: tuple[int, int] = (0, 1)
+) -> torch.Tensor:
+    """Turn each jet about its axis by a random angle, and mirror every second one: other jets that are as likely.
+
+    Nearly so: the detector's cells and the boost along the beam tell eta from phi a little.
+
+    Parameters
+    ----------
+    features : (T, F) tensor
+        Not changed.
+    counts : (N,) int64 tensor
+    generator : torch.Generator
+        On the CPU.
+    columns : (int, int)
+        Where d_eta and d_phi are: (0, 1) in `coursekit.jets.relative_features`, (1, 2) in ``flow_features``.
+
+    Returns
+    -------
+    (T, F) tensor
+
+    Examples
+    --------
+    >>> jet = torch.tensor([[0.3, 0.4, 7.0]])
+    >>> turned = rotate_and_flip(jet, torch.tensor([1]), torch.Generator().manual_seed(1))
+    >>> round(float(turned[0, :2].norm()), 4), float(turned[0, 2])
+    (0.5, 7.0)
+    """
+    eta, phi = columns
+    angle = 2 * math.pi * torch.rand(len(counts), generator=generator)
+    sign = 1 - 2 * torch.randint(2, (len(counts),), generator=generator)
+    turn = torch.stack([angle.cos(), angle.sin(), sign], dim=1).to(features.device)  # (N, 3)
+    cos, sin, sign = torch.repeat_interleave(turn, counts, dim=0, output_size=len(features)).unbind(dim=1)  # (T,) each
+    turned = features.clone()
+    turned[:, eta] = cos * features[:, eta] - sin * features[:, phi]
+    turned[:, phi] = sign * (sin * features[:, eta] + cos * features[:, phi])
+    return turned
+
+
+def _outputs(model: nn.Module, jets: PackedJets, batch_size: int = 512) -> torch.Tensor:
+    mode = model.training
+    model.eval()
+    with torch.no_grad():
+        parts = [model(*jets.batch(index)[:2]) for index in torch.arange(len(jets)).split(batch_size)]
+    model.train(mode)
+    return torch.cat(parts).float()
+
+
+def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: values.clone() for name, values in model.state_dict().items()}
+
+
+def _patience_lost(val_loss: list[float], patience: int | None) -> bool:
+    return patience is not None and len(val_loss) > 0 and len(val_loss) - 1 - int(np.argmin(val_loss)) >= patience
+
+
+def _check(model, training, validation, epochs, batch_size, schedule, loss) -> torch.device:
+    """Return the device of all three, or say what does not fit."""
+    device = next(model.parameters()).device
+    if not device == training.device == validation.device:
+        raise ValueError(
+            f"the model is on {device}, the training jets on {training.device}, the validation jets on "
+            f"{validation.device}: move all of them, as model.to(device), jets.to(device)"
+        )
+    if schedule not in ("one-cycle", "constant") or epochs < 1 or batch_size < 1:
+        raise ValueError(
+            'expected schedule "one-cycle" or "constant", epochs and batch_size of at least 1; got '
+            f"{schedule!r}, {epochs} and {batch_size}"
+        )
+    for name, targets in (("training", training.targets), ("validation", validation.targets)):
+        if len(targets) == 0 or (targets == targets[0]).all(dim=0).any():
+            raise ValueError(
+                f"the {len(targets)} {name} jets have a target that is the same for all, {targets[:1].tolist()}: "
+                "there is nothing to learn; are signal and background both there?"
+            )
+        if loss is nn.functional.binary_cross_entropy_with_logits and not ((targets >= 0) & (targets <= 1)).all():
+            raise ValueError(
+                f"the default loss takes labels between 0 and 1, the {name} jets have targets from "
+                f"{float(targets.min()):g} to {float(targets.max()):g}: for a regression pass another loss, such as "
+                "torch.nn.functional.mse_loss"
+            )
+    return device
+
+
+# --- checkpoints ------------------------------------------------------------------------------------------------------
+
+
+def _save(path, settings, stateful, generator, history, best) -> None:
+    """Write everything that the next epoch depends on; under its name only when complete."""
+    path = Path(path)
+    content = {name: thing.state_dict() for name, thing in stateful.items()}
+    content |= {"settings": settings, "history": history, "best": best, "random": _random_states(generator)}
+    part = path.with_name(path.name + ".part")
+    torch.save(content, part)
+    os.replace(part, path)
+
+
+def _resume(path, settings, stateful, generator):
+    """Put everything back to where `_save` was called; return history and best weights."""
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    differing = {
+        name: (value, settings[name]) for name, value in content["settings"].items() if value != settings[name]
+    }
+    if differing:
+        text = ", ".join(f"{name} was {there} and is {here}" for name, (there, here) in differing.items())
+        raise ValueError(f"{path} is the checkpoint of another training: {text}. Delete it, or name another file")
+    for name, thing in stateful.items():
+        thing.load_state_dict(content[name])
+    generator.set_state(content["random"]["generator"])
+    torch.set_rng_state(content["random"]["cpu"])
+    if "cuda" in content["random"]:
+        torch.cuda.set_rng_state_all(content["random"]["cuda"])
+    return content["history"], content["best"]
+
+
+def _random_states(generator) -> dict:
+    """Return the states of our generator, and of the global ones, from which dropout draws."""
+    states = {"generator": generator.get_state(), "cpu": torch.get_rng_state()}
+    return states | ({"cuda": torch.cuda.get_rng_state_all()} if torch.cuda.is_available() else {})
+
+
+# --- progress ---------------------------------------------------------------------------------------------------------
+
+
+class _Line:
+    """One line on the standard output, written over and over: epochs, jets per second, losses."""
+
+    def __init__(self, wanted: bool, epochs: int):
+        self.wanted = wanted and not os.environ.get("COURSEKIT_BUILD")  # a build stores what is printed
+        self.epochs, self.n_jets = epochs, 0
+        self.start = self.shown = time.monotonic()
+
+    def step(self, n_jets: int, epochs_done: float, history: dict[str, list[float]]) -> None:
+        """Count jets, and write the line unless it is fresh."""
+        self.n_jets += n_jets
+        if not self.wanted or (time.monotonic() - self.shown < 0.2 and epochs_done < self.epochs):
+            return
+        self.shown = time.monotonic()
+        rate = self.n_jets / (self.shown - self.start)
+        bar = "#" * int(20 * epochs_done / self.epochs)
+        losses = [f"{name} {history[name][-1]:.4f}" for name in ("loss", "val_loss") if history[name]]
+        text = f"epoch {math.ceil(epochs_done)}/{self.epochs} [{bar:<20}] {rate:,.0f} jets/s {' '.join(losses)}"
+        print(f"\r{text:<79}", end="", flush=True)
+
+    def end(self) -> None:
+        """Leave the line as it is."""
+        if self.wanted:
+            print()

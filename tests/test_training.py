@@ -1,0 +1,450 @@
+"""The training loop: the same twice, the same after an interruption, the best weights kept, mistakes refused."""
+
+import math
+import os
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from coursekit import training as module  # noqa: E402
+from coursekit.nets.deepsets import DeepSets  # noqa: E402
+from coursekit.training import PackedJets, one_cycle, pick_device, predict, rotate_and_flip, train  # noqa: E402
+
+mse = torch.nn.functional.mse_loss
+
+
+@pytest.fixture(autouse=True)
+def no_build(monkeypatch):
+    monkeypatch.delenv("COURSEKIT_BUILD", raising=False)
+
+
+def make_jets(n=200, seed=1):
+    """Two classes that differ in the spread of their constituents; every tenth jet is empty."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % 2
+    counts = torch.randint(1, 30, (n,), generator=generator)
+    counts[::10] = 0
+    spread = torch.repeat_interleave(0.5 + 0.3 * labels, counts)[:, None]
+    return PackedJets(torch.randn(int(counts.sum()), 3, generator=generator) * spread, counts, labels)
+
+
+def build(dropout=0.0, n_outputs=1, seed=1):
+    torch.manual_seed(seed)
+    net = DeepSets(3, phi=(8,), latent=8, rho=(8,), n_outputs=n_outputs)
+    net.rho.insert(0, torch.nn.Dropout(dropout))
+    return net
+
+
+def generator(seed=5):
+    return torch.Generator().manual_seed(seed)
+
+
+def weights(model):
+    return torch.cat([p.detach().ravel() for p in model.parameters()])
+
+
+def trained(epochs=3, model=None, jets=None, validation=None, **settings):
+    model = build() if model is None else model
+    jets = make_jets() if jets is None else jets
+    validation = make_jets(seed=2) if validation is None else validation
+    history = train(model, jets, validation, epochs=epochs, **({"generator": generator(), "batch_size": 64} | settings))
+    return model, history
+
+
+# --- jets -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_by_index_is_what_slicing_gives():
+    jets = make_jets()
+    parts = jets.features.split(jets.counts.tolist())
+    index = torch.tensor([7, 0, 199, 7, 30])  # an empty one, the last, one twice
+    features, counts, targets = jets.batch(index)
+    torch.testing.assert_close(features, torch.cat([parts[i] for i in index]), rtol=0, atol=0)
+    assert counts.tolist() == [len(parts[i]) for i in index]
+    assert targets.tolist() == [[1.0], [0.0], [1.0], [1.0], [0.0]]
+
+
+def test_all_jets_in_order_are_the_jets():
+    jets = make_jets()
+    for mine, theirs in zip(jets.batch(torch.arange(200)), (jets.features, jets.counts, jets.targets), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_a_slice_and_an_index_make_jets():
+    jets = make_jets()
+    assert len(jets[:30]) == 30
+    assert torch.equal(jets[10:20].features, jets.batch(torch.arange(10, 20))[0])
+    assert jets[torch.tensor([4, 2])].counts.tolist() == jets.counts[[4, 2]].tolist()
+    assert len(jets[jets.counts == 0]) == 20
+    assert len(jets[:0].features) == 0
+
+
+def test_arrays_become_tensors_of_the_right_kind():
+    jets = PackedJets(np.ones((3, 2)), np.array([1, 2], np.int32), np.array([0, 1]))
+    assert (jets.features.dtype, jets.counts.dtype, jets.targets.dtype) == (torch.float32, torch.int64, torch.float32)
+    assert jets.targets.shape == (2, 1)
+    assert PackedJets(np.ones((3, 2)), [1, 2], np.ones((2, 4))).targets.shape == (2, 4)
+    assert jets.to("cpu").device == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("features", "counts", "targets", "message"),
+    [
+        (np.ones((2, 3, 4)), [3, 3], [0, 1], r"expected features \(T, F\), .* got \(2, 3, 4\), \(2,\) and \(2,\)"),
+        (np.ones((3, 2)), [1, 2], [0, 1, 1], r"got \(3, 2\), \(2,\) and \(3,\)"),
+        (np.ones((3, 2)), [1, 1], [0, 1], "add up to T = 3; they add up to 2"),
+        (np.ones((3, 2)), [4, -1], [0, 1], "counts must be >= 0"),
+        ([[1.0], [np.nan], [np.inf]], [1, 2], [0, 1], "2 of 3 rows of the features have a NaN or an infinity"),
+        (np.ones((3, 2)), [1, 2], [0, np.nan], "1 of 2 rows of the targets"),
+    ],
+)
+def test_jets_that_do_not_fit_together_are_refused(features, counts, targets, message):
+    with pytest.raises(ValueError, match=message):
+        PackedJets(features, counts, targets)
+
+
+# --- the loop ---------------------------------------------------------------------------------------------------------
+
+
+def test_it_learns():
+    model, history = trained(jets=make_jets(1000), epochs=10, learning_rate=1e-2)
+    assert history["val_loss"][-1] < 0.6 * math.log(2)  # that of guessing
+    test = make_jets(seed=3)
+    right = (predict(model, test) > 0) == (test.targets.numpy() == 1)
+    assert right[test.counts > 5].mean() > 0.9
+
+
+def test_it_does_what_a_bare_loop_does():
+    jets, order = make_jets(), torch.randperm(200, generator=generator())
+    model, history = trained(epochs=1, schedule="constant", learning_rate=1e-3, weight_decay=0.1)
+    bare = build()
+    optimizer = torch.optim.AdamW(bare.parameters(), 1e-3, weight_decay=0.1)
+    total = 0.0
+    for index in order.split(64):
+        x, counts, targets = jets.batch(index)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(bare(x, counts), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(bare.parameters(), 1.0)
+        optimizer.step()
+        total += loss.item() * len(index) / 200
+    torch.testing.assert_close(weights(model), weights(bare))
+    assert history["loss"] == pytest.approx([total])
+
+
+@pytest.mark.parametrize("at_once", [1, 10, 64])
+def test_the_parts_of_a_batch_add_up_to_it(monkeypatch, at_once):
+    expected, history = trained()
+    monkeypatch.setattr(module, "_CPU_JETS", at_once)
+    model, same = trained()
+    torch.testing.assert_close(weights(model), weights(expected), rtol=1e-3, atol=1e-5)
+    assert same["loss"] == pytest.approx(history["loss"], rel=1e-4)
+
+
+def test_a_seed_fixes_every_bit():
+    settings = {"augment": rotate_and_flip, "epochs": 2}
+    first, second = (trained(model=build(dropout=0.5), **settings) for _ in range(2))
+    assert torch.equal(weights(first[0]), weights(second[0]))
+    assert first[1] == second[1]
+    other, _ = trained(model=build(dropout=0.5), generator=generator(6), **settings)
+    assert not torch.equal(weights(other), weights(first[0]))
+
+
+def test_the_losses_are_means_over_jets():
+    # At a learning rate of zero the model stays, whatever the batches.
+    jets, validation = make_jets(), make_jets(seed=2)
+    model, history = trained(epochs=1, learning_rate=0.0)
+    for name, sample in (("loss", jets), ("val_loss", validation)):
+        logits = torch.from_numpy(predict(model, sample))
+        expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, sample.targets)
+        assert history[name] == [pytest.approx(float(expected), rel=1e-5)]
+
+
+def test_the_learning_rate_follows_the_schedule():
+    _, history = trained(epochs=4, learning_rate=0.5e-3)
+    at_the_last_step = [0.5e-3 * one_cycle((epoch + 3 / 4) / 4) for epoch in range(4)]
+    assert history["learning_rate"] == pytest.approx(at_the_last_step)
+    _, history = trained(epochs=2, learning_rate=0.5e-3, schedule="constant")
+    assert history["learning_rate"] == [0.5e-3] * 2
+
+
+def test_one_cycle_rises_once_and_falls_once():
+    rates = np.array([one_cycle(x) for x in np.linspace(0, 1, 101)])
+    assert rates.argmax() == 25
+    assert rates.max() == pytest.approx(1)
+    assert (np.diff(rates)[:25] > 0).all()
+    assert (np.diff(rates)[25:] < 0).all()
+    assert rates[-1] == pytest.approx(0, abs=1e-12)
+
+
+def test_a_regression_learns_several_numbers():
+    jets, validation = make_jets(400), make_jets(seed=2)
+    for sample in (jets, validation):
+        sums = torch.zeros(len(sample), 1).index_add(0, torch.repeat_interleave(sample.counts), sample.features[:, :1])
+        sample.targets = torch.cat([sums / 5, sample.counts[:, None] / 15.0], dim=1)
+    _, history = trained(
+        model=build(n_outputs=2), epochs=30, jets=jets, validation=validation, loss=mse, learning_rate=1e-2
+    )
+    assert history["val_loss"][-1] < 0.05 * float(validation.targets.var(dim=0).mean())
+
+
+def test_early_stopping_looks_at_the_validation_jets_and_restores_the_best():
+    # Validation jets with the opposite labels: the better the training, the worse they are.
+    validation = make_jets(seed=2)
+    validation.targets = 1 - validation.targets
+    model, history = trained(epochs=50, validation=validation, patience=3, learning_rate=1e-2, schedule="constant")
+    best = int(np.argmin(history["val_loss"]))
+    assert len(history["val_loss"]) == best + 1 + 3 < 50
+    assert min(history["loss"]) < history["loss"][best]
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(
+        torch.from_numpy(predict(model, validation)), validation.targets
+    )
+    assert float(loss) == pytest.approx(min(history["val_loss"]))
+    assert all(len(values) == len(history["loss"]) for values in history.values())
+
+
+def test_gradients_are_clipped(monkeypatch):
+    lengths, step = [], torch.optim.AdamW.step
+
+    def measured(self, *args, **kwargs):
+        lengths.append(float(torch.cat([p.grad.ravel() for g in self.param_groups for p in g["params"]]).norm()))
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", measured)
+    trained(epochs=1, loss=lambda outputs, targets: 1e6 * ((outputs - targets) ** 2).mean())
+    assert lengths == pytest.approx([1.0] * 4, rel=1e-4)
+
+
+def test_the_inputs_stay_as_they_are():
+    jets, validation = make_jets(), make_jets(seed=2)
+    trained(jets=jets, validation=validation, augment=rotate_and_flip)
+    for mine, fresh in ((jets, make_jets()), (validation, make_jets(seed=2))):
+        assert torch.equal(mine.features, fresh.features)
+
+
+def test_half_precision_goes_the_same_way(monkeypatch):
+    # What a GPU does, on a CPU: half precision in the network, scaled losses, gradients unscaled before the clip.
+    expected, _ = trained(learning_rate=1e-3)
+    autocast, scaler, seen = torch.autocast, torch.amp.GradScaler, set()
+    monkeypatch.setattr(torch, "autocast", lambda device, dtype, enabled: autocast(device, dtype, enabled=True))
+    monkeypatch.setattr(torch.amp, "GradScaler", lambda device, enabled: scaler(device, enabled=True))
+    model = build()
+    model.phi.register_forward_hook(lambda _module, _inputs, output: seen.add((output.dtype, torch.is_grad_enabled())))
+    trained(model=model, learning_rate=1e-3)
+    assert seen == {(torch.float16, True), (torch.float32, False)}  # training in half, validation in single precision
+    torch.testing.assert_close(weights(model), weights(expected), rtol=0.02, atol=2e-3)
+
+
+@pytest.mark.skipif(pick_device().type == "cpu", reason="needs a GPU")
+def test_a_gpu_agrees_with_the_cpu():
+    device = pick_device()
+    cpu, _ = trained(epochs=10, learning_rate=1e-2)
+    jets = {"jets": make_jets().to(device), "validation": make_jets(seed=2).to(device)}
+    gpu, _ = trained(epochs=10, learning_rate=1e-2, model=build().to(device), **jets)
+    test = make_jets(seed=3)
+    np.testing.assert_allclose(predict(gpu, test.to(device)), predict(cpu, test), atol=0.3)
+
+
+# --- interrupted ------------------------------------------------------------------------------------------------------
+
+
+class Interrupt:
+    """An augmentation that breaks the training off at its n-th batch."""
+
+    def __init__(self, at):
+        self.left = at
+
+    def __call__(self, features, counts, generator):
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return rotate_and_flip(features, counts, generator)
+
+
+@pytest.mark.parametrize("at", [4, 9, 15])  # after the first epoch of four batches, in the third, in the fourth
+def test_a_resumed_training_ends_with_the_very_same_weights(tmp_path, at):
+    expected, history = trained(model=build(dropout=0.3), augment=rotate_and_flip, epochs=5)
+    settings = {"epochs": 5, "checkpoint": tmp_path / "run.pt"}
+    with pytest.raises(KeyboardInterrupt):
+        trained(model=build(dropout=0.3), augment=Interrupt(at), **settings)
+    another_day = build(dropout=0.3, seed=99)
+    resumed, same = trained(model=another_day, augment=rotate_and_flip, **settings)
+    assert torch.equal(weights(resumed), weights(expected))
+    assert same == history
+
+
+def test_resuming_keeps_the_best_weights_and_the_patience(tmp_path):
+    validation = make_jets(seed=2)
+    validation.targets = 1 - validation.targets
+    settings = {"epochs": 50, "validation": validation, "patience": 5, "learning_rate": 1e-2, "schedule": "constant"}
+    expected, history = trained(augment=rotate_and_flip, **settings)
+    n_steps = 4 * (len(history["loss"]) - 2)  # two epochs before the end: the best ones are long gone
+    settings["checkpoint"] = tmp_path / "run.pt"
+    with pytest.raises(KeyboardInterrupt):
+        trained(augment=Interrupt(n_steps), **settings)
+    resumed, same = trained(augment=rotate_and_flip, **settings)
+    assert same == history
+    assert torch.equal(weights(resumed), weights(expected))
+
+
+def test_a_finished_training_is_only_read(tmp_path):
+    expected, history = trained(checkpoint=tmp_path / "run.pt")
+    model, same = trained(model=build(seed=99), checkpoint=tmp_path / "run.pt", augment=Interrupt(0))
+    assert torch.equal(weights(model), weights(expected))
+    assert same == history
+    assert os.listdir(tmp_path) == ["run.pt"]
+
+
+def test_a_checkpoint_is_complete_or_the_former_one(tmp_path, monkeypatch):
+    path = tmp_path / "run.pt"
+    with pytest.raises(KeyboardInterrupt):
+        trained(augment=Interrupt(5), checkpoint=path)
+    former = path.read_bytes()
+
+    def full_disk(content, target):
+        target.write_bytes(b"half of")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        trained(checkpoint=path)
+    assert path.read_bytes() == former
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch_size": 32}, "batch_size was 64 and is 32"),
+        ({"epochs": 9, "learning_rate": 1e-4}, "epochs was 3 and is 9, learning_rate was 0.003 and is 0.0001"),
+        ({"generator": generator(6)}, "seed was 5 and is 6"),
+        ({"jets": make_jets(100)}, "training jets was 200 and is 100"),
+        ({"model": build(n_outputs=2)}, "parameters was .* and is .*"),
+    ],
+)
+def test_the_checkpoint_of_another_training_is_refused(tmp_path, settings, message):
+    path = tmp_path / "run.pt"
+    trained(checkpoint=path)
+    with pytest.raises(ValueError, match=rf"another training: {message}. Delete it, or name another file"):
+        trained(checkpoint=path, **settings)
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------------
+
+
+def with_targets(values):
+    jets = make_jets()
+    jets.targets = torch.as_tensor(values, dtype=torch.float32).reshape(200, -1)
+    return jets
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"jets": with_targets(np.ones(200))},
+            r"the 200 training jets have a target that is the same for all, \[\[1.0\]\]",
+        ),
+        ({"validation": with_targets(np.zeros(200))}, "the 200 validation jets have a target .* signal and background"),
+        ({"validation": make_jets()[:0]}, "the 0 validation jets"),
+        ({"jets": with_targets(np.arange(200))}, "the training jets have targets from 0 to 199: for a regression"),
+        ({"jets": with_targets(np.arange(200) % 2 * 2 - 1)}, "targets from -1 to 1"),
+        ({"schedule": "cosine"}, 'expected schedule "one-cycle" or "constant", .* got \'cosine\', 3 and 64'),
+        ({"epochs": 0}, "got 'one-cycle', 0 and 64"),
+        ({"batch_size": 0}, "got 'one-cycle', 3 and 0"),
+        ({"model": build().to("meta")}, "the model is on meta, the training jets on cpu, .* model.to\\(device\\)"),
+    ],
+)
+def test_what_cannot_be_learned_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        trained(**settings)
+
+
+def test_a_loss_that_is_no_number_stops_the_training():
+    with pytest.raises(FloatingPointError, match=r"the loss of epoch 1 is nan, .* lower the learning rate \(0.003\)"):
+        trained(loss=lambda outputs, targets: mse(outputs, targets) * math.nan)
+
+
+def test_features_of_another_network_are_refused():
+    with pytest.raises(ValueError, match=r"expected x \(T, 7\)"):
+        trained(model=DeepSets(7))
+
+
+# --- predictions ------------------------------------------------------------------------------------------------------
+
+
+def test_predictions_are_those_of_the_model_in_evaluation_mode():
+    model, jets = build(dropout=0.5), make_jets()
+    model.train()
+    result = predict(model, jets, batch_size=7)
+    assert model.training
+    assert result.dtype == np.float32
+    assert result.shape == (200, 1)
+    with torch.no_grad():
+        expected = model.eval()(jets.features, jets.counts)
+    np.testing.assert_allclose(result, expected.numpy(), atol=1e-5)
+
+
+def test_predictions_leave_no_gradients():
+    model = build()
+    predict(model, make_jets())
+    assert all(p.grad is None for p in model.parameters())
+
+
+# --- rotations --------------------------------------------------------------------------------------------------------
+
+
+def distances(features, counts):
+    """All distances between the constituents of each jet, and from the axis."""
+    return [torch.cdist(p, torch.cat([p, torch.zeros(1, 2)])) for p in features[:, :2].split(counts.tolist())]
+
+
+def test_a_rotation_turns_each_jet_as_one():
+    jets = make_jets()
+    turned = rotate_and_flip(jets.features, jets.counts, generator())
+    for before, after in zip(distances(jets.features, jets.counts), distances(turned, jets.counts), strict=True):
+        torch.testing.assert_close(after, before, rtol=1e-4, atol=2e-3)  # cdist takes differences of squares
+    assert torch.equal(turned[:, 2:], jets.features[:, 2:])
+    assert not torch.allclose(turned[:, :2], jets.features[:, :2], atol=0.1)
+
+
+def test_angles_are_uniform_and_every_second_jet_is_mirrored():
+    # Two constituents at right angles show the angle and, by the side on which the second one is, the mirror.
+    n = 20_000
+    jets = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).repeat(n, 1)
+    turned = rotate_and_flip(jets, torch.full((n,), 2), generator()).reshape(n, 2, 2).double()
+    (x1, y1), (x2, y2) = turned[:, 0].T, turned[:, 1].T
+    side = x1 * y2 - y1 * x2
+    torch.testing.assert_close(side.abs(), torch.ones(n, dtype=torch.float64))
+    assert abs(float(side.mean())) < 4 / math.sqrt(n)
+    for k in (1, 2, 4):
+        mean = torch.exp(1j * k * torch.atan2(y1, x1)).mean().abs()
+        assert mean < 4 / math.sqrt(n)
+
+
+def test_other_columns_can_be_turned():
+    features = torch.tensor([[0.7, 3.0, 4.0], [0.3, 0.0, 1.0]])
+    turned = rotate_and_flip(features, torch.tensor([2]), generator(), columns=(1, 2))
+    assert turned[:, 0].tolist() == features[:, 0].tolist()
+    assert turned[:, 1:].norm(dim=1).tolist() == pytest.approx([5.0, 1.0])
+
+
+# --- progress ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_line_goes_to_the_standard_output(capsys):
+    trained(progress=True)
+    out, err = capsys.readouterr()
+    assert err == ""
+    last = out.rstrip("\n").split("\r")[-1]
+    assert last.startswith("epoch 3/3 [####################]")
+    assert "jets/s loss 0." in last
+    assert "val_loss 0." in last
+
+
+def test_a_build_and_the_default_print_nothing(capsys, monkeypatch):
+    trained()
+    monkeypatch.setenv("COURSEKIT_BUILD", "stored")
+    trained(progress=True)
+    assert capsys.readouterr() == ("", "")

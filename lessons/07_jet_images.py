@@ -1661,10 +1661,12 @@ show("AUC of the CNN there is above 0.8", auc(truth[window], score[window]).valu
 # | logistic regression | 0.832 | 8.1 ± 0.2 | 5.9 ± 0.1 | 3.48 ± 0.06 | 10 |
 # | MLP | 0.892 | 14.5 ± 0.6 | 10.9 ± 0.4 | 6.0 ± 0.2 | 20 |
 # | CNN | 0.944 | 60 ± 5 | 33 ± 2 | 11.7 ± 0.4 | 40 (15 at 0.8) |
-# <!-- recorded: standardised CNN, 40 x 40, on the same jets -->
+#
+# <!-- RECORDED 1: above, a row "CNN, standardised, 40 x 40" on the same jets; below, what it gains -->
 #
 # The CNN comes close to the study's; the two simpler networks reach half of its numbers.
-# <!-- recorded: what the second jet, further collisions (MPI), the number of jets and the length of the training contribute -->
+#
+# <!-- RECORDED 2: what the second jet, further collisions (MPI), the number of jets and the length of the training contribute -->
 #
 # **Experiments.** Each is one line. *Colour*: `standardised_images(..., channels=("pt", "multiplicity"))` gives pictures with two channels, and `cnn` takes whatever the shape says. *More filters*, a third pair, finer pixels. *More jets*: `coursekit simulate toptag --jets 100000 --jobs 2`. *Cleaner tops*: in `"jetimages"` a jet counts as a top even if one of its quarks flew elsewhere; in `"toptag"` all three are inside.
 #

@@ -1,9 +1,11 @@
 """Every lesson: what is committed is what its source builds; unsolved, solved and wrongly solved notebooks behave."""
 
 import nbformat
+import numpy as np
 import pytest
 
 from coursekit import authoring, building
+from coursekit.metrics import auc
 from tests.conftest import ROOT
 
 SOURCES = authoring.select(ROOT)
@@ -40,6 +42,15 @@ def test_a_fresh_build_is_what_is_committed(lesson, tmp_path):
     for folder in ("notebooks", "solutions"):
         name = f"{folder}/{lesson.stem}.ipynb"
         assert not building.differences(ROOT / name, tmp_path / name)
+    name = f"data/ledger/{lesson.stem[:2]}.npz"
+    assert (ROOT / name).is_file() == (tmp_path / name).is_file()
+    if (ROOT / name).is_file():
+        committed, fresh = (np.load(folder / name) for folder in (ROOT, tmp_path))
+        assert committed["taggers"].tolist() == fresh["taggers"].tolist()
+        np.testing.assert_array_equal(committed["labels"], fresh["labels"])
+        for scores in zip(committed["scores"], fresh["scores"], strict=True):  # the last digits may differ
+            first, second = (auc(fresh["labels"], score).value for score in scores)
+            assert abs(first - second) < 0.005
 
 
 def test_every_cell_of_the_solution_was_executed_in_order(lesson):

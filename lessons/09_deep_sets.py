@@ -1516,9 +1516,11 @@ with figure(
 # | logistic regression, mass and mean $p_T$ | 0.902 | 0.916 ± 0.002 | 12 | 15 |
 # | logistic regression, all observables | 0.921 | 0.974 ± 0.001 | 95 ± 7 | 207 ± 23 |
 # | boosted trees, all observables | 0.926 | 0.979 ± 0.001 | 175 ± 18 | 772 ± 164 |
+# | CNN of lesson 7, 40 x 40, standardised (98 000 parameters, 5 epochs) | 0.933 | 0.981 ± 0.001 | 200 ± 22 | 738 ± 154 |
 # | **PFN**, jets upright | 0.934 | 0.983 ± 0.001 | 303 ± 40 | 1543 ± 465 |
+# | EFN, jets upright | 0.920 | 0.974 ± 0.001 | 114 ± 9 | 354 ± 51 |
 #
-# Eight times more jets gave the trees 0.001 and the PFN 0.011. Now it is ahead: by 0.0047 ± 0.0003 in AUC, fourteen standard deviations on the same jets. The trees have seen all that thirteen numbers can tell; the network goes on learning. (Our rows and the published ones do not belong in one table: other jets, another detector.)
+# Eight times more jets gave the trees 0.001 and the PFN 0.011. Now it is ahead: by 0.0047 ± 0.0003 in AUC, fourteen standard deviations on the same jets. It beats the CNN of lesson 7, trained on the same jets, by 0.0019 ± 0.0003, nearly six standard deviations, and learns in half the time (143 seconds of one core against 300): it sees each constituent where it is, not in pixels of 0.04. The EFN stays behind by 0.0096 ± 0.0005. The trees have seen all that thirteen numbers can tell; the network goes on learning. (Our rows and the published ones do not belong in one table: other jets, another detector.)
 #
 # The steps of this lesson, six epochs each, gave on the 34 000 validation jets: plain 0.780, jet-relative inputs 0.958, sums 0.967, one cycle 0.968, jets upright 0.982. The plain network is still nearly blind. A constant learning rate has time enough now, and the schedule gains nothing. To say all that we know gains more than before.
 #

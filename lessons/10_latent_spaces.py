@@ -371,7 +371,7 @@ with figure(
     axes[0][0].legend(fontsize=9, frameon=True)
 
 # %% [markdown]
-# The first axis alone holds half of the variance. It follows the mass closely, and the number of constituents nearly as well; nobody told the network about either: to find tops it had to find out. Do not conclude that the largest spread is always the important direction. PCA knows nothing of the labels. That it finds them here is the work of the training, which has stretched the space along what separates the classes.
+# The first axis alone holds more than half of the variance. It follows the mass closely, and the number of constituents nearly as well; nobody told the network about either: to find tops it had to find out. Do not conclude that the largest spread is always the important direction. PCA knows nothing of the labels. That it finds them here is the work of the training, which has stretched the space along what separates the classes.
 #
 # ### Islands that are not there
 #
@@ -604,10 +604,10 @@ for column, what in enumerate(TARGETS):
     spread = true["test"][:, column].std()
     for name, outputs in {"scaled targets": predicted, "targets as they are": unscaled}.items():
         left = np.std(outputs[:, column] - true["test"][:, column]) / spread
-        show(f"{what}, {name}: spread of prediction minus truth, relative to that of {what}", left, 2)
+        show(f"{what}, {name}: spread of prediction minus truth, relative to that of {what}", left, 1)
 
 # %% [markdown]
-# One is what a constant answer would reach. With scaled targets both quantities are learned, the mass better than $C_3$. With targets as they are the mass is learned and the answer for $C_3$ is *worse than a constant*: it may be wrong by more than $C_3$ itself, and the loss, some ten GeV squared, does not notice. **In a sum of losses the units decide what is learned.**
+# One is what a constant answer would reach. With scaled targets both quantities are learned, the mass better than $C_3$. With targets as they are the mass is learned and the answer for $C_3$ is *worse than a constant*: it may be wrong by more than $C_3$ itself, and the loss, a hundred GeV² or so from the mass, does not notice. **In a sum of losses the units decide what is learned.**
 #
 # ### Your turn 10.5 · 10 min · ★★
 #
@@ -1116,7 +1116,7 @@ with figure(
     "dots of true jets lie in two to four tight groups with empty space between; those of generated jets are scattered more evenly.",
     rows=2,
     columns=4,
-    size=(11, 5.8),
+    size=(11, 5.2),
     sharex=True,
     sharey=True,
 ) as axes:

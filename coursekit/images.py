@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import awkward as ak
 import numpy as np
 
-from coursekit.jets import pack
+from coursekit.jets.arrays import delta_phi, pack, require_jagged, sum_by_jet
 
 CHANNELS = ("pt", "charged_pt", "multiplicity")
 TOWER_ETA, TOWER_PHI = 0.12, np.pi / 18  # of the study's detector: 36 towers round the beam
@@ -134,14 +134,14 @@ def centred(eta: np.ndarray, phi: np.ndarray, weights: np.ndarray, counts: np.nd
     ([-0.25, 0.75], np.True_)
     """
     (eta, phi, weights), counts = _packed(counts, eta=eta, phi=phi, weights=weights)
-    total = _sum(weights, counts)
+    total = sum_by_jet(weights, counts)
     if (total[counts > 0] <= 0).any():
         jet = np.flatnonzero((total <= 0) & (counts > 0))[0]
         raise ValueError(f"the weights of jet {jet} add up to {total[jet]:g}, so that it has no centroid; leave it out")
     total = np.where(counts > 0, total, 1.0)
-    direction = np.arctan2(_sum(weights * np.sin(phi), counts), _sum(weights * np.cos(phi), counts))
-    phi = _wrapped(phi - np.repeat(direction, counts))
-    return tuple(x - np.repeat(_sum(weights * x, counts) / total, counts) for x in (eta, phi))
+    direction = np.arctan2(sum_by_jet(weights * np.sin(phi), counts), sum_by_jet(weights * np.cos(phi), counts))
+    phi = delta_phi(phi, np.repeat(direction, counts))
+    return tuple(x - np.repeat(sum_by_jet(weights * x, counts) / total, counts) for x in (eta, phi))
 
 
 def rotated(eta: np.ndarray, phi: np.ndarray, weights: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -178,7 +178,7 @@ def rotated(eta: np.ndarray, phi: np.ndarray, weights: np.ndarray, counts: np.nd
     ([0.0, -0.0], [1.414, -1.414])
     """
     (eta, phi, weights), counts = _packed(counts, eta=eta, phi=phi, weights=weights)
-    ee, pp, ep = (_sum(weights * square, counts) for square in (eta**2, phi**2, eta * phi))
+    ee, pp, ep = (sum_by_jet(weights * square, counts) for square in (eta**2, phi**2, eta * phi))
     round_ = np.hypot(2 * ep, ee - pp) <= 10.0**-_DECIMALS * (ee + pp)
     angle = np.where(round_, 0.0, np.pi / 2 - np.arctan2(2 * ep, ee - pp) / 2)
     cos, sin = np.repeat(np.cos(angle), counts), np.repeat(np.sin(angle), counts)
@@ -216,7 +216,7 @@ def flipped(eta: np.ndarray, phi: np.ndarray, weights: np.ndarray, counts: np.nd
     (eta, phi, weights), counts = _packed(counts, eta=eta, phi=phi, weights=weights)
     right, up = (np.sign(np.round(x, _DECIMALS)) / 2 + 0.5 for x in (eta, phi))  # 1, or 0, or 1/2 on the border
     shares = (right * up, (1 - right) * up, (1 - right) * (1 - up), right * (1 - up))
-    brightest = np.argmax([_sum(weights * share, counts) for share in shares], axis=0)  # (N,)
+    brightest = np.argmax([sum_by_jet(weights * share, counts) for share in shares], axis=0)  # (N,)
     sign_eta, sign_phi = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]])[brightest].T
     return eta * np.repeat(sign_eta, counts), phi * np.repeat(sign_phi, counts)
 
@@ -287,7 +287,7 @@ def standardised_images(
     unknown = [name for name in channels if name not in CHANNELS]
     if isinstance(channels, str) or unknown or len(channels) == 0:
         raise ValueError(f"channels must be a sequence of some of {CHANNELS}, got {channels!r}")
-    _check_jagged(jets)
+    require_jagged(jets)
     edges = half_width * (2 * np.arange(pixels + 1) - pixels) / pixels  # symmetric to the last bit, unlike linspace
     images = np.empty((len(jets), pixels, pixels, len(channels)), np.float32)
     for first in range(0, len(jets), _BLOCK):
@@ -300,7 +300,7 @@ def standardised_images(
             eta, phi = flipped(eta, phi, pt, counts)
         eta, phi = np.round(eta, _DECIMALS), np.round(phi, _DECIMALS)
         inside = (np.abs(eta) <= half_width) & (np.abs(phi) <= half_width)
-        sum_pt = _sum(pt * inside, counts)
+        sum_pt = sum_by_jet(pt * inside, counts)
         if (sum_pt == 0).any():
             raise ValueError(
                 f"{np.count_nonzero(sum_pt == 0)} jets have nothing within half_width = {half_width} of their centre, "
@@ -347,12 +347,12 @@ def study_images(jets: ak.Array) -> np.ndarray:
     >>> [(int(row), int(column), int(image[row, column])) for row, column in np.argwhere(image)]
     [(8, 11, 255), (9, 11, 87)]
     """
-    _check_jagged(jets)
+    require_jagged(jets)
     images = np.empty((len(jets), *STUDY_SHAPE, 1), np.uint8)
     for first in range(0, len(jets), _BLOCK):
         block = jets[first : first + _BLOCK]
         pt, eta, phi, counts = _polar(block, first)
-        px, py, pz = (_sum(p, counts) for p in (pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)))
+        px, py, pz = (sum_by_jet(p, counts) for p in (pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)))
         axis_eta, axis_phi = np.arcsinh(pz / np.hypot(px, py)), np.arctan2(py, px)
         start_eta, stop_eta = _window(axis_eta / TOWER_ETA, WINDOW / 2 / TOWER_ETA)
         start_phi, stop_phi = _window((axis_phi + np.pi) / TOWER_PHI, WINDOW / 2 / TOWER_PHI)
@@ -378,12 +378,6 @@ def _window(axis: np.ndarray, half_width: float) -> tuple[np.ndarray, np.ndarray
 
 
 # --- arithmetic and checks --------------------------------------------------------------------------------------------
-
-
-def _check_jagged(jets) -> None:
-    if not (isinstance(jets, ak.Array) and jets.ndim == 2 and hasattr(jets, "px") and hasattr(jets, "E")):
-        found = str(jets.type) if isinstance(jets, ak.Array) else type(jets).__name__
-        raise TypeError(f"expected jagged jets, N * var * Momentum4D, as coursekit.jets.load_jets reads; got {found}")
 
 
 def _polar(jets: ak.Array, first: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -442,13 +436,3 @@ def _blocks(counts: np.ndarray, size: int) -> Iterator[tuple[slice, slice]]:
     for first in range(0, len(counts), size):
         last = min(first + size, len(counts))
         yield slice(first, last), slice(ends[first], ends[last])
-
-
-def _sum(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Sum the values of each jet, (T,) -> (N,)."""
-    return np.bincount(np.repeat(np.arange(len(counts)), counts), weights=values, minlength=len(counts))
-
-
-def _wrapped(phi: np.ndarray) -> np.ndarray:
-    """Wrap angles into [-pi, pi)."""
-    return (phi + np.pi) % (2 * np.pi) - np.pi

@@ -27,6 +27,8 @@ import awkward as ak
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from coursekit.jets.arrays import delta_phi, require_jagged, sum_by_jet
+
 # Elements of a batch's (B, P, P) array of distances: few enough to stay in the cache for the energy correlations, many
 # for N-subjettiness, which takes many small steps.
 _CACHE = 200_000
@@ -118,7 +120,7 @@ def mean_pt(jets: ak.Array) -> np.ndarray:
     [3.5]
     """
     pt, _, _, counts = _polar(jets)
-    return _ratio(_sum(pt, counts), counts)
+    return _ratio(sum_by_jet(pt, counts), counts)
 
 
 def width(jets: ak.Array) -> np.ndarray:
@@ -142,7 +144,7 @@ def width(jets: ak.Array) -> np.ndarray:
     px, py, pz, e = _jet_momentum(jets)
     axis = _rapidity(px**2 + py**2, pz, e)
     distance = np.hypot(y - np.repeat(axis, counts), delta_phi(phi, np.repeat(np.arctan2(py, px), counts)))
-    return _ratio(_sum(pt * distance, counts), _sum(pt, counts))
+    return _ratio(sum_by_jet(pt * distance, counts), sum_by_jet(pt, counts))
 
 
 def pt_dispersion(jets: ak.Array) -> np.ndarray:
@@ -161,7 +163,7 @@ def pt_dispersion(jets: ak.Array) -> np.ndarray:
     [0.5, 1.0]
     """
     pt, _, _, counts = _polar(jets)
-    return _ratio(np.sqrt(_sum(pt**2, counts)), _sum(pt, counts))
+    return _ratio(np.sqrt(sum_by_jet(pt**2, counts)), sum_by_jet(pt, counts))
 
 
 # --- energy correlations ----------------------------------------------------------------------------------------------
@@ -263,7 +265,7 @@ def _correlations(jets: ak.Array, n_max: int, beta: float) -> np.ndarray:
         return _correlations_of_batch(z, _r2(y, phi) ** (beta / 2), n_max)
 
     pt, y, phi, counts = _polar(jets)
-    scale = _sum(pt, counts)[:, None] ** np.arange(n_max + 1)
+    scale = sum_by_jet(pt, counts)[:, None] ** np.arange(n_max + 1)
     return scale * _in_batches(of_batch, n_max + 1, _CACHE, pt, y, phi, counts)
 
 
@@ -355,7 +357,7 @@ def _taus(jets: ak.Array, beta: float) -> np.ndarray:
 
     pt, y, phi, counts = _polar(jets)
     taus = _in_batches(of_batch, 3, _LARGE, pt, y, phi, counts)
-    taus[_sum(pt, counts) == 0] = np.nan
+    taus[sum_by_jet(pt, counts) == 0] = np.nan
     return taus
 
 
@@ -423,22 +425,9 @@ def measure_jets(jets: ak.Array, beta: float = 1.0) -> dict[str, np.ndarray]:
 # --- arithmetic -------------------------------------------------------------------------------------------------------
 
 
-def delta_phi(phi1: np.ndarray, phi2: np.ndarray) -> np.ndarray:
-    """Return the difference of two azimuths, wrapped into [-pi, pi).
-
-    Examples
-    --------
-    >>> round(float(delta_phi(3.1, -3.1)), 3)
-    -0.083
-    """
-    return (phi1 - phi2 + np.pi) % (2 * np.pi) - np.pi
-
-
 def _constituents(jets: ak.Array) -> tuple[np.ndarray, np.ndarray]:
     """Return px, py, pz, E of all constituents as (4, T) float64, and the counts (N,)."""
-    if not (isinstance(jets, ak.Array) and jets.ndim == 2 and hasattr(jets, "px") and hasattr(jets, "E")):
-        found = str(jets.type) if isinstance(jets, ak.Array) else type(jets).__name__
-        raise TypeError(f"expected jagged jets, N * var * Momentum4D, as coursekit.jets.load_jets reads; got {found}")
+    require_jagged(jets)
     # To float64 first: px may have to be computed of pt and phi, if that is what is stored.
     flat = ak.values_astype(ak.flatten(jets), np.float64)
     momenta = np.stack([ak.to_numpy(getattr(flat, name)) for name in ("px", "py", "pz", "E")])
@@ -466,12 +455,7 @@ def _rapidity(pt2: np.ndarray, pz: np.ndarray, e: np.ndarray) -> np.ndarray:
 
 def _jet_momentum(jets: ak.Array) -> list[np.ndarray]:
     momenta, counts = _constituents(jets)
-    return [_sum(component, counts) for component in momenta]
-
-
-def _sum(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Sum the values of each jet, (T,) -> (N,)."""
-    return np.bincount(np.repeat(np.arange(len(counts)), counts), weights=values, minlength=len(counts))
+    return [sum_by_jet(component, counts) for component in momenta]
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -499,7 +483,7 @@ def _in_batches(
     z are the fractions of the jet's summed pT, zero for padding. Jets without pT are left out and get zeros.
     """
     result = np.zeros((len(counts), n_out))
-    sum_pt = _sum(pt, counts)
+    sum_pt = sum_by_jet(pt, counts)
     first = np.cumsum(counts) - counts
     order = np.argsort(-counts, kind="stable")  # falling, so that the first jet of a batch is its longest
     order = order[sum_pt[order] > 0]

@@ -157,3 +157,26 @@ def four_momenta(columns: dict[str, np.ndarray], counts: np.ndarray | None = Non
         offsets = np.concatenate([[0], np.cumsum(counts)])
         layout = ak.contents.ListOffsetArray(ak.index.Index64(offsets), layout)
     return ak.Array(layout, behavior=vector.backends.awkward.behavior)  # the behaviour travels with the array
+
+
+def require_jagged(jets) -> None:
+    """Raise a TypeError unless the jets are a jagged array of four-momenta."""
+    if not (isinstance(jets, ak.Array) and jets.ndim == 2 and hasattr(jets, "px") and hasattr(jets, "E")):
+        found = str(jets.type) if isinstance(jets, ak.Array) else type(jets).__name__
+        raise TypeError(f"expected jagged jets, N * var * Momentum4D, as coursekit.jets.load_jets reads; got {found}")
+
+
+def sum_by_jet(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Sum the values of each jet, (T,) -> (N,)."""
+    return np.bincount(np.repeat(np.arange(len(counts)), counts), weights=values, minlength=len(counts))
+
+
+def delta_phi(phi1: np.ndarray, phi2: np.ndarray) -> np.ndarray:
+    """Return the difference of two azimuths, wrapped into [-pi, pi).
+
+    Examples
+    --------
+    >>> round(float(delta_phi(3.1, -3.1)), 3)
+    -0.083
+    """
+    return (phi1 - phi2 + np.pi) % (2 * np.pi) - np.pi

@@ -9,7 +9,7 @@ unchanged by a boost whatever the masses; for a massless constituent y is the ps
 import awkward as ak
 import numpy as np
 
-from coursekit.jets.arrays import pack
+from coursekit.jets.arrays import delta_phi, pack, sum_by_jet
 
 RELATIVE_FEATURES = ("d_eta", "d_phi", "log_pt", "log_e", "log_pt_fraction", "log_e_fraction", "d_r")
 FLOW_FEATURES = ("z", "d_eta", "d_phi")
@@ -118,10 +118,12 @@ def _relative(jets: ak.Array) -> tuple[np.ndarray, ...]:
             f"{bad.sum()} of {len(pt)} constituents have a pT or an energy that is zero, negative, NaN or infinite, "
             f"the first in jet {jet}: no logarithms of those; drop such rows, and padding (coursekit.jets.unpad)"
         )
-    axis = np.stack([_sum(component, counts) for component in momenta], dtype=np.float64)  # nothing sums to an int
+    axis = np.stack(
+        [sum_by_jet(component, counts) for component in momenta], dtype=np.float64
+    )  # nothing sums to an int
     d_y = _rapidity(momenta) - np.repeat(_rapidity(axis), counts)
-    d_phi = np.arctan2(momenta[1], momenta[0]) - np.repeat(np.arctan2(axis[1], axis[0]), counts)
-    return pt, momenta[3], d_y, (d_phi + np.pi) % (2 * np.pi) - np.pi, counts
+    axis_phi = np.repeat(np.arctan2(axis[1], axis[0]), counts)
+    return pt, momenta[3], d_y, delta_phi(np.arctan2(momenta[1], momenta[0]), axis_phi), counts
 
 
 def _rapidity(momenta: np.ndarray) -> np.ndarray:
@@ -132,11 +134,6 @@ def _rapidity(momenta: np.ndarray) -> np.ndarray:
     return np.arcsinh(np.divide(pz, mt, out=np.zeros_like(pz), where=mt > 0))  # mt = 0: an empty jet, without rows
 
 
-def _sum(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Sum the values of each jet, (T,) -> (N,)."""
-    return np.bincount(np.repeat(np.arange(len(counts)), counts), weights=values, minlength=len(counts))
-
-
 def _share(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Divide by the sum over the jet, (T,) -> (T,)."""
-    return values / np.repeat(_sum(values, counts), counts)
+    return values / np.repeat(sum_by_jet(values, counts), counts)

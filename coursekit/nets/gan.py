@@ -264,7 +264,7 @@ class _RowAndJet(nn.Module):
         self.row, self.jet = nn.Linear(n_row, n_outputs), nn.Linear(n_jet, n_outputs, bias=False)
 
     def forward(self, rows, jet, counts):
-        return torch.relu(self.row(rows) + torch.repeat_interleave(self.jet(jet), counts, dim=0, output_size=len(rows)))
+        return torch.relu(self.row(rows) + _per_row(self.jet(jet), counts, len(rows)))
 
 
 def _as_jets(points: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:

@@ -1677,7 +1677,7 @@ show("AUC of the CNN there is above 0.8", auc(truth[window], score[window]).valu
 #
 # The length of the training matters most to the CNN, then the number of jets. MPI, which sprinkles soft particles over each jet, costs it a quarter, 26 to 19, two and a half standard deviations; without the second-jet cut it is lower by no more than two seeds differ. Logistic regression stays at 6 whatever we do: it has nothing more to learn, and the 10 that the study quotes must have another reason, its jets or its pictures, which we do not know.
 #
-# And with more jets of the kind that ships? Standardised pictures of 40 x 40 pixels, three pairs of 8, 16 and 32 filters, a dense layer of 100, batches of 128, learning rate 0.003, seed 1 (`coursekit simulate toptag --jets 170000 --seed 2 --jobs 2`, then `python benchmarks/image_study.py FOLDER --stem toptag --jets 32000 --networks standardised`); 34 000 test jets:
+# And with more jets of the kind that ships? Standardised pictures of 40 x 40 pixels, three pairs of 8, 16 and 32 filters, a dense layer of 100, batches of 128, largest learning rate 0.002 (32 000 jets) and 0.003 (102 000), seed 1 (`coursekit simulate toptag --jets 170000 --seed 2 --jobs 2`, then `python benchmarks/image_study.py FOLDER --stem toptag --jets 32000 --networks standardised`); 34 000 test jets:
 #
 # | training jets | epochs | AUC | $1/\epsilon_B$ at 0.5 | at 0.6 |
 # |---|---|---|---|---|

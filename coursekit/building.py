@@ -34,7 +34,11 @@ from coursekit.authoring import (
     verdicts,
 )
 
-__all__ = ["Built", "build", "check_parameters", "differences", "execute"]
+__all__ = ["THREADS", "Built", "build", "check_parameters", "differences", "execute", "joined", "reproduced"]
+
+#: How the libraries of the lessons are told the number of their threads.
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+_VALUE_AND_ERROR = re.compile(r"([-+−]?[\d,]*\.?\d+) ± (\d*\.?\d+)")
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def execute(source: Path, target: Path, parameters: Mapping[str, object] | None 
     for cell in executed.cells:
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
         if cell.cell_type == "code":
-            cell.outputs = _joined(cell.outputs)
+            cell.outputs = joined(cell.outputs)
     executed.metadata = nbformat.from_dict(KERNEL)
     nbformat.write(executed, target)
     return executed
@@ -194,7 +198,8 @@ def build(
 
 
 def differences(committed: Path, fresh: Path) -> list[str]:
-    """Say in which cells two notebooks differ; pictures are compared through their alt texts alone.
+    """Say in which cells two notebooks differ; pictures are compared through their alt texts alone, values with an error
+    as `reproduced` says.
 
     Parameters
     ----------
@@ -208,8 +213,49 @@ def differences(committed: Path, fresh: Path) -> list[str]:
     """
     if not committed.is_file():
         return [f"{committed} does not exist"]
-    texts = [_comparable(path).splitlines() for path in (committed, fresh)]
+    old, new = (_comparable(path) for path in (committed, fresh))
+    if len(old.cells) == len(new.cells):
+        for before, after in zip(old.cells, new.cells, strict=True):
+            if "outputs" in before and "outputs" in after:
+                after.outputs = reproduced(before.outputs, after.outputs)
+    texts = [nbformat.writes(notebook).splitlines() for notebook in (old, new)]
     return list(difflib.unified_diff(*texts, str(committed), "a fresh build", lineterm="", n=1))
+
+
+def reproduced(committed, fresh):
+    """Write each value with an error as it was written before, if the two agree.
+
+    A training adds numbers in an order that depends on the processor and on the threads, and a sum of floats depends on
+    its order; so ``0.951 ± 0.004`` reproduces ``0.950 ± 0.004``: the values differ by no more than one error, and the
+    errors by no more than half, or one in the last digit. All other text has to be the same.
+
+    Parameters
+    ----------
+    committed, fresh : str, or lists and mappings of them
+        What a cell printed.
+
+    Returns
+    -------
+    as `fresh`
+
+    Examples
+    --------
+    >>> reproduced("AUC: 0.950 ± 0.004 of 500", "AUC: 0.951 ± 0.005 of 501")
+    'AUC: 0.950 ± 0.004 of 501'
+    >>> reproduced("AUC: 0.950 ± 0.004", "AUC: 0.955 ± 0.004")
+    'AUC: 0.955 ± 0.004'
+    """
+    if isinstance(committed, str) and isinstance(fresh, str):
+        before = list(_VALUE_AND_ERROR.finditer(committed))
+        if len(before) != len(_VALUE_AND_ERROR.findall(fresh)):
+            return fresh
+        before = iter(before)
+        return _VALUE_AND_ERROR.sub(lambda match: _agreeing(next(before), match), fresh)
+    if isinstance(committed, list) and isinstance(fresh, list):
+        return [reproduced(*pair) for pair in zip(committed, fresh, strict=False)] + fresh[len(committed) :]
+    if isinstance(committed, Mapping) and isinstance(fresh, Mapping):
+        return type(fresh)((key, reproduced(committed.get(key), value)) for key, value in fresh.items())
+    return fresh
 
 
 # --- inside ---------------------------------------------------------------------------------------------------------
@@ -229,7 +275,7 @@ class _Run:
         self.stored = not parameters
         build = "stored" if self.stored else "with parameters"
         environment = {"COURSEKIT_BUILD": build, "PYTEST_CURRENT_TEST": "build", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        for name in THREADS:
             environment[name] = os.environ.get(name, threads)
         command = [sys.executable, "-m", "coursekit.building", self.source, self.target, json.dumps(parameters)]
         self.started = time.perf_counter()
@@ -300,7 +346,7 @@ def _worker(source: str, target: str, parameters: str) -> int:
     return 0
 
 
-def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
+def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
     """Join neighbouring pieces of a stream: where a kernel cuts them depends on the load of the machine."""
     joined: list[NotebookNode] = []
     for output in outputs:
@@ -311,13 +357,23 @@ def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return joined
 
 
-def _comparable(path: Path) -> str:
+def _agreeing(before: re.Match, after: re.Match) -> str:
+    value, error, new_value, new_error = (
+        float(text.replace(",", "").replace("−", "-")) for match in (before, after) for text in match.groups()
+    )
+    last_digit = 10.0 ** -len(before[2].partition(".")[2])
+    slack = 1e-9 * last_digit
+    agree = abs(new_value - value) <= error + slack and abs(new_error - error) <= max(error / 2, last_digit) + slack
+    return before[0] if agree else after[0]
+
+
+def _comparable(path: Path) -> NotebookNode:
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
                 output.data["image/png"] = "(picture)"
-    return nbformat.writes(notebook)
+    return notebook
 
 
 def _convert(name: str, value: object, default: object) -> object:

@@ -44,7 +44,7 @@ def setup(lesson: str) -> Path:
 
 
 def show(name: str, value, digits: int | None = None, *, error: float | None = None, unit: str = "") -> None:
-    """Print ``name: value``, a float rounded so that the digits hold on every machine.
+    """Print ``name: value``, a float rounded so that the digits hold on every machine, or with its error.
 
     Parameters
     ----------
@@ -64,8 +64,9 @@ def show(name: str, value, digits: int | None = None, *, error: float | None = N
     TypeError
         For a float without `digits`, and for an array.
     ValueError
-        While outputs are made that will be stored and compared (a build without parameters), when the value lies within
-        a hundredth of the last digit of a rounding edge: another machine could round it the other way.
+        While outputs are made that will be stored and compared (a build without parameters), when a value without
+        error lies within a hundredth of the last digit of a rounding edge: another machine could round it the other
+        way. With an error it is compared within that (`coursekit.building.reproduced`).
 
     Examples
     --------
@@ -80,7 +81,8 @@ def show(name: str, value, digits: int | None = None, *, error: float | None = N
     if isinstance(value, float):
         if digits is None:
             raise TypeError(f"show({name!r}, {value!r}) needs the number of digits after the decimal point")
-        text = " ± ".join(_rounded(name, number, digits) for number in (value, error) if number is not None)
+        text = _rounded(name, value, digits, edges=error is None)
+        text += f" ± {_rounded(name, error, digits, edges=False)}" if error is not None else ""
     elif isinstance(value, bool | int | str | tuple):
         text = str(tuple(map(_plain, value)) if isinstance(value, tuple) else value)
     else:
@@ -92,9 +94,9 @@ def _plain(value):
     return value.item() if isinstance(value, np.generic | np.ndarray) and value.ndim == 0 else value
 
 
-def _rounded(name: str, number: float, digits: int) -> str:
+def _rounded(name: str, number: float, digits: int, edges: bool) -> str:
     distance = abs(number) * 10**digits % 1 - 0.5
-    if os.environ.get("COURSEKIT_BUILD") == "stored" and abs(distance) < 0.01:
+    if edges and os.environ.get("COURSEKIT_BUILD") == "stored" and abs(distance) < 0.01:
         raise ValueError(
             f"{name} = {number!r} is too close to a rounding edge at {digits} digits; print one digit more or less"
         )

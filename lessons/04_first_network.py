@@ -779,11 +779,18 @@ check("4.6", choose_and_quote)
 choose_and_quote = or_reference("4.6", choose_and_quote)
 
 # %%
-for name, z_of_validation, z_of_test in zip(MEASURES, z_validation, z_test, strict=True):
+# With n events behind it, b is known to 1/√n of itself; so s/√b to half of that, and Asimov's Z, which falls with b, to all of it.
+for name, z_of_validation, z_of_test, power in zip(MEASURES, z_validation, z_test, (0.5, 0.5, 1), strict=True):
     trusted = np.where(n_validation >= 10, z_of_validation, np.nan)
     cut, quoted = choose_and_quote(thresholds, trusted, z_of_test)
     show(f"{name}: best cut", cut, 3)
-    show(f"{name}: expected significance, chosen on validation, quoted on test", quoted, 2 if quoted < 1 else 0)
+    error = power * quoted / np.sqrt(n_test[np.argmin(abs(thresholds - cut))])
+    show(
+        f"{name}: expected significance, chosen on validation, quoted on test",
+        quoted,
+        2 if quoted < 1 else 0,
+        error=error,
+    )
 
 # %% [markdown]
 # From 17 to 0.08: with fewer than a dozen simulated events we know the background to a third, and a signal of 3% of the background drowns in that. The formulas without uncertainty do not lie, they answer another question. Two ways lead out: simulate more background, and find inputs that

@@ -272,7 +272,30 @@ def test_where_a_kernel_cuts_its_output_does_not_matter():
 
     picture = nbformat.v4.new_output("display_data", {"text/plain": "A line."})
     pieces = [stream("a\n"), stream("b\n"), picture, stream("c"), stream("d", "stderr"), stream("e")]
-    assert building._joined(pieces) == [stream("a\nb\n"), picture, stream("c"), stream("d", "stderr"), stream("e")]
+    assert building.joined(pieces) == [stream("a\nb\n"), picture, stream("c"), stream("d", "stderr"), stream("e")]
+
+
+@pytest.mark.parametrize(
+    ("committed", "fresh", "same"),
+    [
+        ("6.45 ± 0.25", "6.42 ± 0.25", True),
+        ("6.45 ± 0.25", "6.70 ± 0.37", True),
+        ("6.45 ± 0.25", "6.71 ± 0.25", False),
+        ("6.45 ± 0.25", "6.45 ± 0.39", False),
+        ("0.950 ± 0.001", "0.951 ± 0.002", True),
+        ("−0.01 ± 0.02", "+0.01 ± 0.02", True),
+        ("1,205 ± 65", "1,150 ± 60", True),
+        ("a 1 ± 1, b 2 ± 1", "a 1 ± 1, c 2 ± 1", False),
+        ("1 ± 1", "1 ± 1, 2 ± 1", False),
+        ("60", "61", False),
+    ],
+)
+def test_a_value_reproduces_within_its_error_and_all_else_exactly(committed, fresh, same):
+    assert (building.reproduced(committed, fresh) == committed) == same
+    # as nbval has it, and in a table
+    old, new = ([{"data": {"text/html": f"<td>{text}</td>"}}] for text in (committed, fresh))
+    assert (building.reproduced(old, new) == old) == same
+    assert len(building.reproduced(old, [*new, {"text": "more"}])) == 2
 
 
 @pytest.mark.lessons

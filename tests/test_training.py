@@ -15,11 +15,6 @@ from coursekit.training import PackedJets, one_cycle, pick_device, predict, rota
 mse = torch.nn.functional.mse_loss
 
 
-@pytest.fixture(autouse=True)
-def no_build(monkeypatch):
-    monkeypatch.delenv("COURSEKIT_BUILD", raising=False)
-
-
 def make_jets(n=200, seed=1):
     """Two classes that differ in the spread of their constituents; every tenth jet is empty."""
     generator = torch.Generator().manual_seed(seed)
@@ -433,7 +428,8 @@ def test_other_columns_can_be_turned():
 # --- progress ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_line_goes_to_the_standard_output(capsys):
+def test_the_line_goes_to_the_standard_output(capsys, monkeypatch):
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
     trained(progress=True)
     out, err = capsys.readouterr()
     assert err == ""
@@ -443,8 +439,7 @@ def test_the_line_goes_to_the_standard_output(capsys):
     assert "val_loss 0." in last
 
 
-def test_a_build_and_the_default_print_nothing(capsys, monkeypatch):
+def test_a_test_and_the_default_print_nothing(capsys):
     trained()
-    monkeypatch.setenv("COURSEKIT_BUILD", "stored")
     trained(progress=True)
     assert capsys.readouterr() == ("", "")

@@ -6,11 +6,11 @@ from nbval.plugin import IPyNbCell
 
 from coursekit.building import THREADS, joined, reproduced
 
-# Two workers with two threads each on two cores spin for a core; each gets its share before any library starts.
-workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-threads = str(max(1, (os.cpu_count() or 1) // workers))
-for name in THREADS:
-    os.environ.setdefault(name, threads)
+# Two workers with two threads each on two cores spend ten times as long waiting for each other. Only a worker says so: what
+# the process says that starts them, they would inherit.
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
+    for name in THREADS:
+        os.environ.setdefault(name, str(max(1, (os.cpu_count() or 1) // workers)))
 
 os.environ.pop("COURSEKIT_DATA", None)  # the tests are about the shipped samples, whatever somebody simulated
 

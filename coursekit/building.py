@@ -198,8 +198,9 @@ def build(
 
 
 def differences(committed: Path, fresh: Path) -> list[str]:
-    """Say in which cells two notebooks differ; pictures are compared through their alt texts alone, values with an error
-    as `reproduced` says.
+    """Say in which cells two notebooks differ.
+
+    Pictures are compared through their alt texts alone, values with an error as `reproduced` says.
 
     Parameters
     ----------

@@ -397,7 +397,7 @@ class _Line:
     """One line on the standard output, written over and over: epochs, jets per second, losses."""
 
     def __init__(self, wanted: bool, epochs: int):
-        # A build and nbval, which both set this variable, store or compare what is printed: no speed of a machine there.
+        # A build and nbval set this variable; they store or compare what is printed, and no two speeds are equal.
         self.wanted = wanted and "PYTEST_CURRENT_TEST" not in os.environ
         self.epochs, self.n_jets = epochs, 0
         self.start = self.shown = time.monotonic()

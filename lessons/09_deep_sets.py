@@ -1480,12 +1480,12 @@ scoreboard(
 
 # %%
 for name in on_test:
-    show(f"{name}: AUC, mean of {len(SEEDS)} trainings, to two digits", areas[name][0], 2)
+    show(f"{name}: AUC, mean of {len(SEEDS)} trainings", areas[name][0], 3, error=areas[name][1])
 
 # %%
 from coursekit.plots import plot_roc
 
-DRAWN = ("mass, mean pT", "EFN", "PFN", "CNN, 40 x 40 images", "all, trees")
+DRAWN = ("mass, mean pT", "EFN", "PFN", "CNN, standardised images", "all, trees")
 with figure(
     "Background rejection against signal efficiency on the test jets, logarithmic, bands of one standard deviation. At an efficiency of 0.5: mass and mean pT 12, EFN about 40, PFN about 80, boosted trees 200 with a band of a third. At 0.9: 8, 11, 13 and 15.",
 ) as ax:

@@ -6,8 +6,8 @@ from nbval.plugin import IPyNbCell
 
 from coursekit.building import THREADS, joined, reproduced
 
-# Two workers with two threads each on two cores spend ten times as long waiting for each other. Only a worker says so: what
-# the process says that starts them, they would inherit.
+# Two workers with two threads each on two cores spend most of their time waiting for each other. Only a worker sets
+# this: it would inherit what the process sets that starts it.
 if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
     for name in THREADS:
         os.environ.setdefault(name, str(max(1, (os.cpu_count() or 1) // workers)))

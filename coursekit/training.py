@@ -28,8 +28,9 @@ try:
 except ImportError as error:
     raise ImportError('this training needs PyTorch: pip install "coursekit[torch]"') from error
 
-# Jets that a CPU computes at once: their activations stay in its cache, which makes a batch of 1024 a quarter faster.
-_CPU_JETS = 128
+# Jets that a CPU computes at once: their activations stay in its cache, which makes a batch of 1024 half as fast again
+# (`benchmarks/bench_training.py`).
+_CPU_JETS = 256
 
 
 def pick_device() -> torch.device:

@@ -53,9 +53,9 @@ sample: str = "toptag"  # or "jetimages", the jets of the study below, or "publi
 # %%
 PIXELS = 20 if quick else 40  # of the standardised pictures, along each side
 FILTERS, DENSE = (8, 64) if quick else (32, 300)  # width of the convolutional network; full: that of the study
-EPOCHS = 6 if quick else 30  # of the convolutional networks; the best one is kept
-EPOCHS_DENSE = 8 if quick else 40  # of logistic regression and MLP, which are trained in seconds
-SHORT = 3 if quick else 10  # epochs for the study of the preprocessing, which trains seven networks
+EPOCHS = 5 if quick else 30  # of the convolutional networks; the best one is kept
+EPOCHS_DENSE = 6 if quick else 40  # of logistic regression and MLP, which are trained in seconds
+SHORT = 2 if quick else 10  # epochs for the study of the preprocessing, which trains seven networks
 AT_MOST = {"training": (12_000, 100_000), "validation": (4_000, 20_000), "test": (4_000, 50_000)}  # quick, full
 
 # %%
@@ -100,8 +100,8 @@ for name, path in FILES.items():
 # %% [markdown]
 # The test jets are read here and touched at the end.
 #
-# Does the backend of Keras, TensorFlow or PyTorch, see a GPU? `choose_precision` asks it and, if there is one, lets the networks compute in half precision: the products in 16 bits, which a GPU does several times faster, the parameters in 32. The other settings follow. Batches are large, because a small one leaves most of a GPU idle. On TensorFlow the steps of the training are compiled
-# (`jit_compile`) and sent off sixteen at a time. The next batch is cut out of the arrays while this one is computed: Keras does that by itself. On a CPU none of this helps.
+# Does the backend of Keras, TensorFlow or PyTorch, see a GPU? `choose_precision` asks it and, if there is one, lets the networks compute in half precision: the products in 16 bits, which a GPU does several times faster, the parameters in 32. The other settings follow. Batches are large, because a small one leaves most of a GPU idle. On TensorFlow the steps of the training are sent off sixteen at a time,
+# which saves time on a CPU, too, and compiled for a GPU (`jit_compile`). The next batch is cut out of the arrays while this one is computed: Keras does that by itself.
 
 # %%
 import keras
@@ -110,8 +110,8 @@ from coursekit.nets.keras_nets import choose_precision
 
 GPU = choose_precision() == "mixed_float16"
 BATCH = 1024 if GPU else 64
-compiled = GPU and keras.backend.backend() == "tensorflow"
-COMPILE = {"jit_compile": compiled, "steps_per_execution": 16 if compiled else 1}
+tensorflow = keras.backend.backend() == "tensorflow"
+COMPILE = {"jit_compile": GPU and tensorflow, "steps_per_execution": 16 if tensorflow else 1}
 
 # %% [markdown]
 # ## From particles to pixels
@@ -1040,7 +1040,7 @@ def train(model, images, rate, epochs, n=None):
     best = keras.callbacks.EarlyStopping(patience=epochs, restore_best_weights=True)
     return model.fit(
         images["training"][:n], labels["training"][:n],
-        validation_data=(images["validation"], labels["validation"]),
+        validation_data=(images["validation"], labels["validation"]), validation_batch_size=1024,
         batch_size=BATCH, epochs=epochs, callbacks=[best], verbose=0,
     ).history  # fmt: skip
 
@@ -1140,7 +1140,8 @@ greedy = mlp(shape, dropout=0.0)
 greedy.compile(optimizer=keras.optimizers.Adam(0.003), loss="binary_crossentropy", **COMPILE)
 overfitted = greedy.fit(
     coarse["training"][:FEW], labels["training"][:FEW],
-    validation_data=(coarse["validation"], labels["validation"]), batch_size=64, epochs=16, verbose=0,
+    validation_data=(coarse["validation"], labels["validation"]), validation_batch_size=1024,
+    batch_size=64, epochs=16, verbose=0,
 ).history  # fmt: skip
 
 with figure(

@@ -159,7 +159,7 @@ def status(name):
 @pytest.mark.parametrize("mean", [50, 25])
 @pytest.mark.parametrize("way", ["padded_one_by_one", "padded", "trimmed", "packed"])
 def test_memory(benchmark, way, mean):
-    """What 2048 jets need in addition to the libraries: padding costs the same for jets of half the length."""
+    """What 32 768 jets need beside the libraries and themselves: padding costs the same for jets of half the length."""
     command = [sys.executable, __file__, way, str(mean)]
     # Blocks of a megabyte go back to the system when they are freed: counted is what is in use, not what malloc keeps.
     options = {"stdout": subprocess.PIPE, "check": True, "env": os.environ | {"MALLOC_MMAP_THRESHOLD_": "1000000"}}
@@ -170,6 +170,6 @@ def test_memory(benchmark, way, mean):
 
 if __name__ == "__main__":
     WAYS["packed"](*make_jets(4))  # the libraries' own memory, before anything is measured
-    jets, before = make_jets(2048, int(sys.argv[2])), status("VmRSS")
+    jets, before = make_jets(32_768, int(sys.argv[2])), status("VmRSS")
     WAYS[sys.argv[1]](*jets)
     print(json.dumps({"peak_bytes": status("VmHWM") - before}))

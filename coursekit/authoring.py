@@ -259,7 +259,10 @@ def solution_notebook(lesson: Lesson, settings: Mapping[str, str]) -> NotebookNo
 
 
 def wrong_notebook(lesson: Lesson, settings: Mapping[str, str]) -> NotebookNode:
-    """Return the notebook of a student who errs: each wrong answer of each exercise in turn, followed by the check."""
+    """Return the notebook of a student who errs: each wrong answer of each exercise in turn, followed by the check.
+
+    Cells on which no answer or check depends, long trainings among them, are left out.
+    """
     checks = {_number(cell): cell for cell in lesson.cells if "check" in _tags(cell)}
     cells = []
     for cell in lesson.cells:
@@ -268,7 +271,7 @@ def wrong_notebook(lesson: Lesson, settings: Mapping[str, str]) -> NotebookNode:
             cells.append(_cell(checks[_number(cell)], checks[_number(cell)].source, lesson, settings))
         elif not {"solution", "exercise", "check"} & _tags(cell):
             cells.append(_cell(cell, cell.source, lesson, settings))
-    return _notebook(cells)
+    return _notebook(_that_matter(cells, {"setup", "parameters", "wrong", "check"}))
 
 
 def verdicts(notebook: NotebookNode) -> dict[str, list[str]]:
@@ -316,6 +319,55 @@ def _tags(cell: NotebookNode) -> set[str]:
 
 def _number(cell: NotebookNode) -> str:
     return next((found[1] for tag in _tags(cell) if (found := _EXERCISE.fullmatch(tag))), "")
+
+
+def _that_matter(cells: list[NotebookNode], always: set[str]) -> list[NotebookNode]:
+    """Return the cells with one of some tags, and those that make, or change, what they use."""
+    kept, wanted = [], set()
+    cells = [cell for cell in cells if cell.cell_type == "code"]
+    imports = [node for cell in cells for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.alias)]
+    imports = {(node.asname or node.name).split(".")[0] for node in imports}  # np.seterr() does not change np
+    for cell in reversed(cells):
+        made, changed, used = _names(cell.source)
+        changed -= imports
+        if _tags(cell) & always or (made | changed) & wanted:
+            kept.insert(0, cell)
+            wanted = (wanted - made) | used
+    return kept
+
+
+def _names(source: str) -> tuple[set[str], set[str], set[str]]:
+    """Return the names that a cell binds, those whose content it changes (``a[0] = 1``, ``a.append(1)``), and needs."""
+    made, changed, used = set(), set(), set()
+    for statement in ast.parse(source).body:
+        bound, needed, arguments, touched = set(), set(), set(), set()
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name):
+                (needed if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                bound.add(node.name)
+            elif isinstance(node, ast.arg):
+                arguments.add(node.arg)
+            elif isinstance(node, ast.alias):
+                bound.add((node.asname or node.name).split(".")[0])
+            elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+                touched.add(_owner(node.value.func))
+            elif isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
+                touched.add(_owner(node))
+        if not isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign):
+            needed, touched = needed - bound, touched - bound  # of a loop, a with or a comprehension
+        used |= needed - arguments - made
+        changed |= touched - made
+        made |= bound
+    return made, changed - {None}, used
+
+
+def _owner(node: ast.expr) -> str | None:
+    """Return ``a`` for ``a.b[0].c``; nothing for a plain name or a call."""
+    plain = isinstance(node, ast.Name)
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) and not plain else None
 
 
 def _strip(source: str, path: Path) -> str:

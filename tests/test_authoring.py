@@ -147,6 +147,26 @@ def test_the_solution_notebook_has_the_answers_without_markers(clone):
     assert "# expect" not in "\n".join(made)
 
 
+def test_only_cells_matter_that_make_or_change_what_a_check_needs():
+    sources = {
+        "import numpy as np\nfrom a import f, b": "import",
+        "unused = f(1)": None,
+        "table = {}": "make",
+        "with figure() as ax:\n    ax.plot(table)\n    np.seterr()": None,
+        "table['x'] = [row for row in f(2)]": "change",
+        "for row in f(3):\n    table.update(row)": "change in a loop",
+        "table.keys()\ntable = table | b": "use and make anew",
+        "def h(x):\n    return x": "a function that another needs",
+        "def g(table):\n    return h(table)": "a function",
+        "check('1.1', g, table)": "check",
+        "table.clear()": None,
+    }
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    cells[-2].metadata["tags"] = ["check"]
+    kept = [cell.source for cell in authoring._that_matter(cells, {"check"})]
+    assert kept == [source for source, why in sources.items() if why]
+
+
 def test_the_wrong_notebook_checks_each_wrong_answer(clone):
     made = authoring.wrong_notebook(lesson(clone), authoring.course_settings(clone))
     tags = [tuple(cell.metadata.get("tags", [])) for cell in made.cells]

@@ -84,6 +84,8 @@ def test_the_solution_passes_with_keras_on_torch(lesson, settings, tmp_path, mon
     # Where there is room for one framework, as on Binder, the networks in Keras run on PyTorch.
     if "import keras" not in lesson.path.read_text():
         pytest.skip("no Keras in this lesson")
+    if lesson.stem.startswith("04"):
+        pytest.skip("the same networks as in lesson 05, a dozen trainings of them")
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     executed = run(authoring.solution_notebook(lesson, settings), lesson, tmp_path, monkeypatch)
     passed = [text for texts in authoring.verdicts(executed).values() for text in texts]

@@ -151,6 +151,14 @@ def latent_vectors(model, features, counts):
         return model.latent(features, counts)
 
 
+# %% tags=["wrong", "ex-10.1"]
+# expect: gradients stay switched off
+def latent_vectors(model, features, counts):
+    model.eval()
+    torch.set_grad_enabled(False)
+    return model.latent(features, counts).numpy()
+
+
 # %% tags=["check", "ex-10.1"]
 check("10.1", latent_vectors, torch=torch)
 latent_vectors = or_reference("10.1", latent_vectors, torch=torch)
@@ -314,6 +322,13 @@ def principal_components(train, other, k):
     return (other - mean) @ axes[:k].T, s[:k] / s.sum()
 
 
+# %% tags=["wrong", "ex-10.2"]
+# expect: in no order
+def principal_components(train, other, k):
+    variances, axes = np.linalg.eig(np.cov(train.T))
+    return (other - train.mean(axis=0)) @ axes[:, :k], variances[:k] / variances.sum()
+
+
 # %% tags=["check", "ex-10.2"]
 check("10.2", principal_components)
 principal_components = or_reference("10.2", principal_components)
@@ -446,6 +461,13 @@ def neighbour_purity(vectors, labels, k):
     return np.mean(labels[far] == labels[:, None])
 
 
+# %% tags=["wrong", "ex-10.3"]
+# expect: smallest angle here
+def neighbour_purity(vectors, labels, k):
+    _, near = NearestNeighbors(n_neighbors=k + 1, metric="cosine").fit(vectors).kneighbors(vectors)
+    return np.mean(labels[near[:, 1:]] == labels[:, None])
+
+
 # %% tags=["check", "ex-10.3"]
 check("10.3", neighbour_purity)
 neighbour_purity = or_reference("10.3", neighbour_purity)
@@ -515,7 +537,7 @@ with figure(
 #
 # ### Your turn 10.4 · 8 min · ★★
 #
-# Write `make_scale(train)`: from training targets $(N, K)$ make and return two functions. `forward(targets)` brings targets of *any* jets to order one: minus the mean, divided by the standard deviation, of each column of the training targets. `back(outputs)` undoes it.
+# Write `make_scale(train)`: from training targets $(N, K)$ make and return two functions. `forward(targets)` brings targets of *any* jets to order one: minus the mean, divided by the standard deviation (with $N$ or $N - 1$, either is fine), of each column of the training targets. `back(outputs)` undoes it.
 
 
 # %% tags=["exercise", "ex-10.4"]
@@ -610,7 +632,7 @@ for column, what in enumerate(TARGETS):
 #
 # ### Your turn 10.5 · 10 min · ★★
 #
-# Write `bias_and_resolution(true, predicted, edges)`. `edges` $(K+1,)$ are the edges of bins; `pairwise(edges)` gives them in pairs. In each bin of the *true* value, `low <= true < high`, the *bias* is the mean of `predicted - true`, and the *resolution* its standard deviation. Return three arrays $(K,)$: bias, statistical error of the bias, resolution.
+# Write `bias_and_resolution(true, predicted, edges)`. `edges` $(K+1,)$ are the edges of bins; `pairwise(edges)` gives them in pairs. In each bin of the *true* value, `low <= true < high`, the *bias* is the mean of `predicted - true`, and the *resolution* its standard deviation. Return three arrays $(K,)$: bias, statistical error of the bias, resolution. (For an empty bin they may hold NaN; ours are not empty.)
 
 
 # %% tags=["exercise", "ex-10.5"]
@@ -764,7 +786,7 @@ show(f"share of the pT in the hardest {HARDEST} [%]", 100 * float(share), 0)
 #
 # ### Your turn 10.6 · 8 min · ★★
 #
-# Write `floor(values, n, n_pairs, rng)`: draw two samples of `n` values each, at random and without a common one, and compute their Wasserstein distance; return the mean of this over `n_pairs` such pairs.
+# Write `floor(values, n, n_pairs, rng)`: draw two samples of `n` values each at random, such that no value is used twice (`values` has at least `2 * n`), and compute their Wasserstein distance; return the mean of this over `n_pairs` such pairs.
 
 # %%
 from scipy.stats import wasserstein_distance
@@ -826,6 +848,26 @@ def floor(values, n, n_pairs, rng):
     return wasserstein_distance(drawn[:n], drawn[n:])
 
 
+# %% tags=["wrong", "ex-10.6"]
+# expect: the same generator gives two different numbers
+def floor(values, n, n_pairs, rng):
+    distances = []
+    for _ in range(n_pairs):
+        drawn = np.random.default_rng().permutation(values)[: 2 * n]
+        distances.append(wasserstein_distance(drawn[:n], drawn[n:]))
+    return np.mean(distances)
+
+
+# %% tags=["wrong", "ex-10.6"]
+# expect: median of the distances
+def floor(values, n, n_pairs, rng):
+    distances = []
+    for _ in range(n_pairs):
+        drawn = rng.permutation(values)[: 2 * n]
+        distances.append(wasserstein_distance(drawn[:n], drawn[n:]))
+    return np.median(distances)
+
+
 # %% tags=["check", "ex-10.6"]
 check("10.6", floor)
 floor = or_reference("10.6", floor)
@@ -844,11 +886,11 @@ show("floor of the leading pT", floors["leading pT [GeV]"], 0, unit="GeV")
 # %% [markdown]
 # ### The two losses
 #
-# With $f$ the critic, $x$ true and $\tilde x$ generated jets, the critic makes $\langle f(\tilde x) \rangle - \langle f(x) \rangle$ as small as it can, the generator $-\langle f(\tilde x) \rangle$. Without a bound the critic would win by multiplying all its numbers by a thousand. So it must not rise faster than with slope one: then the largest possible gap $\langle f(x) \rangle - \langle f(\tilde x) \rangle$ *is* the Wasserstein distance, here not of masses but of whole jets. A *penalty* with the factor 10 on slopes that are not one sees to it.
+# With $f$ the critic, $x$ true and $\tilde x$ generated jets, the critic makes $\langle f(\tilde x) \rangle - \langle f(x) \rangle$ as small as it can, the generator $-\langle f(\tilde x) \rangle$. Without a bound the critic would win by multiplying all its numbers by a thousand. So it must not rise faster than with slope one: then the largest possible gap $\langle f(x) \rangle - \langle f(\tilde x) \rangle$ *is* the Wasserstein distance, here not of masses but of whole jets. A *penalty* on slopes that are not one sees to it, one number for a batch, which the next exercise computes; it enters the critic's loss with the factor 10.
 #
 # ### Your turn 10.7 · 5 min · ★
 #
-# Write `critic_loss(on_true, on_made, penalty)` and `generator_loss(on_made)`, from the critic's numbers for true and for generated jets, tensors $(N,)$. Each returns one number, the mean over jets, which training makes small.
+# Write `critic_loss(on_true, on_made, penalty)` and `generator_loss(on_made)`, from the critic's numbers for true and for generated jets, tensors $(N,)$, and the penalty, one number still without the factor. Each returns one number with means over jets, a tensor that can be differentiated; training makes it small.
 
 
 # %% tags=["exercise", "ex-10.7"]
@@ -912,6 +954,26 @@ def critic_loss(on_true, on_made, penalty):
 
 def generator_loss(on_made):
     return nn.functional.binary_cross_entropy_with_logits(on_made, torch.ones_like(on_made))
+
+
+# %% tags=["wrong", "ex-10.7"]
+# expect: penalty is only a number here
+def critic_loss(on_true, on_made, penalty):
+    return on_made.mean() - on_true.mean() + 10 * penalty.item()
+
+
+def generator_loss(on_made):
+    return -on_made.mean()
+
+
+# %% tags=["wrong", "ex-10.7"]
+# expect: absolute difference, without a sign
+def critic_loss(on_true, on_made, penalty):
+    return abs(on_made.mean() - on_true.mean()) + 10 * penalty
+
+
+def generator_loss(on_made):
+    return -on_made.mean()
 
 
 # %% tags=["check", "ex-10.7"]
@@ -1142,7 +1204,7 @@ with figure(
 #
 # ### Your turn 10.9 · 8 min · ★★
 #
-# Write `classifier_test(true, made, rng)` for two arrays of observables $(N, F)$: shuffle all jets, fit boosted trees on one half with labels 1 for true and 0 for generated, and return what `auc` says of the *other* half. Use `HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=8, early_stopping=False, random_state=1)`.
+# Write `classifier_test(true, made, rng)` for two arrays of observables, $(N, F)$ and $(M, F)$: shuffle all jets, fit boosted trees on one half with labels 1 for true and 0 for generated, and return what `auc` says of the *other* half. Use `HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=8, early_stopping=False, random_state=1)`.
 
 # %%
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -1210,6 +1272,37 @@ def classifier_test(true, made, rng):
     return auc(labels[judge], trees.predict_proba(inputs[judge])[:, 1])
 
 
+# %% tags=["wrong", "ex-10.9"]
+# expect: that of a linear classifier
+def classifier_test(true, made, rng):
+    from sklearn.linear_model import LogisticRegression
+
+    inputs, labels = np.concatenate([true, made]), np.repeat([1, 0], [len(true), len(made)])
+    learn, judge = np.array_split(rng.permutation(len(labels)), 2)
+    linear = LogisticRegression().fit(inputs[learn], labels[learn])
+    return auc(labels[judge], linear.predict_proba(inputs[judge])[:, 1])
+
+
+# %% tags=["wrong", "ex-10.9"]
+# expect: shuffle the jets with rng.permutation
+def classifier_test(true, made, rng):
+    inputs, labels = np.concatenate([true, made]), np.repeat([1, 0], [len(true), len(made)])
+    trees = HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=8, early_stopping=False, random_state=1)
+    trees.fit(inputs[::2], labels[::2])
+    return auc(labels[1::2], trees.predict_proba(inputs[1::2])[:, 1])
+
+
+# %% tags=["wrong", "ex-10.9"]
+# expect: was turned round
+def classifier_test(true, made, rng):
+    inputs, labels = np.concatenate([true, made]), np.repeat([1, 0], [len(true), len(made)])
+    learn, judge = np.array_split(rng.permutation(len(labels)), 2)
+    trees = HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=8, early_stopping=False, random_state=1)
+    trees.fit(inputs[learn], labels[learn])
+    scores = trees.predict_proba(inputs[judge])[:, 1]
+    return max(auc(labels[judge], scores), auc(labels[judge], -scores))
+
+
 # %% tags=["check", "ex-10.9"]
 check("10.9", classifier_test)
 classifier_test = or_reference("10.9", classifier_test)
@@ -1256,7 +1349,7 @@ found = auc(thirds["judge"].targets[:, 0].cpu().numpy(), predict(referee, thirds
 show("AUC of Deep Sets between true and generated jets, above 0.7", found.value > 0.7)
 
 # %% [markdown]
-# Every classifier that sees more than two observables tells our jets from true ones: this generator is not good enough to replace a simulation. One by one, the test names the place. The leading $p_T$ and the number of constituents are indistinguishable, the mass nearly, and $C_3$ alone separates almost as well as all four: there is the work to do.
+# The boosted trees on all four observables and Deep Sets on the constituents tell our jets from true ones: this generator is not good enough to replace a simulation. One by one, the test names the place. The leading $p_T$ and the number of constituents are indistinguishable, the mass nearly, and $C_3$ alone separates almost as well as all four: there is the work to do.
 #
 # ### Exercises without a check: improve it
 #
@@ -1274,7 +1367,7 @@ progress()
 # %% [markdown]
 # ## What we found
 #
-# 1. A latent space of two numbers tags as well as one of 128, if it is alive: a ReLU at its end killed two of three trainings, and the AUC of 0.5 was the symptom. Clumps in a map by t-SNE appear for pure noise as well; ask the latent space itself, and compare with noise.
+# 1. A latent space of two numbers tags as well as one of 128, if it is alive: a ReLU at its end killed two of six trainings, and the AUC of 0.5 was the symptom. Clumps in a map by t-SNE appear for pure noise as well; ask the latent space itself, and compare with noise.
 # 2. A regression needs targets of order one, or the units decide what is learned. Its bias in bins of the true value is not a fault of the network: say in bins of what.
 # 3. A distance means something beside its floor. Our generator gets the mass and the leading $p_T$ roughly right and misses the three prongs, as $C_3$, single jets and a classifier show.
 #

@@ -150,7 +150,17 @@ def _call(function, torch, *arrays, name, arrange=lambda *tensors: tensors):
                 )
             raise
 
-    return call(_Adapted(function, adapter), *arrays, name=name)
+    recording = torch.is_grad_enabled()
+    try:
+        answer = call(_Adapted(function, adapter), *arrays, name=name)
+        if torch.is_grad_enabled() != recording:
+            fail(
+                "gradients stay switched off after the call, and no later training would learn anything. "
+                "`with torch.no_grad():` ends by itself; torch.set_grad_enabled(False) does not."
+            )
+    finally:
+        torch.set_grad_enabled(recording)
+    return answer
 
 
 def _with(more, *tensors):
@@ -167,9 +177,11 @@ def _array(what, value, torch):
 
 
 def _pair(answer, name, first, second):
-    if not isinstance(answer, tuple | list) or len(answer) != 2:
+    try:
+        one, two = answer
+    except (TypeError, ValueError):
         fail(f"{name} should return two things, {first} and {second}; what came is {describe(answer)}.")
-    return answer
+    return one, two
 
 
 def _expect_gradient(what, function, torch, values, other):
@@ -181,6 +193,12 @@ def _expect_gradient(what, function, torch, values, other):
             f"{what} has no gradient any more: detach(), numpy() or a new tensor made of its values cut the chain, and "
             "the network behind it would never learn."
         )
+    result.sum().backward()
+    if values.grad is not None and not torch.isfinite(values.grad).all():
+        fail(
+            f"{what} is right, but its gradient contains NaN: an empty jet gave 0 / 0 on the way, and nan_to_num or "
+            "where repairs the value alone. .clamp(min=1) on n, before the division."
+        )
 
 
 # --- tests ------------------------------------------------------------------------------------------------------------
@@ -190,7 +208,8 @@ def _expect_gradient(what, function, torch, values, other):
     "9.1",
     "one jet padded, with its mask",
     hints=(
-        "Begin with zeros for all slots, torch.zeros(length, F), and write the constituents into the first of them.",
+        "Begin with zeros for all slots, torch.zeros(length, constituents.shape[1]), and write the constituents into "
+        "the first of them.",
         "slots[:n] = constituents[:length], with n the number that fits.",
         "torch.arange(length) < n is True for the first n slots.",
     ),
@@ -201,6 +220,8 @@ def _(function, *, torch):
     for n, length in ((5, 8), (8, 8), (1, 6), (9, 6)):
         jet = rng.normal(size=(n, 3)).astype(np.float32)
         jet[0, 0], jet[-1] = -1.0, -abs(jet[-1])  # standardised values can be negative
+        if n > 4:
+            jet[1, 0], jet[2] = 0, 0  # or zero
         answer = _call(function, torch, jet, name="padded", arrange=functools.partial(_with, length))
         slots, mask = (
             _array(what, part, torch)
@@ -233,6 +254,10 @@ def _(function, *, torch):
                 "Every slot is marked as real.": np.ones(length),
                 "The mask asks for values above zero. Standardised values of real constituents can be negative; it "
                 "is their number that says which slots are real.": right[:, 0] > 0,
+                "The mask asks for values that are not zero. A real constituent can have a zero; it is their number "
+                "that says which slots are real.": right[:, 0] != 0,
+                "The mask asks for rows that are not zero. A real constituent can have zeros only; it is their number "
+                "that says which slots are real.": right.any(axis=1),
                 "The mask has one entry for each number; one for each slot is enough.": np.repeat(real[:, None], 3, 1),
                 "The last constituent is missing from the mask.": np.arange(length) < kept - 1,
             },
@@ -260,6 +285,7 @@ def _(function):
         counts = np.array(counts)
         mask = np.arange(12) < counts[:, None]
         jets = rng.normal(shift, scale, (len(counts), 12, 3)) * np.array([20.0, 5.0, 9.0]) + np.array([30.0, 0.0, 4.0])
+        jets[0, 1, 0], jets[1, 0] = 0, 0  # zeros that were measured
         return np.where(mask[..., None], jets, 0), mask
 
     (train, train_mask), (other, other_mask) = sample([3, 7, 12, 5, 9, 2], 1.0, 0.3), sample([4, 10, 6, 12], 1.6, -0.4)
@@ -267,9 +293,14 @@ def _(function):
     right = standardised(train, train_mask, other, other_mask)
     real, own = train[train_mask], other[other_mask]
     keep = other_mask[..., None]
+    mean, std = real.mean(axis=0), real.std(axis=0)
+    rows = train[train.any(axis=-1)]
 
-    def scaled(mean, std):
+    def scaled(mean, std, keep=keep):
         return np.where(keep, (other - mean) / std, 0)
+
+    if np.shape(answer) == right.shape and np.allclose(answer, scaled(mean, real.std(axis=0, ddof=1)), rtol=1e-4):
+        right = answer  # divided by N - 1, as torch does
 
     n = other_mask.sum(axis=1)[:, None, None]
     jet_mean = other.sum(axis=1, keepdims=True) / n
@@ -298,6 +329,15 @@ def _(function):
         "This is divided by the variance. Divide by the standard deviation.": scaled(
             real.mean(axis=0), real.var(axis=0)
         ),
+        "A zero in a real constituent was taken for padding. The mask says which slots are real.": scaled(
+            mean, std, other != 0
+        ),
+        "A real constituent of zeros only was taken for padding. The mask says which slots are real.": scaled(
+            mean, std, other.any(axis=-1, keepdims=True)
+        ),
+        "A training constituent of zeros only was taken for padding. Use train[train_mask].": scaled(
+            rows.mean(axis=0), rows.std(axis=0)
+        ),
         "The mean is not subtracted.": scaled(0, real.std(axis=0)),
         "The mean is subtracted; the division by the standard deviation is missing.": scaled(real.mean(axis=0), 1),
         "These are the training jets; the third argument holds those to be scaled.": standardised(
@@ -325,7 +365,8 @@ def _(function, *, torch):
 
     def jets(counts, p=7):
         mask = np.arange(p) < np.array(counts)[:, None]
-        return rng.normal(1.0, 1.0, (len(counts), p, 4)).astype(np.float32), mask
+        values = rng.normal(1.0, 1.0, (len(counts), p, 4)).astype(np.float32)
+        return np.maximum(values, 0), mask  # zeros in real slots, too, as a ReLU leaves them
 
     h, m = jets([7, 2, 5, 3, 6])
     got = _array("the mean", _call(function, torch, h, m, name="masked_mean"), torch)
@@ -354,6 +395,8 @@ def _(function, *, torch):
             / np.maximum(m.sum(axis=0)[:, None], 1),
             "The sum is divided by the number of constituents in the whole batch.": real.sum(axis=1) / m.sum(),
             "The sum is divided by the mean number of constituents; each jet has its own.": real.sum(axis=1) / n.mean(),
+            "The numbers that are not zero were counted. A ReLU makes zeros in real slots: count with the "
+            "mask.": real.sum(axis=1) / np.maximum((real != 0).sum(axis=1), 1),
             "This is the sum; divide by the number of constituents.": real.sum(axis=1),
             "This is one mean for the whole batch: each jet needs its own.": real.sum(axis=(0, 1)) / m.sum(),
             "This is the mean over the padding: the mask is True for real constituents.": np.divide(
@@ -363,11 +406,15 @@ def _(function, *, torch):
         },
     )
     h, m = jets([1, 0, 4])
+    m[2] = [True, False, True, True, False, False, True]
     got = _array("the mean", _call(function, torch, h, m, name="masked_mean"), torch)
     right = masked_mean(torch)(torch.from_numpy(h), torch.from_numpy(m)).numpy()
     empty = right.copy()
     empty[1] = np.nan
     wrong = {"A jet without constituents gives 0 / 0, and one NaN stops a training. .clamp(min=1) on n.": empty}
+    front = right.copy()
+    front[2] = h[2, :4].mean(axis=0)
+    wrong["The first n slots were taken. Real slots can stand anywhere: the mask says where."] = front
     expect_close("the mean", got, right, rtol=1e-4, atol=1e-6, mistakes=wrong)
     _expect_gradient("the mean", function, torch, h, m)
 
@@ -400,6 +447,12 @@ def _(function, *, torch):
         phi, rho = networks
         if any("BatchNorm" in type(layer).__name__ for network in networks for layer in network.modules()):
             fail("a BatchNorm mixes the constituents of all jets of a batch, padding included. Leave it out.")
+        if any("Dropout" in type(layer).__name__ for network in networks for layer in network.modules()):
+            fail("there is a dropout: two answers to the same question would differ. No dropout here, please.")
+        if {*map(id, phi.parameters())} & {*map(id, rho.parameters())}:
+            fail("phi and rho share a layer: a step that improves one changes the other. Make each layer anew.")
+        if not all(p.requires_grad for network in networks for p in network.parameters()):
+            fail("some parameters have requires_grad=False: no training would move them.")
         of = functools.partial(_output, torch)
         x = 3 * rng.normal(size=(6, 8, n_features))
         h = of(phi, "phi", x)
@@ -455,10 +508,11 @@ def _(function, *, torch):
         ):
             if (came := sum(p.numel() for p in network.parameters())) != expected:
                 fail(f"{name} has {came} parameters, expected {expected}: count its layers and units again.")
-        if any((of(phi, "phi", x) != h).ravel()):
-            fail("phi gives two different answers to the same question: no dropout here, please.")
         if (h < 0).any():
-            fail("phi has two layers, each followed by a ReLU: the second ReLU is missing.")
+            last = [layer for layer in phi.modules() if not list(layer.children())][-1]
+            if isinstance(last, nn.Linear):
+                fail("phi has two layers, each followed by a ReLU: the second ReLU is missing.")
+            fail(f"phi ends with another activation ({type(last).__name__}): each layer is followed by a ReLU here.")
 
 
 def _toy(torch):
@@ -496,6 +550,7 @@ def _recording_sgd(torch, calls):
 
 
 def _why_at_rest(calls):
+    calls = calls[: len(calls) // 3]  # those of the first of three steps
     if "backward" not in calls:
         return "no gradient has reached them. backward() is missing, or the loss was made a new tensor, which has none."
     if "step" not in calls:
@@ -526,8 +581,8 @@ def _(function, *, torch):
         torch.manual_seed(95)
         start = network().state_dict()
 
-    def run(step):
-        """Do three steps from the same start; return the model, its parameters after each, and the losses."""
+    def run(step, start=start):
+        """Do three steps from a start; return the model, its parameters after each, and the losses."""
         model = network()
         model.load_state_dict(start)
         model.dropout.p = 0.0
@@ -595,21 +650,36 @@ def _(function, *, torch):
             "the model was in evaluation mode, as the last evaluation had left it: dropout and the like are off. "
             "Begin the step with model.train()."
         )
-    if isinstance(losses[0], torch.Tensor):
+    if isinstance(losses[0], torch.Tensor) and losses[0].requires_grad:
         fail(
             "the loss comes as a tensor, which keeps the whole graph of its computation alive as long as it is stored. "
             "loss.item() is the number."
         )
-    expect_close("the loss", losses[0], float(_first_loss(torch, network, start, x, w, labels)), rtol=1e-4)
+    if not isinstance(losses[0], float | int | np.number | np.ndarray):
+        fail(f"training_step should return the loss as a number, loss.item(); what came is {describe(losses[0])}.")
+    first = functools.partial(_first_loss, torch, network, x, w, labels)
+    expect_close("the loss", losses[0], float(first(start, bce)), rtol=1e-4)
+    steep = {name: 200 * value for name, value in start.items()}  # logits far above 100
+    clipped = first(steep, lambda logits, y: functional.binary_cross_entropy(torch.sigmoid(logits), y))
+    expect_close(
+        "the loss of a network that is certain and wrong",
+        run(students, steep)[2][0],
+        float(first(steep, bce)),
+        rtol=1e-3,
+        mistakes={
+            "A sigmoid and then the logarithm: large logits become 0 or 1 exactly, and the gradient is gone. "
+            "binary_cross_entropy_with_logits does both at once.": float(clipped)
+        },
+    )
 
 
-def _first_loss(torch, network, start, x, w, labels):
+def _first_loss(torch, network, x, w, labels, start, loss):
     model = network()
     model.load_state_dict(start)
     model.eval()
     with torch.no_grad():
         logits = model(torch.from_numpy(x), torch.from_numpy(w))
-    return torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(labels))
+    return loss(logits, torch.from_numpy(labels))
 
 
 @exercise(
@@ -672,6 +742,9 @@ def _(function, *, torch):
             "the scores are right, but gradients were recorded on the way, which takes several times the memory: put "
             "the call of the model inside `with torch.no_grad():`."
         )
+    one = np.shape(_call(function, torch, x[:1], w[:1], name="score", arrange=lambda *inputs: (model, inputs)))
+    if one != (1,):
+        fail(f"one jet gives {one}, expected (1,): squeeze() drops the axis of the jets as well. [:, 0] keeps it.")
 
 
 @exercise(
@@ -680,7 +753,7 @@ def _(function, *, torch):
     hints=(
         "First say for each of the T rows which jet it belongs to: 0 0 0 1 2 2 ... for counts 3, 1, 2.",
         "torch.repeat_interleave(torch.arange(len(counts)), counts) does that.",
-        "torch.zeros(len(counts), L).index_add(0, jet, latent) adds row i to the sum of jet[i].",
+        "torch.zeros(len(counts), latent.shape[1]).index_add(0, jet, latent) adds row i to the sum of jet[i].",
     ),
     reference=lambda *, torch: segment_sum(torch),
 )
@@ -851,10 +924,12 @@ def _(function):
     counts = np.array([3, 1, 5, 2])
     pt = np.concatenate([np.sort(rng.uniform(5, 100, n))[::-1] for n in counts])
     eta, phi = rng.normal(0, 0.3, len(pt)), rng.uniform(-3, 3, len(pt))
-    momenta = np.stack([pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), pt * np.cosh(eta)], axis=1)
+    momenta = np.stack([pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), np.hypot(pt * np.cosh(eta), 3)], axis=1)
     share, n = 0.3, len(counts)
     answer = call(function, momenta, counts, share, name="split_hardest")
     got, got_counts = _pair(answer, "split_hardest", "momenta", "counts")
+    if not isinstance(got, np.ndarray) and hasattr(got, "__len__") and len(got) == n:
+        fail("packed rows are wanted, one array (T + N, 4); a list of jets came. np.concatenate makes one of it.")
     right, right_counts = split_hardest(momenta, counts, share)
     first, last = np.cumsum(counts) - counts, np.cumsum(counts) - 1
     new = first + np.arange(n)  # rows of the inserted part; its partner follows
@@ -866,6 +941,7 @@ def _(function):
 
     hard = momenta[first]
     energy_only = hard * np.array([1, 1, 1, share]), hard * np.array([1, 1, 1, 1 - share])
+    massless = np.column_stack([hard[:, :3], np.linalg.norm(hard[:, :3], axis=1)])
     appended = momenta.copy()
     appended[first] *= 1 - share
     of_last = np.insert(momenta, last, share * momenta[last], axis=0)
@@ -893,6 +969,13 @@ def _(function):
             ),
             "Only the energy is divided. All four components are, or the parts get a mass and another "
             "direction.": with_parts(*energy_only),
+            "The energies of the parts are their |p|: constituents can have a mass. Each part gets its share of E, "
+            "too.": with_parts(share * massless, (1 - share) * massless),
+            "Three components are divided, and both parts have the whole energy. It is shared as well.": with_parts(
+                hard * [share, share, share, 1], hard * [1 - share, 1 - share, 1 - share, 1]
+            ),
+            "The second part was taken from the row that had already become smaller: it gets 1 - share of the "
+            "parent.": with_parts(share * hard, (1 - share) * share * hard),
             "Both parts are halves, whatever the share.": with_parts(hard / 2, hard / 2),
             "The softest constituent of each jet was split. The hardest is the first.": of_last,
             "Only one jet was split: the hardest constituent of each jet is meant.": one_jet,
@@ -969,6 +1052,11 @@ def _(function):
             "and their fluctuation does not average out.": (right[0], np.hypot(spread, counting / np.sqrt(n))),
             "The spread of the trainings is not divided by the square root of their number: that is the error of one "
             "of them, not of their mean.": (right[0], np.hypot(spread * np.sqrt(n), counting)),
+            "The spread of the trainings is divided by their number; divide by its square root.": (
+                right[0],
+                np.hypot(spread / np.sqrt(n), counting),
+            ),
+            "The square root of the sum of squares is missing: np.hypot.": (right[0], spread**2 + counting**2),
             "The spread needs ddof=1: with few trainings the mean lies too close to them.": (
                 right[0],
                 np.hypot(values.std() / np.sqrt(n), counting),

@@ -2,8 +2,8 @@
 
 import os
 
-import pytest
 from nbval.plugin import IPyNbCell
+from xdist.scheduler import LoadScopeScheduling
 
 from coursekit.building import THREADS, joined, reproduced
 
@@ -16,12 +16,21 @@ if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
 os.environ.pop("COURSEKIT_DATA", None)  # the tests are about the shipped samples, whatever somebody simulated
 
 
-@pytest.hookimpl(tryfirst=True)
+class ByLesson(LoadScopeScheduling):
+    """Notebooks and files stay together on one worker; each execution of a lesson goes where there is room."""
+
+    def _split_scope(self, nodeid):
+        path = nodeid.split("::")[0]
+        return nodeid if path.endswith("test_lessons.py") else path
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Take our own way to distribute the tests."""
+    return ByLesson(config, log)
+
+
 def pytest_collection_modifyitems(items):
-    """Begin with what takes minutes: each execution of a lesson by itself, then notebooks and files as a whole."""
-    for item in items:
-        if not item.get_closest_marker("lessons"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    """Begin with what takes minutes, so that no worker is alone with it in the end."""
     items.sort(key=lambda item: (not item.get_closest_marker("lessons"), not isinstance(item, IPyNbCell)))
 
 

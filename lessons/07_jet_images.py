@@ -1600,9 +1600,8 @@ with figure(
 
 # %%
 for name, score in scores.items():
-    area, at_60 = auc(truth, score), rejection(truth, score, 0.6)
+    area = auc(truth, score)
     show(f"{name}: AUC", area.value, 3, error=area.error)
-    show(f"{name}: rejection at 60%", at_60.value, 1, error=at_60.error)
 
 # %% [markdown]
 # At 60% efficiency one in 10, 14 and 25 QCD jets survives, and one in nearly 50 with the standard position. The study has 10, 20 and 40 for the first three, on other jets and with four times as many to learn from; the section on the full mode compares like with like. An error of 15%, as that of the last, means forty QCD jets behind the number: below an efficiency of 0.4 the curves are drawn by a handful.

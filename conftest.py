@@ -5,7 +5,8 @@ import os
 from nbval.plugin import IPyNbCell
 from xdist.scheduler import LoadScopeScheduling
 
-from coursekit.building import THREADS, joined, reproduced
+from coursekit.building import THREADS
+from coursekit.reproducing import joined, reproduced
 
 # Two workers with two threads each on two cores spend most of their time waiting for each other. Only a worker sets
 # this: it would inherit what the process sets that starts it.

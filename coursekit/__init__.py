@@ -16,7 +16,7 @@ _HOME = {
     "setup": "lesson",
     "show": "lesson",
     "fetch": "data",
-    "figure": "plots",
+    "figure": "lesson",
     "load_events": "events",
 }
 

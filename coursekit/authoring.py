@@ -1,14 +1,16 @@
 """From the lessons' source to notebooks.
 
-``lessons/NN_slug.py`` (jupytext percent format, cell tags as in CONTRIBUTING.md) becomes ``notebooks/NN_slug.ipynb``,
-the exercises without outputs, and ``solutions/NN_slug.ipynb``, which `coursekit.building` executes. The text of both
-depends on the source and ``course.toml`` alone.
+``lessons/NN_slug/lesson.py`` (jupytext percent format, cell tags as in CONTRIBUTING.md) becomes
+``notebooks/NN_slug.ipynb``, the exercises without outputs, and, with the answers of ``exercises.py`` beside it,
+``solutions/NN_slug.ipynb``, which `coursekit.building` executes. The text of both depends on these and ``course.toml``
+alone.
 """
 
 import ast
 import difflib
 import hashlib
 import re
+import textwrap
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -25,20 +27,16 @@ __all__ = [
     "Lesson",
     "course_settings",
     "exercise_notebook",
-    "expected_words",
     "find_root",
     "read_lesson",
     "readme",
     "select",
     "solution_notebook",
     "verdicts",
-    "wrong_notebook",
 ]
 
-_BEGIN = re.compile(r"^( *)### BEGIN SOLUTION(?: -> (.+))?$")
-_END = re.compile(r"^ *### END SOLUTION$")
 _EXERCISE = re.compile(r"ex-(\d+\.\d+)")
-_TAGS = {"setup", "parameters", "exercise", "check", "solution", "wrong"}
+_TAGS = {"setup", "parameters", "exercise", "check", "solution"}
 KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -75,7 +73,7 @@ class Lesson:
     Attributes
     ----------
     path : pathlib.Path
-        ``lessons/NN_slug.py``.
+        ``lessons/NN_slug/lesson.py``.
     title : str
         Its first heading.
     time : str
@@ -91,7 +89,7 @@ class Lesson:
 
     @property
     def stem(self) -> str:
-        return self.path.stem
+        return self.path.parent.name
 
     @property
     def exercises(self) -> list[str]:
@@ -146,19 +144,19 @@ def select(root: Path, names: Iterable[str] = ()) -> list[Path]:
     BuildError
         For a name that fits no lesson.
     """
-    sources = sorted((root / "lessons").glob("[0-9][0-9]_*.py"))
+    sources = sorted((root / "lessons").glob("[0-9][0-9]_*/lesson.py"))
     if not sources:
-        raise BuildError(f"{root / 'lessons'} holds no NN_slug.py")
+        raise BuildError(f"{root / 'lessons'} holds no NN_slug/lesson.py")
     by_name = {}
     for path in sources:
-        number, slug = path.stem.split("_", 1)
-        by_name |= dict.fromkeys((path.stem, number, number.lstrip("0"), slug), path)
+        number, slug = path.parent.name.split("_", 1)
+        by_name |= dict.fromkeys((path.parent.name, number, number.lstrip("0"), slug), path)
     chosen = []
     for name in names:
         if name not in by_name:
             raise BuildError(
                 f"there is no lesson {name!r};{near(name, by_name)} there are "
-                f"{', '.join(path.stem for path in sources)}"
+                f"{', '.join(path.parent.name for path in sources)}"
             )
         chosen.append(by_name[name])
     return sorted(set(chosen)) or sources
@@ -170,13 +168,13 @@ def read_lesson(path: Path) -> Lesson:
     Parameters
     ----------
     path : pathlib.Path
-        ``lessons/NN_slug.py``.
+        ``lessons/NN_slug/lesson.py``.
 
     Raises
     ------
     BuildError
-        For a file that is not a lesson: unknown tags, an exercise without its check or without three wrong answers,
-        unbalanced markers, no title, no setup or parameters cell.
+        For a file that is not a lesson: unknown tags, an exercise without its check or its answer, no title, no setup
+        or parameters cell.
     """
     if not path.is_file():
         raise BuildError(f"{path} does not exist")
@@ -188,6 +186,15 @@ def read_lesson(path: Path) -> Lesson:
         raise BuildError(f"{path}: the text needs a heading `# ...` and a line `**Time:** ...`")
     if not cells or "<!-- badges -->" not in cells[0].source:
         raise BuildError(f"{path}: the first cell needs a line `<!-- badges -->`")
+    _check_tags(path, cells)
+    lesson = Lesson(path, title[1].strip(), minutes[1].strip(), cells)
+    for cell in cells:
+        if "exercise" in _tags(cell):
+            _answered(cell, lesson)
+    return lesson
+
+
+def _check_tags(path: Path, cells: list[NotebookNode]) -> None:
     for tag in ("setup", "parameters"):
         if (found := sum(tag in _tags(cell) for cell in cells)) != 1:
             raise BuildError(f"{path}: expected one cell tagged {tag!r}, found {found}")
@@ -198,27 +205,14 @@ def read_lesson(path: Path) -> Lesson:
                 f"{path}: unknown tag {sorted(unknown)[0]!r};{near(min(unknown), _TAGS)} "
                 f"known are {', '.join(sorted(_TAGS))} and ex-N.M"
             )
-        if {"exercise", "check", "wrong"} & _tags(cell) and not _number(cell):
+        if {"exercise", "check"} & _tags(cell) and not _number(cell):
             raise BuildError(f"{path}: this cell needs a tag ex-N.M: {cell.source[:60]!r}")
-        if "wrong" in _tags(cell) and not cell.source.startswith("# expect: "):
+    for number in {_number(cell) for cell in cells} - {""}:
+        count = [sum(_number(c) == number and kind in _tags(c) for c in cells) for kind in ("exercise", "check")]
+        if count != [1, 1]:
             raise BuildError(
-                f"{path}: a wrong answer of {_number(cell)} must begin with `# expect: words of the message`"
+                f"{path}: exercise {number} has {count[0]} exercise and {count[1]} check cells, expected 1 and 1"
             )
-    numbers = [_number(cell) for cell in cells if "exercise" in _tags(cell)]
-    for number in numbers:
-        count = {
-            kind: sum(_number(c) == number and kind in _tags(c) for c in cells)
-            for kind in ("exercise", "check", "wrong")
-        }
-        if count["exercise"] != 1 or count["check"] != 1 or count["wrong"] < 3:
-            raise BuildError(
-                f"{path}: exercise {number} has {count['exercise']} exercise, {count['check']} check and "
-                f"{count['wrong']} wrong cells, expected 1, 1 and at least 3"
-            )
-    for cell in cells:
-        if "exercise" in _tags(cell):
-            _strip(cell.source, path)
-    return Lesson(path, title[1].strip(), minutes[1].strip(), cells)
 
 
 def course_settings(root: Path) -> dict[str, str]:
@@ -235,43 +229,24 @@ def course_settings(root: Path) -> dict[str, str]:
     return settings
 
 
-# --- the four forms of a lesson ---------------------------------------------------------------------------------------
+# --- the two forms of a lesson ----------------------------------------------------------------------------------------
 
 
 def exercise_notebook(lesson: Lesson, settings: Mapping[str, str]) -> NotebookNode:
-    """Return the notebook that students get: answers replaced by three dots, no solution cells, no outputs."""
-    cells = []
-    for cell in lesson.cells:
-        if not {"solution", "wrong"} & _tags(cell):
-            source = _strip(cell.source, lesson.path) if "exercise" in _tags(cell) else cell.source
-            cells.append(_cell(cell, source, lesson, settings))
-    return _notebook(cells)
+    """Return the notebook that students get: three dots for each answer, no solution cells, no outputs."""
+    return _notebook(
+        [_cell(cell, cell.source, lesson, settings) for cell in lesson.cells if "solution" not in _tags(cell)]
+    )
 
 
 def solution_notebook(lesson: Lesson, settings: Mapping[str, str]) -> NotebookNode:
     """Return the notebook with the answers, not yet executed."""
-    cells = []
-    for cell in lesson.cells:
-        if "wrong" not in _tags(cell):
-            lines = [line for line in cell.source.split("\n") if not _BEGIN.match(line) and not _END.match(line)]
-            cells.append(_cell(cell, "\n".join(lines), lesson, settings))
-    return _notebook(cells)
-
-
-def wrong_notebook(lesson: Lesson, settings: Mapping[str, str]) -> NotebookNode:
-    """Return the notebook of a student who errs: each wrong answer of each exercise in turn, followed by the check.
-
-    Cells on which no answer or check depends, long trainings among them, are left out.
-    """
-    checks = {_number(cell): cell for cell in lesson.cells if "check" in _tags(cell)}
-    cells = []
-    for cell in lesson.cells:
-        if "wrong" in _tags(cell):
-            cells.append(_cell(cell, cell.source, lesson, settings))
-            cells.append(_cell(checks[_number(cell)], checks[_number(cell)].source, lesson, settings))
-        elif not {"solution", "exercise", "check"} & _tags(cell):
-            cells.append(_cell(cell, cell.source, lesson, settings))
-    return _notebook(_that_matter(cells, {"setup", "parameters", "wrong", "check"}))
+    return _notebook(
+        [
+            _cell(cell, _answered(cell, lesson) if "exercise" in _tags(cell) else cell.source, lesson, settings)
+            for cell in lesson.cells
+        ]
+    )
 
 
 def verdicts(notebook: NotebookNode) -> dict[str, list[str]]:
@@ -284,24 +259,16 @@ def verdicts(notebook: NotebookNode) -> dict[str, list[str]]:
     return found
 
 
-def expected_words(lesson: Lesson) -> dict[str, list[str]]:
-    """Return, by exercise, the words that the message to each wrong answer must contain."""
-    found: dict[str, list[str]] = {}
-    for cell in lesson.cells:
-        if "wrong" in _tags(cell):
-            found.setdefault(_number(cell), []).append(cell.source.split("\n")[0].removeprefix("# expect: "))
-    return found
-
-
 def readme(root: Path) -> str:
     """Return README.md with the table of lessons written from their sources and ``course.toml``."""
     settings = course_settings(root)
     rows = ["| | lesson | time | |", "|---|---|---|---|"]
     for path in select(root):
         lesson = read_lesson(path)
-        links = f"[exercises](notebooks/{path.stem}.ipynb) · [solution](solutions/{path.stem}.ipynb)"
+        stem = lesson.stem
+        links = f"[exercises](notebooks/{stem}.ipynb) · [solution](solutions/{stem}.ipynb)"
         title = lesson.title.split(" · ", 1)[-1]
-        rows.append(f"| {path.stem[:2]} | **{title}**<br>{links} | {lesson.time} | {_badges(path.stem, settings)} |")
+        rows.append(f"| {stem[:2]} | **{title}**<br>{links} | {lesson.time} | {_badges(stem, settings)} |")
     text = (root / "README.md").read_text()
     begin, end = "<!-- lessons: written by `coursekit build` -->", "<!-- end of lessons -->"
     if begin not in text or end not in text:
@@ -321,73 +288,75 @@ def _number(cell: NotebookNode) -> str:
     return next((found[1] for tag in _tags(cell) if (found := _EXERCISE.fullmatch(tag))), "")
 
 
-def _that_matter(cells: list[NotebookNode], always: set[str]) -> list[NotebookNode]:
-    """Return the cells with one of some tags, and those that make, or change, what they use."""
-    kept, wanted = [], set()
-    cells = [cell for cell in cells if cell.cell_type == "code"]
-    imports = [node for cell in cells for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.alias)]
-    imports = {(node.asname or node.name).split(".")[0] for node in imports}  # np.seterr() does not change np
-    for cell in reversed(cells):
-        made, changed, used = _names(cell.source)
-        changed -= imports
-        if _tags(cell) & always or (made | changed) & wanted:
-            kept.insert(0, cell)
-            wanted = (wanted - made) | used
-    return kept
+def _answered(cell: NotebookNode, lesson: Lesson) -> str:
+    """Return an exercise cell with the answers of ``exercises.py`` in the place of the dots.
+
+    A function gets the body of the function of its name there. Values, ``mean = ...``, are computed by the body of the
+    function that is the answer of this exercise, whose last line returns them.
+    """
+    path, number = lesson.path.with_name("exercises.py"), _number(cell)
+    if not path.is_file():
+        raise BuildError(f"{path} does not exist; it holds the answers to the exercises of lesson.py")
+    text = path.read_text(encoding="utf-8")
+    answers = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+    by_name = {node.name: node for node in answers}
+    of_values = next((node for node in answers if number in map(_registered, node.decorator_list)), None)
+    lines, stubs, values = cell.source.split("\n"), [], []
+    for node in ast.parse(cell.source).body:
+        if isinstance(node, ast.FunctionDef) and _is_dots(node.body[-1]):
+            stubs.append((node, by_name.get(node.name)))
+        elif isinstance(node, ast.Assign) and _is_dots(node):
+            values.append(node)
+    if values:
+        if of_values is None or _returned(of_values) != [node.targets[0].id for node in values]:
+            names = ", ".join(node.targets[0].id for node in values)
+            raise BuildError(f"{path}: the answer of {number} should return {names}, as the dots of lesson.py ask")
+        lines[values[0].lineno - 1 : values[-1].end_lineno] = _body(of_values, text, last=-1)
+    for stub, answer in reversed(stubs):
+        if answer is None or ast.dump(answer.args) != ast.dump(stub.args):
+            raise BuildError(
+                f"{path}: exercise {number} needs its answer here, a function "
+                f"{stub.name}({ast.unparse(stub.args)}) as in lesson.py"
+            )
+        lines[stub.body[-1].lineno - 1 : stub.end_lineno] = [
+            "    " + line if line else "" for line in _body(answer, text)
+        ]
+    if not values and not stubs:
+        raise BuildError(f"{lesson.path}: an exercise needs three dots for its answer: {cell.source[:60]!r}")
+    return "\n".join(lines)
 
 
-def _names(source: str) -> tuple[set[str], set[str], set[str]]:
-    """Return the names that a cell binds, those whose content it changes (``a[0] = 1``, ``a.append(1)``), and needs."""
-    made, changed, used = set(), set(), set()
-    for statement in ast.parse(source).body:
-        bound, needed, arguments, touched = set(), set(), set(), set()
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name):
-                (needed if isinstance(node.ctx, ast.Load) else bound).add(node.id)
-            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-                bound.add(node.name)
-            elif isinstance(node, ast.arg):
-                arguments.add(node.arg)
-            elif isinstance(node, ast.alias):
-                bound.add((node.asname or node.name).split(".")[0])
-            elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-                touched.add(_owner(node.value.func))
-            elif isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
-                touched.add(_owner(node))
-        if not isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign):
-            needed, touched = needed - bound, touched - bound  # of a loop, a with or a comprehension
-        used |= needed - arguments - made
-        changed |= touched - made
-        made |= bound
-    return made, changed - {None}, used
+def _is_dots(node: ast.stmt) -> bool:
+    value = getattr(node, "value", None)
+    return isinstance(node, ast.Expr | ast.Assign) and isinstance(value, ast.Constant) and value.value is ...
 
 
-def _owner(node: ast.expr) -> str | None:
-    """Return ``a`` for ``a.b[0].c``; nothing for a plain name or a call."""
-    plain = isinstance(node, ast.Name)
-    while isinstance(node, ast.Attribute | ast.Subscript):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) and not plain else None
+def _registered(decorator: ast.expr) -> str:
+    """Return the number in ``@exercise("1.2", ...)``."""
+    is_call = isinstance(decorator, ast.Call) and getattr(decorator.func, "id", "") == "exercise"
+    return ast.literal_eval(decorator.args[0]) if is_call else ""
 
 
-def _strip(source: str, path: Path) -> str:
-    """Replace each marked region by three dots, or by ``name = ...`` for the names behind ``->``."""
-    kept, inside = [], False
-    for line in source.split("\n"):
-        begin = _BEGIN.match(line)
-        if begin and not inside:
-            inside = True
-            indent, names = begin[1], begin[2]
-            kept += [f"{indent}{name.strip()} = ..." for name in names.split(",")] if names else [f"{indent}..."]
-        elif _END.match(line) and inside:
-            inside = False
-        elif begin or _END.match(line):
-            raise BuildError(f"{path}: BEGIN SOLUTION and END SOLUTION do not pair in {source[:60]!r}")
-        elif not inside:
-            kept.append(line)
-    if inside or "### BEGIN SOLUTION" not in source:
-        raise BuildError(f"{path}: an exercise needs a region from BEGIN SOLUTION to END SOLUTION: {source[:60]!r}")
-    return "\n".join(kept)
+def _returned(function: ast.FunctionDef) -> list[str]:
+    value = getattr(function.body[-1], "value", None)
+    return [getattr(part, "id", "") for part in (value.elts if isinstance(value, ast.Tuple) else [value])]
+
+
+def _body(function: ast.FunctionDef, text: str, last: int | None = None) -> list[str]:
+    """Return the lines of a function's body, comments included, without its docstring and without indentation."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    before = function.body[0].end_lineno if len(body) < len(function.body) else _head(function, text)
+    lines = text.split("\n")[before : function.end_lineno if last is None else body[last].lineno - 1]
+    return textwrap.dedent("\n".join(lines)).strip("\n").split("\n")
+
+
+def _head(function: ast.FunctionDef, text: str) -> int:
+    """Return the number of the line on which the head of a function ends; comments may stand below it."""
+    lines = text.split("\n")
+    at = function.body[0].lineno - 1
+    while lines[at - 1].strip().startswith("#") or not lines[at - 1].strip():
+        at -= 1
+    return at
 
 
 def _cell(cell: NotebookNode, source: str, lesson: Lesson, settings: Mapping[str, str]) -> NotebookNode:

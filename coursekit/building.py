@@ -5,7 +5,6 @@ what was there before.
 """
 
 import ast
-import difflib
 import json
 import os
 import re
@@ -33,12 +32,12 @@ from coursekit.authoring import (
     solution_notebook,
     verdicts,
 )
+from coursekit.reproducing import joined
 
-__all__ = ["THREADS", "Built", "build", "check_parameters", "differences", "execute", "joined", "reproduced"]
+__all__ = ["THREADS", "Built", "build", "check_parameters", "execute"]
 
 #: How the libraries of the lessons are told the number of their threads.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
-_VALUE_AND_ERROR = re.compile(r"([-+−]?[\d,]*\.?\d+) ± (\d*\.?\d+)")
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ def build(
     Parameters
     ----------
     sources : iterable of pathlib.Path
-        ``lessons/NN_slug.py``, as `select` returns them.
+        ``lessons/NN_slug/lesson.py``, as `select` returns them.
     root : pathlib.Path
         The clone of the course.
     output : pathlib.Path, optional
@@ -167,7 +166,6 @@ def build(
         For a source that is not well formed, an unknown parameter, a solution that fails or writes to stderr. The other
         lessons are finished first.
     """
-    settings = course_settings(root)
     lessons = [read_lesson(path) for path in sources]
     parameters = check_parameters(lessons, parameters or {})
     output = output or root
@@ -178,14 +176,14 @@ def build(
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
-                    running.append(_Run(waiting.pop(0), settings, parameters, Path(scratch), jobs))
+                    running.append(_Run(waiting.pop(0), root, parameters, Path(scratch), jobs))
                     progress(running[-1].lesson.stem, 0, 1)
                 for run in list(running):
                     progress(run.lesson.stem, *run.cells())
                     if run.process.poll() is not None:
                         running.remove(run)
                         try:
-                            built[run.lesson.stem] = run.finish(output, settings)
+                            built[run.lesson.stem] = run.finish(output)
                         except BuildError as error:
                             failed.append(str(error))
                 time.sleep(0.05)
@@ -197,85 +195,24 @@ def build(
     return [built[lesson.stem] for lesson in lessons]
 
 
-def differences(committed: Path, fresh: Path) -> list[str]:
-    """Say in which cells two notebooks differ.
-
-    Pictures are compared through their alt texts alone, values with an error as `reproduced` says.
-
-    Parameters
-    ----------
-    committed, fresh : pathlib.Path
-        The notebook in the repository and a new build of it.
-
-    Returns
-    -------
-    list of str
-        Unified diff lines; empty when they agree.
-    """
-    if not committed.is_file():
-        return [f"{committed} does not exist"]
-    old, new = (_comparable(path) for path in (committed, fresh))
-    if len(old.cells) == len(new.cells):
-        for before, after in zip(old.cells, new.cells, strict=True):
-            if "outputs" in before and "outputs" in after:
-                after.outputs = reproduced(before.outputs, after.outputs)
-    texts = [nbformat.writes(notebook).splitlines() for notebook in (old, new)]
-    return list(difflib.unified_diff(*texts, str(committed), "a fresh build", lineterm="", n=1))
-
-
-def reproduced(committed, fresh):
-    """Write each value with an error as it was written before, if the two agree.
-
-    A training adds numbers in an order that depends on the processor and on the threads, and a sum of floats depends on
-    its order; so ``0.951 ± 0.004`` reproduces ``0.950 ± 0.004``: the values differ by no more than one error, and the
-    errors by no more than half, or one in the last digit. All other text has to be the same.
-
-    Parameters
-    ----------
-    committed, fresh : str, or lists and mappings of them
-        What a cell printed.
-
-    Returns
-    -------
-    as `fresh`
-
-    Examples
-    --------
-    >>> reproduced("AUC: 0.950 ± 0.004 of 500", "AUC: 0.951 ± 0.005 of 501")
-    'AUC: 0.950 ± 0.004 of 501'
-    >>> reproduced("AUC: 0.950 ± 0.004", "AUC: 0.955 ± 0.004")
-    'AUC: 0.955 ± 0.004'
-    """
-    if isinstance(committed, str) and isinstance(fresh, str):
-        before = list(_VALUE_AND_ERROR.finditer(committed))
-        if len(before) != len(_VALUE_AND_ERROR.findall(fresh)):
-            return fresh
-        before = iter(before)
-        return _VALUE_AND_ERROR.sub(lambda match: _agreeing(next(before), match), fresh)
-    if isinstance(committed, list) and isinstance(fresh, list):
-        return [reproduced(*pair) for pair in zip(committed, fresh, strict=False)] + fresh[len(committed) :]
-    if isinstance(committed, Mapping) and isinstance(fresh, Mapping):
-        return type(fresh)((key, reproduced(committed.get(key), value)) for key, value in fresh.items())
-    return fresh
-
-
 # --- inside ---------------------------------------------------------------------------------------------------------
 
 
 class _Run:
     """One lesson being executed in a process of its own, which gives it a clean memory count and a share of threads."""
 
-    def __init__(self, lesson: Lesson, settings: Mapping, parameters: Mapping, scratch: Path, jobs: int):
-        self.lesson = lesson
+    def __init__(self, lesson: Lesson, root: Path, parameters: Mapping, scratch: Path, jobs: int):
+        self.lesson, self.settings = lesson, course_settings(root)
         self.source = scratch / f"{lesson.stem}.source.ipynb"
         self.target = scratch / f"{lesson.stem}.ipynb"
         self.log = scratch / f"{lesson.stem}.log"
-        nbformat.write(solution_notebook(lesson, settings), self.source)
+        nbformat.write(solution_notebook(lesson, self.settings), self.source)
         threads = str(max(1, (os.cpu_count() or 1) // jobs))
         # PYTEST_CURRENT_TEST keeps ipykernel from storing what C code writes, which nbval would not see.
         self.stored = not parameters
         build = "stored" if self.stored else "with parameters"
         environment = {"COURSEKIT_BUILD": build, "PYTEST_CURRENT_TEST": "build", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        environment["COURSEKIT_ROOT"] = str(root)  # the exercises of this clone, wherever the package lies
         for name in THREADS:
             environment[name] = os.environ.get(name, threads)
         command = [sys.executable, "-m", "coursekit.building", self.source, self.target, json.dumps(parameters)]
@@ -293,7 +230,7 @@ class _Run:
         counts = re.findall(r"^(\d+) (\d+)$", self.log.read_text(), re.M)
         return tuple(map(int, counts[-1])) if counts else (0, 1)
 
-    def finish(self, output: Path, settings: Mapping) -> Built:
+    def finish(self, output: Path) -> Built:
         seconds = time.perf_counter() - self.started
         lines = self.log.read_text().splitlines()
         if self.process.returncode:
@@ -307,7 +244,7 @@ class _Run:
                         f"{self.lesson.stem} does not build: a cell writes to stderr: {out.text.strip()[:300]}"
                     )
         exercise = self.target.with_suffix(".exercise.ipynb")
-        nbformat.write(exercise_notebook(self.lesson, settings), exercise)
+        nbformat.write(exercise_notebook(self.lesson, self.settings), exercise)
         os.replace(exercise, output / "notebooks" / f"{self.lesson.stem}.ipynb")
         solution = output / "solutions" / f"{self.lesson.stem}.ipynb"
         os.replace(self.target, solution)
@@ -345,36 +282,6 @@ def _worker(source: str, target: str, parameters: str) -> int:
         peak = float("nan")
     print(f"peak_mib {peak}")
     return 0
-
-
-def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """Join neighbouring pieces of a stream: where a kernel cuts them depends on the load of the machine."""
-    joined: list[NotebookNode] = []
-    for output in outputs:
-        if output.output_type == "stream" and joined and joined[-1].get("name") == output.name:
-            joined[-1].text += output.text
-        else:
-            joined.append(output)
-    return joined
-
-
-def _agreeing(before: re.Match, after: re.Match) -> str:
-    value, error, new_value, new_error = (
-        float(text.replace(",", "").replace("−", "-")) for match in (before, after) for text in match.groups()
-    )
-    last_digit = 10.0 ** -len(before[2].partition(".")[2])
-    slack = 1e-9 * last_digit
-    agree = abs(new_value - value) <= error + slack and abs(new_error - error) <= max(error / 2, last_digit) + slack
-    return before[0] if agree else after[0]
-
-
-def _comparable(path: Path) -> NotebookNode:
-    notebook = nbformat.read(path, as_version=4)
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if "image/png" in output.get("data", {}):
-                output.data["image/png"] = "(picture)"
-    return notebook
 
 
 def _convert(name: str, value: object, default: object) -> object:

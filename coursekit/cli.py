@@ -165,7 +165,7 @@ def build(
     check: Annotated[bool, typer.Option("--check", help="Build aside and compare with what is committed.")] = False,
     jobs: Jobs = 1,
 ) -> None:
-    """Build notebooks/ and solutions/ from lessons/*.py; a solution that fails its own check fails the build."""
+    """Build notebooks/ and solutions/ from lessons/; a solution that fails its own check fails the build."""
     from coursekit import authoring, building
 
     with _clear_errors(), contextlib.ExitStack() as stack:
@@ -192,13 +192,13 @@ def build(
 
 
 def _compare(root, target, sources) -> None:
-    from coursekit import authoring, building
+    from coursekit import authoring, reproducing
 
     lines = []
     for path in sources:
         for folder in ("notebooks", "solutions"):
-            name = Path(folder) / f"{path.stem}.ipynb"
-            lines += building.differences(root / name, target / name)
+            name = Path(folder) / f"{path.parent.name}.ipynb"
+            lines += reproducing.differences(root / name, target / name)
     if (root / "README.md").read_text() != authoring.readme(root):
         lines.append("the table of lessons in README.md is not the one that `coursekit build` writes")
     if lines:

@@ -1,12 +1,27 @@
-"""What every lesson does first, and how it prints a number."""
+"""What every lesson does first, and how it prints a number and shows a figure."""
 
 import os
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["setup", "show"]
+from coursekit import data, plots
+
+__all__ = ["figure", "lesson_folder", "setup", "show"]
+
+_current = ""  # the lesson that `setup` has prepared; its figures are looked up by name
+
+
+def lesson_folder(lesson: int | str) -> Path:
+    """Return the folder that a lesson's source, exercises and figure texts lie in, ``lessons/NN_slug``.
+
+    In a clone, an installed wheel and Colab alike. ``$COURSEKIT_ROOT`` names another clone, as a build of one does.
+    """
+    root = Path(os.environ.get("COURSEKIT_ROOT") or data.shipped_folder().parent)
+    stem = f"{int(lesson):02d}_"
+    return next((root / "lessons").glob(f"{stem}*/"), root / "lessons" / stem)
 
 
 def setup(lesson: str) -> Path:
@@ -29,8 +44,7 @@ def setup(lesson: str) -> Path:
     coursekit.data.DataNotFound
         When a file of the lesson is neither shipped nor cached and cannot be downloaded; says what to do.
     """
-    from coursekit import data
-
+    global _current
     # Read when the frameworks start, so it has to be said before anything imports them.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -38,12 +52,21 @@ def setup(lesson: str) -> Path:
     if find_spec("tensorflow") is None and find_spec("torch") is not None:
         os.environ.setdefault("KERAS_BACKEND", "torch")
     data.ensure(lesson)
+    _current = lesson
     work = Path("work") / f"{int(lesson):02d}"
     work.mkdir(parents=True, exist_ok=True)
     return work
 
 
-def show(name: str, value, digits: int | None = None, *, error: float | None = None, unit: str = "") -> None:
+def show(
+    name: str,
+    value,
+    digits: int | None = None,
+    *,
+    error: float | None = None,
+    spread: float | None = None,
+    unit: str = "",
+) -> None:
     """Print ``name: value``, a float rounded so that the digits hold on every machine, or with its error.
 
     Parameters
@@ -55,7 +78,10 @@ def show(name: str, value, digits: int | None = None, *, error: float | None = N
     digits : int, optional
         Digits after the decimal point.
     error : float, optional
-        The statistical uncertainty, printed with the same digits.
+        The uncertainty, printed with the same digits: that of counting and, for a trained network, of the training.
+    spread : float, optional
+        For a value known only roughly, such as how many times faster something is: by how much another run or another
+        machine may give another. The value is printed as "about".
     unit : str
         Printed behind the value.
 
@@ -65,8 +91,8 @@ def show(name: str, value, digits: int | None = None, *, error: float | None = N
         For a float without `digits`, and for an array.
     ValueError
         While outputs are made that will be stored and compared (a build without parameters), when a value without
-        error lies within a hundredth of the last digit of a rounding edge: another machine could round it the other
-        way. With an error it is compared within that (`coursekit.building.reproduced`).
+        error or spread lies within a hundredth of the last digit of a rounding edge: another machine could round it
+        the other way. With one it is compared within that (`coursekit.reproducing.reproduced`).
 
     Examples
     --------
@@ -74,20 +100,51 @@ def show(name: str, value, digits: int | None = None, *, error: float | None = N
     mean of mtw1: 61.23 GeV
     >>> show("AUC", 0.9124, 3, error=0.0042)
     AUC: 0.912 ± 0.004
+    >>> show("times faster", 21.3, 0, spread=8)
+    times faster: about 21, give or take 8
     >>> show("shape", (1000, 6))
     shape: (1000, 6)
     """
     value, error = _plain(value), _plain(error)
+    if spread is not None and isinstance(value, int):
+        value = float(value)  # a count that depends on a training
     if isinstance(value, float):
         if digits is None:
             raise TypeError(f"show({name!r}, {value!r}) needs the number of digits after the decimal point")
-        text = _rounded(name, value, digits, edges=error is None)
+        text = _rounded(name, value, digits, edges=error is None and spread is None)
         text += f" ± {_rounded(name, error, digits, edges=False)}" if error is not None else ""
+        text = f"about {text}, give or take {spread:g}" if spread is not None else text
     elif isinstance(value, bool | int | str | tuple):
         text = str(tuple(map(_plain, value)) if isinstance(value, tuple) else value)
     else:
         raise TypeError(f"show prints one number, name or shape; {name!r} is a {type(value).__name__}")
     print(f"{name}: {text}{' ' + unit if unit else ''}")
+
+
+def figure(name: str, **layout):
+    """Draw a figure, and show it with the text that ``figures.toml`` of the lesson has for those who cannot see it.
+
+    Parameters
+    ----------
+    name : str
+        Its name in ``figures.toml``.
+    **layout
+        ``rows``, ``columns``, ``size`` and more, as in `coursekit.plots.figure`, which returns the axes.
+
+    Raises
+    ------
+    RuntimeError
+        When `setup` has not been called: it says which lesson this is.
+    KeyError
+        When the lesson has no text for this figure.
+    """
+    if not _current:
+        raise RuntimeError('which lesson is this? Call coursekit.setup("NN") first, in the first code cell')
+    path = lesson_folder(_current) / "figures.toml"
+    texts = tomllib.loads(path.read_text(encoding="utf-8"))
+    if name not in texts:
+        raise KeyError(f"{path} has no text for the figure {name!r}; it has {', '.join(texts)}")
+    return plots.figure(texts[name], **layout)
 
 
 def _plain(value):

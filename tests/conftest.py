@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+#: The folders of all lessons.
+LESSONS = sorted((ROOT / "lessons").glob("[0-9][0-9]_*/"))
 
 
 @pytest.fixture(scope="session")

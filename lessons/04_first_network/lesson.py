@@ -33,8 +33,11 @@ seed: int = 1
 # %% [markdown]
 # ## The settings, all in one place
 #
-# A comparison of networks is fair if each gets the same *budget*. Ours is a number of *epochs*: passes over the training events. The quick values make the notebook run in a minute;
-# the full ones, with `quick = False`, take about three minutes on two CPU cores. A GPU would not make networks this small faster.
+# A comparison of networks is fair if each gets the same *budget*.
+# Ours is a number of *epochs*: passes over the training events.
+# The quick values make the notebook run in a minute;
+# the full ones, with `quick = False`, take about three minutes on two CPU cores.
+# A GPU would not make networks this small faster.
 
 # %%
 EPOCHS = 6 if quick else 60  # of each step of the improvement
@@ -45,7 +48,8 @@ LUMINOSITY = 138  # 1/fb, what CMS analyses of the years 2016 to 2018
 # %% [markdown]
 # ## The arrays of lessons 1 to 3
 #
-# Six inputs, labels (1 for $H \to WW$, 0 for Drell-Yan), weights with a mean of one in each class, and three parts, split by a hash of the event's identity. The scaler is fitted on the training part alone.
+# Six inputs, labels (1 for $H \to WW$, 0 for Drell-Yan), weights with a mean of one in each class, and three parts, split by a hash of the event's identity.
+# The scaler is fitted on the training part alone.
 
 # %%
 import itertools
@@ -77,9 +81,13 @@ show("training, validation, test events", (len(train), len(validation), len(test
 # %% [markdown]
 # ## A network, bad on purpose
 #
-# The smallest network is one *unit*: it multiplies each input by a weight of its own, adds a constant, and gives one number. (These weights, the *parameters* of the network, have nothing to do with event weights.) Training moves
-# them against the slope of the *loss*, a number that is small when the outputs are close to the labels. We take a mean squared error, and *stochastic gradient descent*, SGD: after each *batch* of 1024 events, one step
-# of *learning rate* times slope. Keras starts from random parameters, so we fix the seed.
+# The smallest network is one *unit*: it multiplies each input by a weight of its own, adds a constant, and gives one number.
+# (These weights, the *parameters* of the network, have nothing to do with event weights.)
+# Training moves
+# them against the slope of the *loss*, a number that is small when the outputs are close to the labels.
+# We take a mean squared error, and *stochastic gradient descent*, SGD: after each *batch* of 1024 events, one step
+# of *learning rate* times slope.
+# Keras starts from random parameters, so we fix the seed.
 
 # %%
 keras.utils.set_random_seed(seed)
@@ -100,8 +108,7 @@ bad_score = score_of(bad, inputs[validation])
 
 # %%
 with figure(
-    "Score of the bad network for validation events, each class scaled to area one. The distributions of H to WW and Drell-Yan overlap almost "
-    "completely and both reach below zero and above one.",
+    "score-bad-network",
 ) as ax:
     for label, name, line in [(1, "H → WW", "-"), (0, "Drell-Yan", "--")]:
         chosen = labels[validation] == label
@@ -118,12 +125,17 @@ outside = (bad_score < 0) | (bad_score > 1)
 show("more than a tenth of the scores outside 0 and 1", outside.mean() > 0.1)
 
 # %% [markdown]
-# It has three faults. Its output is not bounded, so it is no probability. It is linear, so it can only weigh one input against another, never say "large `mth`, but only if `ptll` is not small". And it
+# It has three faults.
+# Its output is not bounded, so it is no probability.
+# It is linear, so it can only weigh one input against another, never say "large `mth`, but only if `ptll` is not small".
+# And it
 # has hardly moved from its random start: the learning rate is too small for so few steps.
 #
 # ## A network worth the name
 #
-# A *hidden layer* of units with an *activation* between input and output lets it bend. ReLU is the usual one: $f(x) = \max(0, x)$. At the output the *sigmoid* $1/(1+e^{-x})$ gives a number between 0 and 1.
+# A *hidden layer* of units with an *activation* between input and output lets it bend.
+# ReLU is the usual one: $f(x) = \max(0, x)$.
+# At the output the *sigmoid* $1/(1+e^{-x})$ gives a number between 0 and 1.
 #
 # ### Your turn 4.1 · 8 min · ★★
 #
@@ -131,64 +143,7 @@ show("more than a tenth of the scores outside 0 and 1", outside.mean() > 0.1)
 
 
 # %% tags=["exercise", "ex-4.1"]
-def build(n_inputs, units):
-    ### BEGIN SOLUTION
-    return keras.Sequential(
-        [
-            keras.Input((n_inputs,)),
-            keras.layers.Dense(units, activation="relu"),  # (N, n_inputs) -> (N, units)
-            keras.layers.Dense(1, activation="sigmoid"),  # (N, units) -> (N, 1)
-        ]
-    )
-    ### END SOLUTION
-
-
-# %% tags=["wrong", "ex-4.1"]
-# expect: softmax of a single number
-def build(n_inputs, units):
-    return keras.Sequential(
-        [
-            keras.Input((n_inputs,)),
-            keras.layers.Dense(units, activation="relu"),
-            keras.layers.Dense(1, activation="softmax"),
-        ]
-    )
-
-
-# %% tags=["wrong", "ex-4.1"]
-# expect: two linear layers in a row are one
-def build(n_inputs, units):
-    return keras.Sequential(
-        [keras.Input((n_inputs,)), keras.layers.Dense(units), keras.layers.Dense(1, activation="sigmoid")]
-    )
-
-
-# %% tags=["wrong", "ex-4.1"]
-# expect: sigmoid is missing
-def build(n_inputs, units):
-    return keras.Sequential(
-        [keras.Input((n_inputs,)), keras.layers.Dense(units, activation="relu"), keras.layers.Dense(1)]
-    )
-
-
-# %% tags=["wrong", "ex-4.1"]
-# expect: two outputs
-def build(n_inputs, units):
-    return keras.Sequential(
-        [
-            keras.Input((n_inputs,)),
-            keras.layers.Dense(units, activation="relu"),
-            keras.layers.Dense(2, activation="softmax"),
-        ]
-    )
-
-
-# %% tags=["wrong", "ex-4.1"]
-# expect: whatever n_inputs says
-def build(n_inputs, units):
-    return keras.Sequential(
-        [keras.Input((6,)), keras.layers.Dense(units, activation="relu"), keras.layers.Dense(1, activation="sigmoid")]
-    )
+def build(n_inputs, units): ...
 
 
 # %% tags=["check", "ex-4.1"]
@@ -204,7 +159,8 @@ show("parameters with 64 hidden units", build(6, 64).count_params())
 #
 # $$ L = -\sum_i w_i \left[ y_i \ln p_i + (1 - y_i) \ln (1 - p_i) \right] \Big/ \sum_i w_i . $$
 #
-# A network that answers 0.5 to everything has $L = \ln 2 \approx 0.69$. It costs little to be wrong and modest, and much to be wrong and certain.
+# A network that answers 0.5 to everything has $L = \ln 2 \approx 0.69$.
+# It costs little to be wrong and modest, and much to be wrong and certain.
 #
 # ### Your turn 4.2 · 8 min · ★
 #
@@ -212,41 +168,7 @@ show("parameters with 64 hidden units", build(6, 64).count_params())
 
 
 # %% tags=["exercise", "ex-4.2"]
-def cross_entropy(labels, score, weights):
-    ### BEGIN SOLUTION
-    of_event = -(labels * np.log(score) + (1 - labels) * np.log(1 - score))
-    return np.average(of_event, weights=weights)
-    ### END SOLUTION
-
-
-# %% tags=["wrong", "ex-4.2"]
-# expect: weights are forgotten
-def cross_entropy(labels, score, weights):
-    return -np.mean(labels * np.log(score) + (1 - labels) * np.log(1 - score))
-
-
-# %% tags=["wrong", "ex-4.2"]
-# expect: background does not count
-def cross_entropy(labels, score, weights):
-    return -np.average(labels * np.log(score), weights=weights)
-
-
-# %% tags=["wrong", "ex-4.2"]
-# expect: wrong sign
-def cross_entropy(labels, score, weights):
-    return np.average(labels * np.log(score) + (1 - labels) * np.log(1 - score), weights=weights)
-
-
-# %% tags=["wrong", "ex-4.2"]
-# expect: grows with the number of events
-def cross_entropy(labels, score, weights):
-    return -np.sum(weights * (labels * np.log(score) + (1 - labels) * np.log(1 - score)))
-
-
-# %% tags=["wrong", "ex-4.2"]
-# expect: squared error
-def cross_entropy(labels, score, weights):
-    return np.average((labels - score) ** 2, weights=weights)
+def cross_entropy(labels, score, weights): ...
 
 
 # %% tags=["check", "ex-4.2"]
@@ -254,7 +176,8 @@ check("4.2", cross_entropy)
 cross_entropy = or_reference("4.2", cross_entropy)
 
 # %% [markdown]
-# Scores of exactly 0 or 1, and those of the bad network beyond, would make the logarithm infinite. For the comparison we keep all scores between 0.001 and 0.999.
+# Scores of exactly 0 or 1, and those of the bad network beyond, would make the logarithm infinite.
+# For the comparison we keep all scores between 0.001 and 0.999.
 
 
 # %%
@@ -270,63 +193,20 @@ show(
 # %% [markdown]
 # ## Training with weights
 #
-# `model.fit` takes the training events and, as `validation_data`, those on which it reports the loss after each epoch. The weights must be given twice: `sample_weight=` for the training part, and as the third member of the
-# tuple `(inputs, labels, weights)` for the validation part. Keras does not complain if either is missing.
+# `model.fit` takes the training events and, as `validation_data`, those on which it reports the loss after each epoch.
+# The weights must be given twice: `sample_weight=` for the training part, and as the third member of the
+# tuple `(inputs, labels, weights)` for the validation part.
+# Keras does not complain if either is missing.
 #
 # ### Your turn 4.3 · 8 min · ★★
 #
-# Write `fit(model, train_set, validation_set, **options)`. Both sets are tuples `(inputs, labels, weights)`; `options` (epochs, batch size ...) go on to `model.fit`. It trains silently (`verbose=0`) and returns what `model.fit` returns.
+# Write `fit(model, train_set, validation_set, **options)`.
+# Both sets are tuples `(inputs, labels, weights)`; `options` (epochs, batch size ...) go on to `model.fit`.
+# It trains silently (`verbose=0`) and returns what `model.fit` returns.
 
 
 # %% tags=["exercise", "ex-4.3"]
-def fit(model, train_set, validation_set, **options):
-    ### BEGIN SOLUTION
-    x, y, w = train_set
-    return model.fit(x, y, sample_weight=w, validation_data=validation_set, verbose=0, **options)
-    ### END SOLUTION
-
-
-# %% tags=["wrong", "ex-4.3"]
-# expect: validation weights are missing
-def fit(model, train_set, validation_set, **options):
-    x, y, w = train_set
-    return model.fit(x, y, sample_weight=w, validation_data=validation_set[:2], verbose=0, **options)
-
-
-# %% tags=["wrong", "ex-4.3"]
-# expect: training weights are missing
-def fit(model, train_set, validation_set, **options):
-    x, y, _ = train_set
-    return model.fit(x, y, validation_data=validation_set, verbose=0, **options)
-
-
-# %% tags=["wrong", "ex-4.3"]
-# expect: training events serve as validation
-def fit(model, train_set, validation_set, **options):
-    x, y, w = train_set
-    return model.fit(x, y, sample_weight=w, validation_data=train_set, verbose=0, **options)
-
-
-# %% tags=["wrong", "ex-4.3"]
-# expect: in the place of the labels
-def fit(model, train_set, validation_set, **options):
-    x, y, w = train_set
-    x_val, y_val, w_val = validation_set
-    return model.fit(x, y, sample_weight=w, validation_data=(x_val, w_val, y_val), verbose=0, **options)
-
-
-# %% tags=["wrong", "ex-4.3"]
-# expect: validation_split
-def fit(model, train_set, validation_set, **options):
-    x, y, w = train_set
-    return model.fit(x, y, sample_weight=w, validation_split=0.25, verbose=0, **options)
-
-
-# %% tags=["wrong", "ex-4.3"]
-# expect: options are lost
-def fit(model, train_set, validation_set, **options):
-    x, y, w = train_set
-    return model.fit(x, y, sample_weight=w, validation_data=validation_set, verbose=0)
+def fit(model, train_set, validation_set, **options): ...
 
 
 # %% tags=["check", "ex-4.3"]
@@ -336,8 +216,11 @@ fit = or_reference("4.3", fit)
 # %% [markdown]
 # ## Step by step
 #
-# `build_dense` is your `build` with any number of layers, any activation, and *dropout*: in each training step a random fraction of the units is switched off, so that none can rely on a single other one. Every step below changes
-# one thing and keeps the changes before it. *Adam* is SGD with a step size of its own for each parameter, tuned as it goes. *Early stopping* trains on while the validation loss falls, and takes back the best epoch.
+# `build_dense` is your `build` with any number of layers, any activation, and *dropout*: in each training step a random fraction of the units is switched off, so that none can rely on a single other one.
+# Every step below changes
+# one thing and keeps the changes before it.
+# *Adam* is SGD with a step size of its own for each parameter, tuned as it goes.
+# *Early stopping* trains on while the validation loss falls, and takes back the best epoch.
 
 # %%
 from coursekit.nets.keras_nets import build_dense
@@ -400,36 +283,46 @@ for before, after in itertools.pairwise(rows):
 table_of_steps
 
 # %% [markdown]
-# The error of a gain is statistical, from the same validation events before and after. What the table says, from above:
+# The error of a gain is statistical, from the same validation events before and after.
+# What the table says, from above:
 #
 # - a sigmoid with its proper loss is worth 0.5 and costs nothing;
 # - layers without activation are still one linear sum, but one that learns faster;
-# - ReLU makes it *worse* at first: the network could bend now, yet a learning rate of 0.001 hardly moves it in the time given. A hundred times the rate brings 0.67 to 0.29. A step may need the next one before it pays;
+# - ReLU makes it *worse* at first: the network could bend now, yet a learning rate of 0.001 hardly moves it in the time given.
+#   A hundred times the rate brings 0.67 to 0.29.
+#   A step may need the next one before it pays;
 # - Adam gains again, many standard deviations; batches of 256 give four times as many steps per epoch, for 0.001;
-# - dropout costs a little here: within a short budget a handicapped network learns more slowly. With time, and early stopping to say when, the loss is the smallest of all.
+# - dropout costs a little here: within a short budget a handicapped network learns more slowly.
+#   With time, and early stopping to say when, the loss is the smallest of all.
 #
-# The last four differ by less than 0.006. More of this would be polishing, and each further choice would fit the validation part a little more.
+# The last four differ by less than 0.006.
+# More of this would be polishing, and each further choice would fit the validation part a little more.
 #
-# The same, epoch by epoch, for the last step. A loss that is still falling says: train longer. A validation loss that turns upwards while the training loss falls says: the network learns its training events by heart, which is
+# The same, epoch by epoch, for the last step.
+# A loss that is still falling says: train longer.
+# A validation loss that turns upwards while the training loss falls says: the network learns its training events by heart, which is
 # called *overtraining*.
 
 # %%
 from coursekit.plots import plot_history
 
 with figure(
-    "Loss against epoch for the last network. Training loss: a steep fall in the first two epochs, then a slow one to about 0.27. Validation loss: "
-    "below it throughout, slowly falling to about 0.26.",
+    "loss-epoch-last",
 ) as ax:
     plot_history(ax, history)
     ax.set_ylabel("cross-entropy")
     ax.legend(fontsize=9, title=f"{len(train)} training, {len(validation)} validation events")
 
 # %% [markdown]
-# Why is the validation loss the lower one? Dropout handicaps the training only, and the training loss is a mean over an epoch in which the network was still improving. A gap of this sign is nothing to fear.
+# Why is the validation loss the lower one?
+# Dropout handicaps the training only, and the training loss is a mean over an epoch in which the network was still improving.
+# A gap of this sign is nothing to fear.
 #
 # ### A failure worth seeing
 #
-# Now the same network once more, with one thing forgotten: the weights of the validation events. Keras trains without a word. **Guess:** what will the learning curve look like?
+# Now the same network once more, with one thing forgotten: the weights of the validation events.
+# Keras trains without a word.
+# **Guess:** what will the learning curve look like?
 
 # %%
 keras.utils.set_random_seed(seed)
@@ -441,8 +334,7 @@ unweighted = careless.fit(
 ).history  # fmt: skip
 
 with figure(
-    "Loss against epoch, the same training twice. With validation weights the validation loss runs from 0.27 to 0.26, below the training loss; with "
-    "the weights forgotten, from 0.29 to 0.275: the training loss falls through it and ends below it.",
+    "loss-epoch-same",
 ) as ax:
     plot_history(ax, unweighted)
     ax.lines[-1].set_label("validation, weights forgotten")
@@ -463,14 +355,21 @@ without = cross_entropy(labels[validation], np.clip(score, 0.001, 0.999), np.one
 show("validation loss of the same network larger without weights, by more than 2%", without > 1.02 * with_weights)
 
 # %% [markdown]
-# Nothing in the network has changed, and yet the loss is larger, and the training loss falls through it and goes on falling: the very picture of overtraining. A careful person would now add dropout, or stop earlier, and
-# repair what is not broken. The reason is that the two curves measure different things. Half of the simulated background is Drell-Yan below 50 GeV, which looks more like the signal than the rest; it counts for a twelfth with weights, and for half without. And events of weight zero, which failed a cut, count like all others.
-# The repair is the third member of the tuple. The general rule: **before two numbers are compared, they have to be averages over the same thing.**
+# Nothing in the network has changed, and yet the loss is larger, and the training loss falls through it and goes on falling: the very picture of overtraining.
+# A careful person would now add dropout, or stop earlier, and
+# repair what is not broken.
+# The reason is that the two curves measure different things.
+# Half of the simulated background is Drell-Yan below 50 GeV, which looks more like the signal than the rest; it counts for a twelfth with weights, and for half without.
+# And events of weight zero, which failed a cut, count like all others.
+# The repair is the third member of the tuple.
+# The general rule: **before two numbers are compared, they have to be averages over the same thing.**
 #
 # ## How good is it? ROC and AUC
 #
-# Choose a threshold, keep what scores above it: a fraction $\epsilon_S$ of the signal passes, the *signal efficiency*, and a fraction $\epsilon_B$ of the background. All thresholds together draw the *ROC curve*, and the area under it,
-# the *AUC*, is the probability that a signal event scores above a background event: 1 is perfect, 0.5 is a coin. Weighted, of course, since both fractions are fractions of expected events.
+# Choose a threshold, keep what scores above it: a fraction $\epsilon_S$ of the signal passes, the *signal efficiency*, and a fraction $\epsilon_B$ of the background.
+# All thresholds together draw the *ROC curve*, and the area under it,
+# the *AUC*, is the probability that a signal event scores above a background event: 1 is perfect, 0.5 is a coin.
+# Weighted, of course, since both fractions are fractions of expected events.
 #
 # ### Your turn 4.4 · 5 min · ★
 #
@@ -481,34 +380,7 @@ from sklearn.metrics import roc_auc_score
 
 
 # %% tags=["exercise", "ex-4.4"]
-def weighted_auc(labels, score, weights):
-    ### BEGIN SOLUTION
-    return roc_auc_score(labels, score, sample_weight=weights)
-    ### END SOLUTION
-
-
-# %% tags=["wrong", "ex-4.4"]
-# expect: weights are forgotten
-def weighted_auc(labels, score, weights):
-    return roc_auc_score(labels, score)
-
-
-# %% tags=["wrong", "ex-4.4"]
-# expect: signal scores below background
-def weighted_auc(labels, score, weights):
-    return roc_auc_score(1 - labels, score, sample_weight=weights)
-
-
-# %% tags=["wrong", "ex-4.4"]
-# expect: one single threshold
-def weighted_auc(labels, score, weights):
-    return roc_auc_score(labels, score > 0.5, sample_weight=weights)
-
-
-# %% tags=["wrong", "ex-4.4"]
-# expect: multiplied into the scores
-def weighted_auc(labels, score, weights):
-    return roc_auc_score(labels, score * weights)
+def weighted_auc(labels, score, weights): ...
 
 
 # %% tags=["check", "ex-4.4"]
@@ -516,7 +388,9 @@ check("4.4", weighted_auc)
 weighted_auc = or_reference("4.4", weighted_auc)
 
 # %% [markdown]
-# A rival is due: *boosted trees*, hundreds of small decision trees each of which repairs what those before it got wrong. On a table of a few inputs they are hard to beat. They get the same inputs, events and weights, and the
+# A rival is due: *boosted trees*, hundreds of small decision trees each of which repairs what those before it got wrong.
+# On a table of a few inputs they are hard to beat.
+# They get the same inputs, events and weights, and the
 # number of trees is chosen as we chose the number of epochs: by the validation loss.
 
 # %%
@@ -531,8 +405,11 @@ trees.set_params(max_iter=int(np.argmin(losses)) + 1).fit(inputs[train], labels[
 show("more than 20 trees", trees.n_iter_ > 20)
 
 # %% [markdown]
-# All choices are made; now, and not before, we look at the test part. Its AUC has a statistical uncertainty: another 12 000 events would give another number. The *bootstrap* estimates it by drawing, again and again, as many events from
-# our own, with replacement. **Guess:** is the third digit of the AUC worth printing?
+# All choices are made; now, and not before, we look at the test part.
+# Its AUC has a statistical uncertainty: another 12 000 events would give another number.
+# The *bootstrap* estimates it by drawing, again and again, as many events from
+# our own, with replacement.
+# **Guess:** is the third digit of the AUC worth printing?
 
 # %%
 from coursekit.metrics import auc, auc_difference, bootstrap, rejection, roc_curve
@@ -555,7 +432,8 @@ show(
 )
 
 # %% [markdown]
-# `auc` computes the error with a formula (DeLong's) that agrees with the bootstrap and costs nothing. The two taggers saw the same events and share most of the fluctuations, so the error of their *difference* is smaller than either:
+# `auc` computes the error with a formula (DeLong's) that agrees with the bootstrap and costs nothing.
+# The two taggers saw the same events and share most of the fluctuations, so the error of their *difference* is smaller than either:
 
 # %%
 better = auc_difference(y, scores["network"], scores["bad network"], w)
@@ -565,17 +443,19 @@ show("AUC of the network minus that of the trees", rival.value, 3, error=rival.e
 show("network matches or beats the trees within two standard deviations", rival.value > -2 * rival.error)
 
 # %% [markdown]
-# The network and the trees agree to a thousandth. That two so different methods arrive at the same value suggests that it is near what these six inputs can give: better results need more inputs, not more layers. On tables as small as this, trees
+# The network and the trees agree to a thousandth.
+# That two so different methods arrive at the same value suggests that it is near what these six inputs can give: better results need more inputs, not more layers.
+# On tables as small as this, trees
 # are trained in seconds and need no scaling, so they should always be tried; the networks of later lessons read what trees cannot, images and sets of particles.
 #
-# An analysis works at one point of the curve. Physicists quote the *rejection* $1/\epsilon_B$ at a given signal efficiency: of how many background events one survives.
+# An analysis works at one point of the curve.
+# Physicists quote the *rejection* $1/\epsilon_B$ at a given signal efficiency: of how many background events one survives.
 
 # %%
 from coursekit.plots import plot_roc
 
 with figure(
-    "Background rejection against signal efficiency on a logarithmic scale, with bands of one standard deviation. Network and boosted trees fall together "
-    "from several hundred at an efficiency of 0.4 to 1; their bands overlap. The bad network stays below 10 over the whole range.",
+    "background-rejection-signal",
 ) as ax:
     plot_roc(ax, {name: roc_curve(y, score, w) for name, score in scores.items()})
     ax.set_ylim(1, 3000)
@@ -590,65 +470,27 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# At an efficiency of 0.5 one background event in some 150 survives, against one in five for the bad network. That number hangs on a few dozen simulated events, hence its error of a fifth. To the left of 0.3 the curve is a staircase: each
+# At an efficiency of 0.5 one background event in some 150 survives, against one in five for the bad network.
+# That number hangs on a few dozen simulated events, hence its error of a fifth.
+# To the left of 0.3 the curve is a staircase: each
 # step is one simulated event.
 #
 # ## How many events, how significant?
 #
-# Efficiencies do not discover anything; counts do. Above a threshold we expect $s$ signal and $b$ background events in the data. The weights of lesson 2, before they were divided by their mean, give these counts: each
+# Efficiencies do not discover anything; counts do.
+# Above a threshold we expect $s$ signal and $b$ background events in the data.
+# The weights of lesson 2, before they were divided by their mean, give these counts: each
 # simulated event stands for so many real ones per inverse femtobarn, and the test part holds a fifth of them.
 #
 # ### Your turn 4.5 · 10 min · ★★
 #
-# Write `expected_events(labels, score, per_fb, threshold, luminosity, fraction)` that returns $s$ and $b$: the expected events with a score of at least `threshold` at this luminosity. `per_fb` are the events at 1/fb that each simulated one stands for in the *whole*
+# Write `expected_events(labels, score, per_fb, threshold, luminosity, fraction)` that returns $s$ and $b$: the expected events with a score of at least `threshold` at this luminosity.
+# `per_fb` are the events at 1/fb that each simulated one stands for in the *whole*
 # sample; our arrays hold only the share `fraction` of it.
 
 
 # %% tags=["exercise", "ex-4.5"]
-def expected_events(labels, score, per_fb, threshold, luminosity, fraction):
-    ### BEGIN SOLUTION
-    expected = per_fb * luminosity / fraction
-    passed = score >= threshold
-    return expected[passed & (labels == 1)].sum(), expected[passed & (labels == 0)].sum()
-    ### END SOLUTION
-
-
-# %% tags=["wrong", "ex-4.5"]
-# expect: fraction is forgotten
-def expected_events(labels, score, per_fb, threshold, luminosity, fraction):
-    passed = score >= threshold
-    return luminosity * per_fb[passed & (labels == 1)].sum(), luminosity * per_fb[passed & (labels == 0)].sum()
-
-
-# %% tags=["wrong", "ex-4.5"]
-# expect: simulated events
-def expected_events(labels, score, per_fb, threshold, luminosity, fraction):
-    passed = score >= threshold
-    return (passed & (labels == 1)).sum(), (passed & (labels == 0)).sum()
-
-
-# %% tags=["wrong", "ex-4.5"]
-# expect: fail the cut
-def expected_events(labels, score, per_fb, threshold, luminosity, fraction):
-    expected = per_fb * luminosity / fraction
-    passed = score < threshold
-    return expected[passed & (labels == 1)].sum(), expected[passed & (labels == 0)].sum()
-
-
-# %% tags=["wrong", "ex-4.5"]
-# expect: both classes
-def expected_events(labels, score, per_fb, threshold, luminosity, fraction):
-    expected = per_fb * luminosity / fraction
-    passed = score >= threshold
-    return expected[passed & (labels == 1)].sum(), expected[passed].sum()
-
-
-# %% tags=["wrong", "ex-4.5"]
-# expect: luminosity is forgotten
-def expected_events(labels, score, per_fb, threshold, luminosity, fraction):
-    expected = per_fb / fraction
-    passed = score >= threshold
-    return expected[passed & (labels == 1)].sum(), expected[passed & (labels == 0)].sum()
+def expected_events(labels, score, per_fb, threshold, luminosity, fraction): ...
 
 
 # %% tags=["check", "ex-4.5"]
@@ -695,8 +537,7 @@ z_test, n_test = scan(test, scores["network"])
 # %%
 MEASURES = ["s/√(s+b)", "s/√b", "Asimov, uncertain b"]
 with figure(
-    "Expected significance against the cut on the score, 0.5 to 0.995. Left, without uncertainty of the background: both measures rise from 6 to about 18 at 0.98, and s over root b then jumps to 86 at the last "
-    "cut on the validation part but only to 22 on the test part. A dotted line at 0.985 marks where fewer than ten simulated background events remain. Right, Asimov's up to that line: from 0.03 to 0.08.",
+    "expected-significance-cut",
     columns=2,
 ) as axes:
     enough = n_validation >= 10
@@ -720,55 +561,23 @@ show(
 show("its significance on validation is more than twice that on test", z_validation[1][last] > 2 * z_test[1][last])
 
 # %% [markdown]
-# A significance of 86 would be the end of the search. It is too good, so we doubt it: behind it is *one* simulated background event, which happens to have a small weight; on the test part the same cut gives 22. The scan has found the place where our
-# simulation runs out, and not where the signal is. So we demand at least ten simulated background events on the validation part, and let the significance be NaN, "not a number", where there are fewer.
+# A significance of 86 would be the end of the search.
+# It is too good, so we doubt it: behind it is *one* simulated background event, which happens to have a small weight; on the test part the same cut gives 22.
+# The scan has found the place where our
+# simulation runs out, and not where the signal is.
+# So we demand at least ten simulated background events on the validation part, and let the significance be NaN, "not a number", where there are fewer.
 #
 # ### Your turn 4.6 · 5 min · ★★
 #
-# The best cut is a choice, so it is made on the validation part. Its significance there is the largest of a hundred and therefore flattered; the one to quote is that of the same cut on the test part. Write
-# `choose_and_quote(thresholds, z_validation, z_test)` that returns the best threshold and the significance to quote. Entries may be NaN.
+# The best cut is a choice, so it is made on the validation part.
+# Its significance there is the largest of a hundred and therefore flattered; the one to quote is that of the same cut on the test part.
+# Write
+# `choose_and_quote(thresholds, z_validation, z_test)` that returns the best threshold and the significance to quote.
+# Entries may be NaN.
 
 
 # %% tags=["exercise", "ex-4.6"]
-def choose_and_quote(thresholds, z_validation, z_test):
-    ### BEGIN SOLUTION
-    best = np.nanargmax(z_validation)
-    return thresholds[best], z_test[best]
-    ### END SOLUTION
-
-
-# %% tags=["wrong", "ex-4.6"]
-# expect: chosen on the test part
-def choose_and_quote(thresholds, z_validation, z_test):
-    best = np.nanargmax(z_test)
-    return thresholds[best], z_test[best]
-
-
-# %% tags=["wrong", "ex-4.6"]
-# expect: quoted from the validation part
-def choose_and_quote(thresholds, z_validation, z_test):
-    best = np.nanargmax(z_validation)
-    return thresholds[best], z_validation[best]
-
-
-# %% tags=["wrong", "ex-4.6"]
-# expect: another cut
-def choose_and_quote(thresholds, z_validation, z_test):
-    return thresholds[np.nanargmax(z_validation)], np.nanmax(z_test)
-
-
-# %% tags=["wrong", "ex-4.6"]
-# expect: NaN counts as the largest
-def choose_and_quote(thresholds, z_validation, z_test):
-    best = np.argmax(z_validation)
-    return thresholds[best], z_test[best]
-
-
-# %% tags=["wrong", "ex-4.6"]
-# expect: position in the array
-def choose_and_quote(thresholds, z_validation, z_test):
-    best = np.nanargmax(z_validation)
-    return best, z_test[best]
+def choose_and_quote(thresholds, z_validation, z_test): ...
 
 
 # %% tags=["check", "ex-4.6"]
@@ -790,12 +599,16 @@ for name, z_of_validation, z_of_test, power in zip(MEASURES, z_validation, z_tes
     )
 
 # %% [markdown]
-# From 17 to 0.08: with fewer than a dozen simulated events we know the background to a third, and a signal of 3% of the background drowns in that. The formulas without uncertainty do not lie, they answer another question. Two ways lead out: simulate more background, and find inputs that
-# leave less of it. The last section names one.
+# From 17 to 0.08: with fewer than a dozen simulated events we know the background to a third, and a signal of 3% of the background drowns in that.
+# The formulas without uncertainty do not lie, they answer another question.
+# Two ways lead out: simulate more background, and find inputs that
+# leave less of it.
+# The last section names one.
 #
 # ## Is it overtrained?
 #
-# Then its scores would be distributed otherwise on the training part than on the test part. The *Kolmogorov-Smirnov distance* is the largest difference between the two cumulative distributions, here with weights.
+# Then its scores would be distributed otherwise on the training part than on the test part.
+# The *Kolmogorov-Smirnov distance* is the largest difference between the two cumulative distributions, here with weights.
 
 
 # %%
@@ -818,8 +631,7 @@ def n_effective(weight):
 on_train = score_of(model, inputs[train])
 bins = np.linspace(0, 1, 26)
 with figure(
-    "Scores of the network, training and test events of each class, scaled to area one, on a logarithmic axis. Drell-Yan falls from a peak at 0, H to WW rises to a peak "
-    "near 1. Below, the ratio of test to training: compatible with one in nearly every bin within errors of 5 to 40 percent.",
+    "scores-network-training",
     rows=2, size=(7, 6), sharex=True, gridspec_kw={"height_ratios": [3, 1]},
 ) as (ax, below):  # fmt: skip
     for label, name, colour, line in [(1, "H → WW", "C0", "-"), (0, "Drell-Yan", "C1", "--")]:
@@ -868,12 +680,16 @@ for label, name in [(1, "H → WW"), (0, "Drell-Yan")]:
     show(f"KS distance of {name} below {limit:.3f}, which chance exceeds once in a hundred", distance < limit)
 
 # %% [markdown]
-# Both distances are what chance gives. The ratio scatters about one, with errors where few events are. The test is necessary, not sufficient: an overtrained network can still be the better one on new events, and what decides is always the result on
+# Both distances are what chance gives.
+# The ratio scatters about one, with errors where few events are.
+# The test is necessary, not sufficient: an overtrained network can still be the better one on new events, and what decides is always the result on
 # those.
 #
 # ## Is the score a probability?
 #
-# If it is, then of all events with a score near 0.7, weighted, 70% are signal. The *reliability diagram* shows it. The weights have made signal and background equally likely; in the data signal is one in thousands, so the score can be a probability only
+# If it is, then of all events with a score near 0.7, weighted, 70% are signal.
+# The *reliability diagram* shows it.
+# The weights have made signal and background equally likely; in the data signal is one in thousands, so the score can be a probability only
 # in a world of equal shares, and must be translated before it is used in ours.
 
 # %%
@@ -885,7 +701,7 @@ variance = np.histogram(score, edges, weights=(w * (y - purity[np.clip(np.digiti
 purity_error = np.sqrt(variance) / all_weights
 
 with figure(
-    "Reliability diagram, share of signal against mean score in ten bins: all points lie on the diagonal within one or two standard deviations of 1 to 4 percent.",
+    "reliability-diagram-share",
     size=(5, 4.5),
 ) as ax:
     ax.errorbar(of_scores / all_weights, purity, purity_error, linestyle="", marker="o", label="network")
@@ -899,7 +715,8 @@ off = np.abs(purity - of_scores / all_weights)
 show("largest distance from the diagonal below 0.1", off.max() < 0.1)
 
 # %% [markdown]
-# The score may be read as a probability. Cross-entropy brings that about, since it is smallest for true probabilities; an overtrained network would be too certain, and its points would lie on a flatter line.
+# The score may be read as a probability.
+# Cross-entropy brings that about, since it is smallest for true probabilities; an overtrained network would be too certain, and its points would lie on a flatter line.
 
 # %% [markdown]
 # ## What does it use?
@@ -908,7 +725,7 @@ show("largest distance from the diagonal below 0.1", off.max() < 0.1)
 
 # %%
 with figure(
-    "Correlations of the six inputs, for H to WW and for Drell-Yan. In both, ptll and upara are anticorrelated, -0.6 and -0.5; ptll and mth are correlated by 0.6 in Drell-Yan and only 0.2 in the signal. uperp is correlated with nothing.",
+    "correlations-six-inputs",
     columns=2,
 ) as axes:
     for ax, label, name in zip(axes, (1, 0), ("H → WW", "Drell-Yan"), strict=True):
@@ -932,7 +749,8 @@ with figure(
         ax.set_title(f"{name} ({len(chosen)} events)", fontsize=11)
 
 # %% [markdown]
-# *Permutation importance*: shuffle one input among the events, so that it is distributed as before but says nothing about its event, and see how much AUC is lost. The network is not trained anew.
+# *Permutation importance*: shuffle one input among the events, so that it is distributed as before but says nothing about its event, and see how much AUC is lost.
+# The network is not trained anew.
 #
 # ### Your turn 4.7 · 5 min · ★
 #
@@ -940,49 +758,7 @@ with figure(
 
 
 # %% tags=["exercise", "ex-4.7"]
-def permuted(inputs, column, rng):
-    ### BEGIN SOLUTION
-    shuffled = inputs.copy()
-    shuffled[:, column] = rng.permutation(inputs[:, column])
-    return shuffled
-    ### END SOLUTION
-
-
-# %% tags=["wrong", "ex-4.7"]
-# expect: in place
-def permuted(inputs, column, rng):
-    rng.shuffle(inputs[:, column])
-    return inputs
-
-
-# %% tags=["wrong", "ex-4.7"]
-# expect: all columns
-def permuted(inputs, column, rng):
-    return rng.permutation(inputs)
-
-
-# %% tags=["wrong", "ex-4.7"]
-# expect: distributed otherwise
-def permuted(inputs, column, rng):
-    shuffled = inputs.copy()
-    shuffled[:, column] = rng.normal(size=len(inputs))
-    return shuffled
-
-
-# %% tags=["wrong", "ex-4.7"]
-# expect: all the same
-def permuted(inputs, column, rng):
-    shuffled = inputs.copy()
-    shuffled[:, column] = 0
-    return shuffled
-
-
-# %% tags=["wrong", "ex-4.7"]
-# expect: a row instead of a column
-def permuted(inputs, column, rng):
-    shuffled = inputs.copy()
-    shuffled[column] = rng.permutation(inputs[column])
-    return shuffled
+def permuted(inputs, column, rng): ...
 
 
 # %% tags=["check", "ex-4.7"]
@@ -1007,7 +783,7 @@ for column in range(len(INPUT_BRANCHES)):
 
 # %%
 with figure(
-    "Permutation importance of the six inputs with errors, in lost AUC: mth 0.34; ptll 0.03; upara 0.02; mTOT_cut, ptTOT_cut and uperp about 0.01 each.",
+    "permutation-importance-six",
     size=(6.5, 3.5),
 ) as ax:
     order = np.argsort(lost)
@@ -1026,12 +802,16 @@ show(
 )
 
 # %% [markdown]
-# As guessed in lesson 1, `mth` carries most. The importance is that *for this network*, and given the other inputs: shuffled, `mth` also contradicts `ptll`, with which it is correlated by 0.6 in Drell-Yan, so the loss is larger than what a network trained without
-# `mth` would suffer. The recoil and the two variables with jets add little each.
+# As guessed in lesson 1, `mth` carries most.
+# The importance is that *for this network*, and given the other inputs: shuffled, `mth` also contradicts `ptll`, with which it is correlated by 0.6 in Drell-Yan, so the loss is larger than what a network trained without
+# `mth` would suffer.
+# The recoil and the two variables with jets add little each.
 #
 # ## What does a cut do to `mll`?
 #
-# `mll` is no input. An analysis may still want to fit it, and a background that was smooth before the cut may have a bump after it: the cut *sculpts* it. So we look.
+# `mll` is no input.
+# An analysis may still want to fit it, and a background that was smooth before the cut may have a bump after it: the cut *sculpts* it.
+# So we look.
 
 # %%
 CUT = 0.5
@@ -1039,7 +819,7 @@ passed = scores["network"] >= CUT
 mll = events["mll"][test]
 bins = np.linspace(10, 130, 25)
 with figure(
-    "Mass of the lepton pair in test events before and after the cut at 0.5, each scaled to area one. H to WW, a broad maximum near 30 GeV, is shifted down a little by the cut. Drell-Yan keeps its shape, with most events in the Z peak at 91 GeV.",
+    "mass-lepton-pair",
     columns=2,
 ) as axes:
     for ax, label, name in zip(axes, (1, 0), ("H → WW", "Drell-Yan"), strict=True):
@@ -1059,8 +839,11 @@ for text, chosen in [("before", y == 0), ("after", (y == 0) & passed)]:
     show(f"background within 10 GeV of the Z mass, {text} the cut [%]", 100 * share, 1, error=100 * error)
 
 # %% [markdown]
-# The share at the Z mass is the same within two standard deviations: as far as 500 simulated events can tell, this cut does not sculpt the background. We also learn where the surviving background is. Three quarters of it sit in a peak where there is no signal at
-# all, and the network cannot know, since `mll` is not among its inputs. That is the input that the section on significance asked for, and a good experiment: add `"mll"` to the inputs and repeat.
+# The share at the Z mass is the same within two standard deviations: as far as 500 simulated events can tell, this cut does not sculpt the background.
+# We also learn where the surviving background is.
+# Three quarters of it sit in a peak where there is no signal at
+# all, and the network cannot know, since `mll` is not among its inputs.
+# That is the input that the section on significance asked for, and a good experiment: add `"mll"` to the inputs and repeat.
 #
 # ## Where you stand
 
@@ -1070,11 +853,17 @@ progress()
 # %% [markdown]
 # ## What we found
 #
-# 1. What made the network good was, in this order, a proper loss, a learning rate that moves it, an activation, and a good optimiser. Each step is judged on validation events, with their weights, and with an error.
-# 2. Boosted trees on the same six inputs are as good, so the inputs are the limit and not the network.
-# 3. A scan for the best significance finds first of all the place where the simulation runs out. Choose on validation, quote on test, and count the simulated events behind the number.
+# 1.
+#    What made the network good was, in this order, a proper loss, a learning rate that moves it, an activation, and a good optimiser.
+#    Each step is judged on validation events, with their weights, and with an error.
+# 2.
+#    Boosted trees on the same six inputs are as good, so the inputs are the limit and not the network.
+# 3.
+#    A scan for the best significance finds first of all the place where the simulation runs out.
+#    Choose on validation, quote on test, and count the simulated events behind the number.
 #
-# **One limitation:** one training with one seed. Two others moved the AUC by less than 0.001, an uncertainty that the bootstrap over events does not contain; lesson 11 trains several times.
+# **One limitation:** one training with one seed.
+# Two others moved the AUC by less than 0.001, an uncertainty that the bootstrap over events does not contain; lesson 11 trains several times.
 #
 # **Next:** lesson 5 trains the same network from files that do not fit into memory.
 #

@@ -1,0 +1,56 @@
+"""What an exercise may demand of a right answer: each takes the function and the arguments of a case, and may fail."""
+
+import numpy as np
+
+from coursekit.checks.compare import agree, call, describe, fail
+
+__all__ = ["given_generator", "gradient", "whole_numbers"]
+
+
+def gradient(function, values, *others) -> None:
+    """The result must depend on its first argument, a tensor, in a way that ``backward()`` can follow."""
+    values = values.detach().clone().requires_grad_()
+    result = function(values, *others)  # not a copy of the values: their gradient is looked at
+    if not result.requires_grad:
+        fail(
+            "the result has no gradient any more: detach(), numpy() or a new tensor made of its values cut the chain, "
+            "and the network behind it would never learn."
+        )
+    result.sum().backward()
+    if not values.grad.isfinite().all():
+        fail(
+            "the result is right, but its gradient contains NaN: 0 / 0 on the way, and nan_to_num or where repairs the "
+            "value alone. .clamp(min=1), before the division."
+        )
+
+
+def given_generator(function, *arguments) -> None:
+    """All randomness must come from the `numpy.random.Generator` among the arguments."""
+    at = next(i for i, argument in enumerate(arguments) if isinstance(argument, np.random.Generator))
+
+    def run(seed):
+        state = np.random.get_state()  # noqa: NPY002 - the global generator is what must not be used
+        np.random.seed(0)  # noqa: NPY002
+        try:
+            generator = np.random.default_rng(seed)
+            return call(function, *arguments[:at], generator, *arguments[at + 1 :])
+        finally:
+            np.random.set_state(state)  # noqa: NPY002
+
+    first, again, other = (run(seed) for seed in (1, 1, 2))
+    if not agree(first, again):
+        fail("a generator with the same seed gives another result at the second call. Draw from the one that is given.")
+    if agree(first, other):
+        fail(
+            "another generator gives the same result. Draw from the one that is given: a fixed seed would give "
+            "everybody the same numbers for ever."
+        )
+
+
+def whole_numbers(function, *arguments) -> None:
+    """The result must be of an integer dtype, as numbers of rows are."""
+    result = call(function, *arguments)
+    if np.asarray(result).dtype.kind not in "iu":
+        fail(
+            f"the numbers are right, but they are no whole numbers: {describe(result)}. Rows are counted with integers."
+        )

@@ -1,0 +1,211 @@
+"""An exercise is data, a mistake is a function.
+
+A lesson's ``exercises.py`` says what is asked, the arguments to try, the right answer, and the mistakes that people
+make, each a sentence and a function that makes it. A student's answer is called on the same arguments as all of these,
+and told the sentence of the mistake whose result it has. `coursekit.checks.engine` is what the student calls.
+"""
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from coursekit.checks.compare import Mistake, agree, call, describe, difference
+from coursekit.lesson import lesson_folder
+
+__all__ = ["Exercise", "exercise", "exercises_of", "find"]
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise; the fields are the arguments of `exercise`, whose decorated function is the answer."""
+
+    number: str
+    goal: str
+    answers: tuple[Callable, ...]
+    cases: Callable[[], Iterable[tuple | Mapping]]
+    hints: tuple[str, ...]
+    mistakes: tuple[tuple[str, Callable | tuple[Callable, ...]], ...]
+    returns: tuple[str, ...] = ()
+    accepted: tuple[Callable | tuple[Callable, ...], ...] = ()
+    observe: Callable | None = None
+    demands: tuple[Callable, ...] = ()
+    tolerance: Mapping[str, float] = field(default_factory=dict)
+    accept: tuple[type, ...] = ()
+
+    @property
+    def of_values(self) -> bool:
+        """Whether the notebook computes values, ``check("1.2", mean, mtw1=mtw1)``, and does not write a function."""
+        parameters = inspect.signature(self.answers[0]).parameters.values()
+        return any(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters)
+
+    def reference(self, given: Mapping):
+        """Return the right answer: one thing, or a tuple of several."""
+        if self.of_values:
+            return self.answers[0](**given)
+        return self.answers[0] if len(self.answers) == 1 else self.answers
+
+    def test(self, answer: tuple, given: Mapping) -> None:
+        """Raise `Mistake`, with the name of the mistake where it is known, unless the answer is right."""
+        cases = [given] if self.of_values else None
+        got = [self._by_name(answer[0] if len(answer) == 1 else answer)] if self.of_values else self._outcomes(answer)
+        wrong = self._first_difference(got, self._outcomes(self.answers, cases))
+        if wrong and all(self._first_difference(got, self._outcomes(_all(a), cases)) for a in self.accepted):
+            raise Mistake(self._named(*wrong, got, cases))
+        for arguments in () if self.of_values else self.cases():
+            for demand in self.demands:
+                demand(*answer, *arguments)
+
+    def _first_difference(self, got: list, right: list) -> tuple[int, str, str] | None:
+        """Return the case, the name of the part, and what is different."""
+        for case, (outcome, expected) in enumerate(zip(got, right, strict=True)):
+            if isinstance(expected, str):
+                raise RuntimeError(f"the answer of {self.number} in the course fails: {expected}")
+            if isinstance(outcome, str):
+                return case, "", outcome
+            for what in expected:
+                if text := difference(what, outcome[what], expected[what], **self.tolerance, accept=self.accept):
+                    return case, what, text
+        return None
+
+    def _named(self, case: int, what: str, text: str, got: list, cases: list | None) -> str:
+        """Return the sentence of the mistake that was made, with what was different; else only the latter.
+
+        Who makes the whole mistake, in all cases, is named before who shares one case, or one part of it.
+        """
+        best, rank = "", 3
+        for sentence, functions in self.mistakes:
+            made = self._outcomes(_all(functions), cases)
+            if all(map(self._agree, got, made)):
+                found = 0
+            elif self._agree(got[case], made[case]):
+                found = 1
+            elif what and not isinstance(made[case], str):
+                found = 2 if agree(got[case][what], made[case][what], **self.tolerance) else 3
+            else:
+                found = 3
+            if found < rank:
+                best, rank = sentence, found
+        return text if best in text else f"{best} ({text})"
+
+    def _agree(self, one: dict | str, other: dict | str) -> bool:
+        if isinstance(one, str) or isinstance(other, str):  # errors, wherever in the code they arose
+            return str(one).split(" at `")[0] == str(other).split(" at `")[0]
+        return all(agree(one[what], other[what], **self.tolerance) for what in other)
+
+    def _outcomes(self, functions: tuple, cases: list | None = None) -> list[dict | str]:
+        """Return, for each case, what the functions return, by name, or the words for why they do not."""
+        return [self._outcome(functions, case) for case in (self.cases() if cases is None else cases)]
+
+    def _outcome(self, functions: tuple, case: tuple | Mapping) -> dict | str:
+        try:
+            if self.of_values:
+                return self._by_name(functions[0](**case))
+            if self.observe:
+                return self._by_name(self.observe(*functions, *case))
+            return self._by_name(call(functions[0], *case, name=self.answers[0].__name__))
+        except Mistake as mistake:
+            return str(mistake)
+        except Exception as error:
+            # A test that stumbles over an answer of an unforeseen kind must not look like a crash of the course.
+            came = ", ".join(map(describe, functions))
+            return f"the check could not work with {came} ({type(error).__name__}: {' '.join(str(error).split())})."
+
+    def _by_name(self, value) -> dict:
+        if not self.returns:
+            return dict(value)  # `observe` has named them
+        values = (value,) if len(self.returns) == 1 else value
+        try:
+            if isinstance(values, Mapping | str):
+                raise TypeError("these have a length, but are one thing")
+            return dict(zip(self.returns, values, strict=True))
+        except (TypeError, ValueError):
+            name = self.answers[0].__name__
+            raise Mistake(
+                f"{name} should return {' and '.join(self.returns)}; what came is {describe(value)}."
+            ) from None
+
+
+def exercise(number: str, goal: str, **settings) -> Callable:
+    """Register the decorated function as the answer of exercise `number`.
+
+    What the solution notebook shows is the body of this very function. One with keyword-only arguments stands for
+    values that the notebook computes: ``def mean_and_std(*, mtw1)`` returns what ``check("1.2", mean, std,
+    mtw1=mtw1)`` is given. Several functions are registered with ``exercise("10.7", ...)(first, second)``.
+
+    Parameters
+    ----------
+    number : str
+        Lesson and exercise, ``"1.2"``.
+    goal : str
+        What the answer is, in a few words: "mean and standard deviation of mtw1".
+    cases : callable
+        Returns, or yields, the arguments to try, edge cases among them: a tuple each, the same at every call; for
+        values, a mapping of the check's keyword arguments.
+    returns : tuple of str
+        A name for each thing that is returned: "the mean".
+    hints : tuple of str
+        One more is shown each time the answer is wrong, or with `hint`; from gentle to plain.
+    mistakes : list of (str, callable)
+        The sentence to the student, and a function that makes this mistake, written as a student would write it. The
+        sentence may also be a few words of what a demand, `observe` or `call` says, or of an error.
+    accepted : list of callable
+        Other right answers: the same thing in other idioms, or with another result that is right as well.
+    observe : callable, optional
+        ``observe(function, *arguments)`` returns what is compared, where that is not what the function returns: the
+        layers of a network, the batches of a generator. A mapping from names, or as many values as `returns` has. It
+        may `fail`, and is done with the right answer and with the mistakes just as with the student's.
+    demands : list of callable
+        ``demand(function, *arguments)`` looks at a right answer in each case, and may `fail`: see
+        `coursekit.checks.demands`.
+    tolerance : mapping
+        ``rtol`` and ``atol`` of `coursekit.checks.compare.difference`.
+    accept : tuple of type
+        As there.
+    """
+
+    def register(*answers: Callable) -> Callable:
+        _exercises[number] = Exercise(number, goal, answers, **settings)
+        return answers[0]
+
+    return register
+
+
+_exercises: dict[str, Exercise] = {}
+
+
+def exercises_of(lesson: int | str) -> list[Exercise]:
+    """Return the exercises of a lesson in their order; none for a lesson that does not exist."""
+    path = lesson_folder(lesson) / "exercises.py"
+    name = f"coursekit_lessons.{path.parent.name}"
+    if name not in sys.modules and path.is_file():
+        spec = importlib.util.spec_from_file_location(name, path)
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(sys.modules[name])
+        except BaseException:
+            del sys.modules[name]
+            raise
+    found = [other for number, other in _exercises.items() if number.split(".")[0] == str(int(lesson))]
+    return sorted(found, key=lambda other: int(other.number.split(".")[1]))
+
+
+def find(number: str) -> Exercise:
+    """Return an exercise by its number.
+
+    Raises
+    ------
+    LookupError
+        When there is none; says which there are.
+    """
+    lesson = number.split(".")[0]
+    known = [other.number for other in exercises_of(lesson)] if lesson.isdigit() else []
+    if number not in known:
+        there = f"The exercises of this lesson are {', '.join(known)}." if known else f"There is no lesson {lesson}."
+        raise LookupError(f'There is no exercise "{number}". {there}')
+    return _exercises[number]
+
+
+def _all(functions) -> tuple:
+    return functions if isinstance(functions, tuple) else (functions,)

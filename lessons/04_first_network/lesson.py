@@ -147,8 +147,8 @@ def build(n_inputs, units): ...
 
 
 # %% tags=["check", "ex-4.1"]
-check("4.1", build, keras=keras)
-build = or_reference("4.1", build, keras=keras)
+check("4.1", build)
+build = or_reference("4.1", build)
 
 # %%
 show("parameters of the bad network", bad.count_params())

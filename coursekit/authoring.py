@@ -22,6 +22,7 @@ import nbformat
 from nbformat import NotebookNode
 
 __all__ = [
+    "KEPT",
     "KERNEL",
     "BuildError",
     "Lesson",
@@ -43,7 +44,7 @@ KERNEL = {
 }
 
 _SETUP = """\
-# Finds the package of the course or, as on Colab, installs it and leaves every version that is already here as it is.
+# @title Set-up: finds the package of the course or, as on Colab, installs it; versions that are already here stay.
 import importlib.util
 
 if importlib.util.find_spec("coursekit") is None:
@@ -60,6 +61,10 @@ if importlib.util.find_spec("coursekit") is None:
     importlib.invalidate_caches()
 
 """
+#: The metadata of a cell that an executed notebook keeps.
+KEPT = ("tags", "cellView", "jupyter")
+#: Folds the set-up away in Colab and in JupyterLab: seventeen lines of pip would frighten a beginner.
+_FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}
 
 
 class BuildError(ValueError):
@@ -369,6 +374,8 @@ def _cell(cell: NotebookNode, source: str, lesson: Lesson, settings: Mapping[str
         new = nbformat.v4.new_code_cell(source)
     if tags := cell.metadata.get("tags"):
         new.metadata["tags"] = list(tags)
+    if "setup" in _tags(cell):
+        new.metadata.update(_FOLDED)
     return new
 
 

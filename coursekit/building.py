@@ -22,6 +22,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from coursekit.authoring import (
+    KEPT,
     KERNEL,
     BuildError,
     Lesson,
@@ -70,7 +71,7 @@ def execute(source: Path, target: Path, parameters: Mapping[str, object] | None 
     Returns
     -------
     NotebookNode
-        The executed notebook, metadata reduced to tags and kernel.
+        The executed notebook, metadata reduced to what the lesson gave it.
 
     Raises
     ------
@@ -91,7 +92,7 @@ def execute(source: Path, target: Path, parameters: Mapping[str, object] | None 
             shutil.copyfile(scores, target.with_suffix(".ledger.npz"))
     executed = nbformat.read(target, as_version=4)
     for cell in executed.cells:
-        cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+        cell.metadata = {key: cell.metadata[key] for key in KEPT if cell.metadata.get(key)}
         if cell.cell_type == "code":
             cell.outputs = joined(cell.outputs)
     executed.metadata = nbformat.from_dict(KERNEL)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from coursekit import authoring, building
+from coursekit import authoring, building, reproducing
 from coursekit.cli import app
 
 TOY = """\
@@ -25,7 +25,9 @@ TOY = """\
 # %% tags=["setup"]
 import numpy as np
 
-from coursekit import check, figure, or_reference, show
+from coursekit import check, figure, or_reference, setup, show
+
+WORK = setup("01")
 
 # %% tags=["parameters"]
 quick: bool = True
@@ -37,60 +39,66 @@ name: str = "toy"
 x = np.arange(1.0, 5.0) * (1 if quick else 10)
 show("settings", (quick, seed, rate, name))
 
-# %% tags=["exercise", "ex-1.2"]
-### BEGIN SOLUTION -> mean, std
-mean = x.mean()
-std = x.std()
-### END SOLUTION
+# %% tags=["exercise", "ex-1.1"]
+mean = ...
+std = ...
 
-# %% tags=["wrong", "ex-1.2"]
-# expect: variance
-mean, std = x.mean(), x.var()
-
-# %% tags=["wrong", "ex-1.2"]
-# expect: exchanged
-mean, std = x.std(), x.mean()
-
-# %% tags=["wrong", "ex-1.2"]
-# expect: forget
-mean, std = None, None
-
-# %% tags=["check", "ex-1.2"]
-check("1.2", mean, std, mtw1=x)
-mean, std = or_reference("1.2", mean, std, mtw1=x)
+# %% tags=["check", "ex-1.1"]
+check("1.1", mean, std, x=x)
+mean, std = or_reference("1.1", mean, std, x=x)
 
 # %% tags=["solution"]
 show("only in the solution", mean, 3)
 
-# %% tags=["exercise", "ex-1.3"]
+# %% tags=["exercise", "ex-1.2"]
 def normalise(x):
-    ### BEGIN SOLUTION
-    centred = x - x.mean()
-    return centred / x.std()
-    ### END SOLUTION
+    ...
 
-# %% tags=["wrong", "ex-1.3"]
-# expect: brackets
-def normalise(x):
-    return x - x.mean() / x.std()
-
-# %% tags=["wrong", "ex-1.3"]
-# expect: variance
-def normalise(x):
-    return (x - x.mean()) / x.var()
-
-# %% tags=["wrong", "ex-1.3"]
-# expect: return
-def normalise(x):
-    (x - x.mean()) / x.std()
-
-# %% tags=["check", "ex-1.3"]
-check("1.3", normalise)
+# %% tags=["check", "ex-1.2"]
+check("1.2", normalise)
 
 # %%
-with figure("A rising line through four points.") as ax:
+with figure("line") as ax:
     ax.plot(x)
 """
+
+EXERCISES = """\
+from coursekit.checks import exercise
+import numpy as np
+
+
+@exercise(
+    "1.1",
+    "mean and spread",
+    cases=lambda: [{"x": np.arange(3.0)}],
+    returns=("the mean", "the standard deviation"),
+    hints=("An array knows both.",),
+    mistakes=[("This is the variance.", lambda *, x: (x.mean(), x.var()))],
+)
+def mean_and_std(*, x):
+    # both at once
+    mean = x.mean()
+    std = x.std()
+    return mean, std
+
+
+@exercise(
+    "1.2",
+    "a column normalised",
+    cases=lambda: [(np.arange(3.0),)],
+    returns=("the column",),
+    hints=("Subtract, divide.",),
+    mistakes=[("Mind the brackets.", lambda x: x - x.mean() / x.std())],
+)
+def normalise(x):
+    \'\'\'Only in the package.\'\'\'
+    # first the mean
+    centred = x - x.mean()
+
+    return centred / x.std()
+"""
+
+FIGURES = 'line = """\nA rising line\nthrough four points.\n"""\n'
 
 README = "# Toy\n<!-- lessons: written by `coursekit build` -->\n<!-- end of lessons -->\nend\n"
 COURSE = 'title = "Toy"\nrepository = "https://github.com/some-group/some-course"\ntag = "v1"\n'
@@ -99,21 +107,23 @@ COURSE = 'title = "Toy"\nrepository = "https://github.com/some-group/some-course
 @pytest.fixture
 def clone(tmp_path):
     """A small course with one lesson."""
-    (tmp_path / "lessons").mkdir()
-    (tmp_path / "lessons" / "01_toy.py").write_text(TOY)
+    folder = tmp_path / "lessons" / "01_toy"
+    folder.mkdir(parents=True)
+    for name, text in (("lesson.py", TOY), ("exercises.py", EXERCISES), ("figures.toml", FIGURES)):
+        (folder / name).write_text(text)
     (tmp_path / "course.toml").write_text(COURSE)
     (tmp_path / "README.md").write_text(README)
     return tmp_path
 
 
-def edit(clone, old, new):
-    path = clone / "lessons" / "01_toy.py"
+def edit(clone, old, new, file="lesson.py"):
+    path = clone / "lessons" / "01_toy" / file
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
 
 
 def lesson(clone):
-    return authoring.read_lesson(clone / "lessons" / "01_toy.py")
+    return authoring.read_lesson(clone / "lessons" / "01_toy" / "lesson.py")
 
 
 def build(clone, **kwargs):
@@ -131,47 +141,35 @@ def test_the_exercise_notebook_has_dots_for_answers(clone):
     made = sources(authoring.exercise_notebook(lesson(clone), authoring.course_settings(clone)))
     assert "mean = ...\nstd = ..." in made
     assert "def normalise(x):\n    ..." in made
-    text = "\n".join(made)
-    assert "only in the solution" not in text
-    assert "SOLUTION" not in text
-    assert "# expect" not in text
+    assert "only in the solution" not in "\n".join(made)
     for source in made[1:]:
         ast.parse(source)
 
 
-def test_the_solution_notebook_has_the_answers_without_markers(clone):
+def test_the_solution_notebook_has_the_answers_of_the_exercises(clone):
     made = sources(authoring.solution_notebook(lesson(clone), authoring.course_settings(clone)))
-    assert "mean = x.mean()\nstd = x.std()" in made
-    assert "def normalise(x):\n    centred = x - x.mean()\n    return centred / x.std()" in made
-    assert "SOLUTION" not in "\n".join(made)
-    assert "# expect" not in "\n".join(made)
+    assert "# both at once\nmean = x.mean()\nstd = x.std()" in made
+    assert "def normalise(x):\n    # first the mean\n    centred = x - x.mean()\n\n    return centred / x.std()" in made
+    assert "..." not in "".join(made[4:])
 
 
-def test_only_cells_matter_that_make_or_change_what_a_check_needs():
-    sources = {
-        "import numpy as np\nfrom a import f, b": "import",
-        "unused = f(1)": None,
-        "table = {}": "make",
-        "with figure() as ax:\n    ax.plot(table)\n    np.seterr()": None,
-        "table['x'] = [row for row in f(2)]": "change",
-        "for row in f(3):\n    table.update(row)": "change in a loop",
-        "table.keys()\ntable = table | b": "use and make anew",
-        "def h(x):\n    return x": "a function that another needs",
-        "def g(table):\n    return h(table)": "a function",
-        "check('1.1', g, table)": "check",
-        "table.clear()": None,
-    }
-    cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    cells[-2].metadata["tags"] = ["check"]
-    kept = [cell.source for cell in authoring._that_matter(cells, {"check"})]
-    assert kept == [source for source, why in sources.items() if why]
+def test_what_stands_round_the_dots_stays(clone):
+    edit(clone, "    ...", '    """Its own words."""\n    ...')
+    edit(clone, "mean = ...", "import math\n\nmean = ...")
+    edit(clone, "std = ...", "std = ...\n# and on")
+    made = sources(authoring.solution_notebook(lesson(clone), authoring.course_settings(clone)))
+    assert "import math\n\n# both at once\nmean = x.mean()\nstd = x.std()\n# and on" in made
+    assert any(
+        source.startswith('def normalise(x):\n    """Its own words."""\n    # first the mean') for source in made
+    )
 
 
-def test_the_wrong_notebook_checks_each_wrong_answer(clone):
-    made = authoring.wrong_notebook(lesson(clone), authoring.course_settings(clone))
-    tags = [tuple(cell.metadata.get("tags", [])) for cell in made.cells]
-    assert tags.count(("wrong", "ex-1.2")) == tags.count(("check", "ex-1.2")) == 3
-    assert authoring.expected_words(lesson(clone))["1.2"] == ["variance", "exchanged", "forget"]
+def test_the_set_up_is_folded_where_a_platform_can(clone):
+    notebook = authoring.exercise_notebook(lesson(clone), authoring.course_settings(clone))
+    (cell,) = (cell for cell in notebook.cells if "setup" in cell.metadata.get("tags", []))
+    assert cell.source.startswith("# @title ")  # Colab makes a form of it
+    assert cell.metadata.cellView == "form"
+    assert cell.metadata.jupyter.source_hidden
 
 
 def test_cell_ids_come_from_the_content(clone):
@@ -218,24 +216,30 @@ def test_a_course_that_is_not_on_github_has_no_badges(clone):
         ("# <!-- badges -->\n", "", "badges"),
         ('tags=["setup"]', 'tags=["stup"]', "expected one cell tagged 'setup', found 0"),
         ('tags=["solution"]', 'tags=["solutoin"]', "unknown tag 'solutoin'; did you mean 'solution'"),
-        ('tags=["exercise", "ex-1.3"]', 'tags=["exercise"]', "needs a tag ex-N.M"),
-        ("# expect: brackets\n", "", "must begin with `# expect:"),
-        ('# %% tags=["check", "ex-1.3"]', "# %%", "1 exercise, 0 check and 3 wrong"),
-        ("# expect: variance\nmean", "mean", "must begin with"),
-        ("    ### END SOLUTION\n", "", "BEGIN SOLUTION to END SOLUTION"),
-        ("### BEGIN SOLUTION -> mean, std\n", "", "do not pair"),
+        ('tags=["exercise", "ex-1.2"]', 'tags=["exercise"]', "needs a tag ex-N.M"),
+        ('# %% tags=["check", "ex-1.2"]', "# %%", "1 exercise and 0 check cells"),
+        ("std = ...", "spread = ...", r"answer of 1\.1 should return mean, spread"),
+        ("mean = ...\nstd = ...", "mean = std = 0", "needs three dots"),
+        ("def normalise(x):", "def normalise(x, y):", r"needs its answer here, a function normalise\(x, y\)"),
+        ("def normalise(x):", "def normalised(x):", r"needs its answer here, a function normalised\(x\)"),
     ],
 )
 def test_a_malformed_source_is_refused(clone, old, new, words):
     edit(clone, old, new)
     with pytest.raises(authoring.BuildError, match=words) as error:
         lesson(clone)
-    assert "01_toy.py" in str(error.value)
+    assert "01_toy" in str(error.value)
+
+
+def test_a_lesson_without_exercises_is_refused(clone):
+    (clone / "lessons" / "01_toy" / "exercises.py").unlink()
+    with pytest.raises(authoring.BuildError, match=r"exercises\.py does not exist; it holds the answers"):
+        lesson(clone)
 
 
 def test_a_lesson_is_found_by_number_or_name(clone):
     for name in ("1", "01", "toy", "01_toy"):
-        assert authoring.select(clone, [name]) == [clone / "lessons" / "01_toy.py"]
+        assert authoring.select(clone, [name]) == [clone / "lessons" / "01_toy" / "lesson.py"]
     with pytest.raises(authoring.BuildError, match=r"no lesson 'tay'; did you mean 'toy'\? there are 01_toy"):
         authoring.select(clone, ["tay"])
 
@@ -267,17 +271,13 @@ def test_two_builds_are_the_same_and_nothing_else_is_left(clone):
         notebook = nbformat.read(clone / folder / "01_toy.ipynb", as_version=4)
         nbformat.validate(notebook)
         assert set(notebook.metadata) == {"kernelspec", "language_info"}
-        assert all(set(cell.metadata) <= {"tags"} for cell in notebook.cells)
+        assert all(set(cell.metadata) <= {"tags", "cellView", "jupyter"} for cell in notebook.cells)
     assert all(not cell.get("outputs") for cell in nbformat.read(clone / "notebooks/01_toy.ipynb", as_version=4).cells)
 
 
 @pytest.mark.lessons
 def test_recorded_scores_are_kept_with_the_course_but_not_those_of_other_parameters(clone):
-    setup, call = (
-        "from pathlib import Path\n\nimport numpy as np\n",
-        'record(Path("work/01"), "a", [0, 1], [0, 1], 5)\n',
-    )
-    edit(clone, "import numpy as np\n", setup)
+    call = 'record(WORK, "a", [0, 1], [0, 1], 5)\n'
     edit(clone, 'show("settings",', f'from coursekit.ledger import record\n\n_ = {call}show("settings",')
     build(clone, output=clone / "out", parameters={"seed": 7})
     assert not (clone / "out" / "data").exists()
@@ -292,7 +292,7 @@ def test_where_a_kernel_cuts_its_output_does_not_matter():
 
     picture = nbformat.v4.new_output("display_data", {"text/plain": "A line."})
     pieces = [stream("a\n"), stream("b\n"), picture, stream("c"), stream("d", "stderr"), stream("e")]
-    assert building.joined(pieces) == [stream("a\nb\n"), picture, stream("c"), stream("d", "stderr"), stream("e")]
+    assert reproducing.joined(pieces) == [stream("a\nb\n"), picture, stream("c"), stream("d", "stderr"), stream("e")]
 
 
 @pytest.mark.parametrize(
@@ -308,23 +308,27 @@ def test_where_a_kernel_cuts_its_output_does_not_matter():
         ("a 1 ± 1, b 2 ± 1", "a 1 ± 1, c 2 ± 1", False),
         ("1 ± 1", "1 ± 1, 2 ± 1", False),
         ("60", "61", False),
+        ("about 21, give or take 8", "about 29, give or take 8", True),
+        ("about 21, give or take 8", "about 30, give or take 8", False),
+        ("about 21, give or take 8", "about 22, give or take 9", True),
+        ("about 21, give or take 8", "22", False),
     ],
 )
 def test_a_value_reproduces_within_its_error_and_all_else_exactly(committed, fresh, same):
-    assert (building.reproduced(committed, fresh) == committed) == same
+    assert (reproducing.reproduced(committed, fresh) == committed) == same
     # as nbval has it, and in a table
     old, new = ([{"data": {"text/html": f"<td>{text}</td>"}}] for text in (committed, fresh))
-    assert (building.reproduced(old, new) == old) == same
-    assert len(building.reproduced(old, [*new, {"text": "more"}])) == 2
+    assert (reproducing.reproduced(old, new) == old) == same
+    assert len(reproducing.reproduced(old, [*new, {"text": "more"}])) == 2
 
 
 @pytest.mark.lessons
 def test_a_solution_that_fails_its_check_fails_the_build_and_leaves_the_old_one(clone):
     build(clone)
     before = (clone / "solutions" / "01_toy.ipynb").read_text()
-    edit(clone, "std = x.std()\n", "std = x.var()\n")
+    edit(clone, 'check("1.1", mean, std,', 'check("1.1", mean, std**2,')
     with pytest.raises(
-        authoring.BuildError, match=r"01_toy does not build: .*CheckFailed: \[NOT YET\] 1\.2 .*variance"
+        authoring.BuildError, match=r"01_toy does not build: .*CheckFailed: \[NOT YET\] 1\.1 .*variance"
     ):
         build(clone)
     assert (clone / "solutions" / "01_toy.ipynb").read_text() == before
@@ -401,7 +405,7 @@ def test_check_compares_with_what_is_committed(clone):
         assert "run `coursekit build`" in done.output
         path.write_text(path.read_text().replace(new, old))
     assert originals == [path.read_text() for path in (solution, exercise, clone / "README.md")]
-    edit(clone, "    centred = x - x.mean()\n", "")
+    edit(clone, "    centred = x - x.mean()\n", "    centred = (x - x.mean())\n", "exercises.py")
     assert check().exit_code == 1
 
 
@@ -413,9 +417,9 @@ def test_pictures_are_compared_by_their_alt_text(clone):
         notebook.cells[0].outputs = [nbformat.v4.new_output("display_data", data)]
         paths.append(clone / f"{index}.ipynb")
         nbformat.write(notebook, paths[-1])
-    assert building.differences(paths[0], paths[1]) == []
-    assert any("A curve" in line for line in building.differences(paths[0], paths[2]))
-    assert building.differences(clone / "none.ipynb", paths[0]) == [f"{clone / 'none.ipynb'} does not exist"]
+    assert reproducing.differences(paths[0], paths[1]) == []
+    assert any("A curve" in line for line in reproducing.differences(paths[0], paths[2]))
+    assert reproducing.differences(clone / "none.ipynb", paths[0]) == [f"{clone / 'none.ipynb'} does not exist"]
 
 
 @pytest.mark.lessons

@@ -266,6 +266,9 @@ class _Run:
 
 
 def _worker(source: str, target: str, parameters: str) -> int:
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a background job ignores it, and its children inherit that
     try:
         execute(Path(source), Path(target), json.loads(parameters), progress=sys.stdout)
     except BuildError as error:

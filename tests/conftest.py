@@ -1,5 +1,9 @@
 """Shared by the tests of the package."""
 
+import contextlib
+import os
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,3 +17,29 @@ LESSONS = sorted((ROOT / "lessons").glob("[0-9][0-9]_*/"))
 def root() -> Path:
     """The clone of the course."""
     return ROOT
+
+
+@pytest.fixture
+def start():
+    """Start commands, each with a process group of its own, that hear Ctrl-C; leave none of them behind.
+
+    A shell lets its background jobs ignore Ctrl-C, the tests among them, and children inherit that.
+    """
+    started = []
+
+    def start(*command, **options):
+        ours = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            started.append(subprocess.Popen(list(map(str, command)), text=True, start_new_session=True, **options))
+        finally:
+            signal.signal(signal.SIGINT, ours)
+        return started[-1]
+
+    yield start
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()

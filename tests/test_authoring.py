@@ -1,7 +1,6 @@
 """From a lesson's source to its notebooks: forms, errors, parameters, interruption, comparison."""
 
 import ast
-import os
 import signal
 import subprocess
 import sys
@@ -424,10 +423,10 @@ def test_pictures_are_compared_by_their_alt_text(clone):
 
 @pytest.mark.lessons
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX")
-def test_ctrl_c_leaves_nothing_half_written(clone):
+def test_ctrl_c_leaves_nothing_half_written(clone, start):
     edit(clone, 'show("settings", (quick, seed, rate, name))', "import time; time.sleep(60)")
-    command = [sys.executable, "-m", "coursekit.cli", "build", "--root", str(clone)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ)
+    command = [sys.executable, "-m", "coursekit.cli", "build", "--root", clone]
+    process = start(*command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     deadline = time.monotonic() + 60
     while not list(clone.glob(".build-*/*.log")) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -295,18 +295,12 @@ def wait_for_the_end_of(group, attempts=100):
 
 @pytest.mark.simulation
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a Unix signal")
-def test_a_real_ctrl_c_stops_all_processes(tmp_path):
+def test_a_real_ctrl_c_stops_all_processes(start, tmp_path):
     code = "import sys; from coursekit.simulate import simulate_hww as run\n"
     code += (
         "run(sys.argv[1], 10**9, jobs=2, samples=[sys.argv[2]], progress=lambda *report: print(*report, flush=True))"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, tmp_path, HIGH],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = start(sys.executable, "-c", code, tmp_path, HIGH, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout.readline().startswith(HIGH)
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the whole group
     _, errors = process.communicate(timeout=60)

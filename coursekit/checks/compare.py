@@ -200,7 +200,10 @@ def _difference_of_lists(what: str, got, right: list | tuple, **how) -> str:
 
 def _difference_of_numbers(what: str, got, right, rtol: float, atol: float) -> str:
     try:
-        values = np.asarray(_plain(got), dtype=np.float64)
+        values = np.asarray(_plain(got))
+        if values.dtype.kind not in "biufO":  # NumPy would read text as numbers, and drop an imaginary part
+            raise TypeError
+        values = values.astype(np.float64)
     except (TypeError, ValueError):
         return f"{what} should be {describe(right)}; what came is {describe(got)}."
     right = np.asarray(_plain(right), dtype=np.float64)
@@ -249,6 +252,7 @@ def _explained(name: str, function, error: Exception) -> str:
         if words in str(error):
             return meaning
     # The last line of the student's own code, not the depth of a library that it called.
+    function = getattr(function, "func", function)  # that of a functools.partial
     file = getattr(getattr(function, "__code__", None), "co_filename", None)
     lines = [frame.line for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     where = f" at `{lines[-1]}`" if lines and lines[-1] else ""

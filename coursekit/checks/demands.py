@@ -11,12 +11,13 @@ def gradient(function, values, *others) -> None:
     """The result must depend on its first argument, a tensor, in a way that ``backward()`` can follow."""
     values = values.detach().clone().requires_grad_()
     result = function(values, *others)  # not a copy of the values: their gradient is looked at
-    if not result.requires_grad:
+    if result.requires_grad:
+        result.sum().backward()
+    if values.grad is None:
         fail(
             "the result has no gradient any more: detach(), numpy() or a new tensor made of its values cut the chain, "
             "and the network behind it would never learn."
         )
-    result.sum().backward()
     if not values.grad.isfinite().all():
         fail(
             "the result is right, but its gradient contains NaN: 0 / 0 on the way, and nan_to_num or where repairs the "

@@ -50,9 +50,10 @@ class Exercise:
         """Raise `Mistake`, with the name of the mistake where it is known, unless the answer is right."""
         cases = [given] if self.of_values else None
         got = [self._by_name(answer[0] if len(answer) == 1 else answer)] if self.of_values else self._outcomes(answer)
-        wrong = self._first_difference(got, self._outcomes(self.answers, cases))
+        right = self._outcomes(self.answers, cases)
+        wrong = self._first_difference(got, right)
         if wrong and all(self._first_difference(got, self._outcomes(_all(a), cases)) for a in self.accepted):
-            raise Mistake(self._named(*wrong, got, cases))
+            raise Mistake(self._named(*wrong, got, right, cases))
         for arguments in () if self.of_values else self.cases():
             for demand in self.demands:
                 demand(*answer, *arguments)
@@ -69,15 +70,19 @@ class Exercise:
                     return case, what, text
         return None
 
-    def _named(self, case: int, what: str, text: str, got: list, cases: list | None) -> str:
+    def _named(self, case: int, what: str, text: str, got: list, right: list, cases: list | None) -> str:
         """Return the sentence of the mistake that was made, with what was different; else only the latter.
 
-        Who makes the whole mistake, in all cases, is named before who shares one case, or one part of it.
+        Who makes the whole mistake, in all cases, is named before who shares one case, or one part of it. Right numbers
+        of another kind, an array in the place of a tensor, have the name of exactly this mistake or none.
         """
+        only_kind = what and agree(got[case][what], right[case][what], **self.tolerance)
         best, rank = "", 3
         for sentence, functions in self.mistakes:
             made = self._outcomes(_all(functions), cases)
-            if all(map(self._agree, got, made)):
+            if only_kind:
+                found = 0 if self._first_difference(made, right) == (case, what, text) else 3
+            elif all(map(self._agree, got, made)):
                 found = 0
             elif self._agree(got[case], made[case]):
                 found = 1

@@ -8,7 +8,7 @@ and told the sentence of the mistake whose result it has. `coursekit.checks.engi
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from coursekit.checks.compare import Mistake, agree, call, describe, difference
@@ -122,8 +122,8 @@ class Exercise:
             return dict(value)  # `observe` has named them
         values = (value,) if len(self.returns) == 1 else value
         try:
-            if isinstance(values, Mapping | str):
-                raise TypeError("these have a length, but are one thing")
+            if isinstance(values, Mapping | str | Iterator):
+                raise TypeError("these can be unpacked, but are one thing; and a generator is empty the second time")
             return dict(zip(self.returns, values, strict=True))
         except (TypeError, ValueError):
             name = self.answers[0].__name__

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from coursekit.checks.compare import agree, call, describe, fail
+from coursekit.checks.compare import agree, call, fail
 
 __all__ = ["given_generator", "gradient", "whole_numbers"]
 
@@ -49,9 +49,11 @@ def given_generator(function, *arguments) -> None:
 
 
 def whole_numbers(function, *arguments) -> None:
-    """The result must be of an integer dtype, as numbers of rows are."""
+    """The result, or each entry of a list, must be of an integer dtype, as numbers of rows are."""
     result = call(function, *arguments)
-    if np.asarray(result).dtype.kind not in "iu":
-        fail(
-            f"the numbers are right, but they are no whole numbers: {describe(result)}. Rows are counted with integers."
-        )
+    for part in result if isinstance(result, list | tuple) else [result]:
+        if (dtype := np.asarray(part).dtype).kind not in "iu":
+            fail(
+                f"the numbers are right, but they are no whole numbers for Python: their type is {dtype}. Rows are "
+                "counted with integers: int(...) makes one, .astype(int) an array of them."
+            )

@@ -5,14 +5,13 @@ import os
 from nbval.plugin import IPyNbCell
 from xdist.scheduler import LoadScopeScheduling
 
-from coursekit.building import THREADS
 from coursekit.reproducing import joined, reproduced
+from coursekit.threads import share
 
 # Two workers with two threads each on two cores spend most of their time waiting for each other. Only a worker sets
 # this: it would inherit what the process sets that starts it.
 if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
-    for name in THREADS:
-        os.environ.setdefault(name, str(max(1, (os.cpu_count() or 1) // workers)))
+    os.environ |= share(workers)
 
 os.environ.pop("COURSEKIT_DATA", None)  # the tests are about the shipped samples, whatever somebody simulated
 

@@ -6,6 +6,8 @@ stays quick and loads no deep-learning framework.
 
 import importlib
 
+from coursekit.threads import sleep_while_waiting
+
 __version__ = "0.1.0"
 
 _HOME = {
@@ -21,6 +23,9 @@ _HOME = {
 }
 
 __all__ = ["__version__", *_HOME]
+
+
+sleep_while_waiting()
 
 
 def __getattr__(name: str):

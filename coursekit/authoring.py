@@ -10,7 +10,6 @@ import ast
 import difflib
 import hashlib
 import re
-import textwrap
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from urllib.parse import quote
 import jupytext
 import nbformat
 from nbformat import NotebookNode
+
+from coursekit.answers import BuildError, answered
 
 __all__ = [
     "KEPT",
@@ -67,10 +68,6 @@ KEPT = ("tags", "cellView", "jupyter")
 _FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}
 
 
-class BuildError(ValueError):
-    """A lesson cannot be built; the message names the file, what was expected and what came."""
-
-
 @dataclass(frozen=True)
 class Lesson:
     """A lesson's source, read and checked.
@@ -95,6 +92,12 @@ class Lesson:
     @property
     def stem(self) -> str:
         return self.path.parent.name
+
+    @property
+    def seconds(self) -> int:
+        """For which its solution runs on two quiet cores, as the line on the time says; 0 where it does not."""
+        stated = re.search(r"runs in about (\d+) seconds", self.time)
+        return int(stated[1]) if stated else 0
 
     @property
     def exercises(self) -> list[str]:
@@ -195,7 +198,7 @@ def read_lesson(path: Path) -> Lesson:
     lesson = Lesson(path, title[1].strip(), minutes[1].strip(), cells)
     for cell in cells:
         if "exercise" in _tags(cell):
-            _answered(cell, lesson)
+            answered(cell.source, _number(cell), path)
     return lesson
 
 
@@ -248,7 +251,12 @@ def solution_notebook(lesson: Lesson, settings: Mapping[str, str]) -> NotebookNo
     """Return the notebook with the answers, not yet executed."""
     return _notebook(
         [
-            _cell(cell, _answered(cell, lesson) if "exercise" in _tags(cell) else cell.source, lesson, settings)
+            _cell(
+                cell,
+                answered(cell.source, _number(cell), lesson.path) if "exercise" in _tags(cell) else cell.source,
+                lesson,
+                settings,
+            )
             for cell in lesson.cells
         ]
     )
@@ -291,77 +299,6 @@ def _tags(cell: NotebookNode) -> set[str]:
 
 def _number(cell: NotebookNode) -> str:
     return next((found[1] for tag in _tags(cell) if (found := _EXERCISE.fullmatch(tag))), "")
-
-
-def _answered(cell: NotebookNode, lesson: Lesson) -> str:
-    """Return an exercise cell with the answers of ``exercises.py`` in the place of the dots.
-
-    A function gets the body of the function of its name there. Values, ``mean = ...``, are computed by the body of the
-    function that is the answer of this exercise, whose last line returns them.
-    """
-    path, number = lesson.path.with_name("exercises.py"), _number(cell)
-    if not path.is_file():
-        raise BuildError(f"{path} does not exist; it holds the answers to the exercises of lesson.py")
-    text = path.read_text(encoding="utf-8")
-    answers = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
-    by_name = {node.name: node for node in answers}
-    of_values = next((node for node in answers if number in map(_registered, node.decorator_list)), None)
-    lines, stubs, values = cell.source.split("\n"), [], []
-    for node in ast.parse(cell.source).body:
-        if isinstance(node, ast.FunctionDef) and _is_dots(node.body[-1]):
-            stubs.append((node, by_name.get(node.name)))
-        elif isinstance(node, ast.Assign) and _is_dots(node):
-            values.append(node)
-    if values:
-        if of_values is None or _returned(of_values) != [node.targets[0].id for node in values]:
-            names = ", ".join(node.targets[0].id for node in values)
-            raise BuildError(f"{path}: the answer of {number} should return {names}, as the dots of lesson.py ask")
-        lines[values[0].lineno - 1 : values[-1].end_lineno] = _body(of_values, text, last=-1)
-    for stub, answer in reversed(stubs):
-        if answer is None or ast.dump(answer.args) != ast.dump(stub.args):
-            raise BuildError(
-                f"{path}: exercise {number} needs its answer here, a function "
-                f"{stub.name}({ast.unparse(stub.args)}) as in lesson.py"
-            )
-        lines[stub.body[-1].lineno - 1 : stub.end_lineno] = [
-            "    " + line if line else "" for line in _body(answer, text)
-        ]
-    if not values and not stubs:
-        raise BuildError(f"{lesson.path}: an exercise needs three dots for its answer: {cell.source[:60]!r}")
-    return "\n".join(lines)
-
-
-def _is_dots(node: ast.stmt) -> bool:
-    value = getattr(node, "value", None)
-    return isinstance(node, ast.Expr | ast.Assign) and isinstance(value, ast.Constant) and value.value is ...
-
-
-def _registered(decorator: ast.expr) -> str:
-    """Return the number in ``@exercise("1.2", ...)``."""
-    is_call = isinstance(decorator, ast.Call) and getattr(decorator.func, "id", "") == "exercise"
-    return ast.literal_eval(decorator.args[0]) if is_call else ""
-
-
-def _returned(function: ast.FunctionDef) -> list[str]:
-    value = getattr(function.body[-1], "value", None)
-    return [getattr(part, "id", "") for part in (value.elts if isinstance(value, ast.Tuple) else [value])]
-
-
-def _body(function: ast.FunctionDef, text: str, last: int | None = None) -> list[str]:
-    """Return the lines of a function's body, comments included, without its docstring and without indentation."""
-    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
-    before = function.body[0].end_lineno if len(body) < len(function.body) else _head(function, text)
-    lines = text.split("\n")[before : function.end_lineno if last is None else body[last].lineno - 1]
-    return textwrap.dedent("\n".join(lines)).strip("\n").split("\n")
-
-
-def _head(function: ast.FunctionDef, text: str) -> int:
-    """Return the number of the line on which the head of a function ends; comments may stand below it."""
-    lines = text.split("\n")
-    at = function.body[0].lineno - 1
-    while lines[at - 1].strip().startswith("#") or not lines[at - 1].strip():
-        at -= 1
-    return at
 
 
 def _cell(cell: NotebookNode, source: str, lesson: Lesson, settings: Mapping[str, str]) -> NotebookNode:

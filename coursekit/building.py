@@ -34,11 +34,9 @@ from coursekit.authoring import (
     verdicts,
 )
 from coursekit.reproducing import joined
+from coursekit.threads import share
 
-__all__ = ["THREADS", "Built", "build", "check_parameters", "execute"]
-
-#: How the libraries of the lessons are told the number of their threads.
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+__all__ = ["Built", "build", "check_parameters", "execute"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,9 @@ class Built:
     seconds: float
     peak_mib: float
     notebook: Path
+
+    def __str__(self) -> str:
+        return f"{self.lesson}: {self.passed} of {self.exercises} exercises passed, {self.seconds:.0f} s"
 
 
 # --- executing --------------------------------------------------------------------------------------------------------
@@ -134,6 +135,7 @@ def build(
     parameters: Mapping[str, object] | None = None,
     jobs: int = 1,
     progress: Callable[[str, int, int], None] = lambda lesson, done, total: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> list[Built]:
     """Build lessons: the exercise notebook, and the solution executed and checked.
 
@@ -155,6 +157,8 @@ def build(
         Lessons executed at once; each gets its share of threads.
     progress : callable
         Called with lesson, cells done and cells in all.
+    say : callable
+        Called with a line when a lesson begins, when it is done, and when it takes ten times what it says it takes.
 
     Returns
     -------
@@ -179,14 +183,18 @@ def build(
                 while waiting and len(running) < jobs:
                     running.append(_Run(waiting.pop(0), root, parameters, Path(scratch), jobs))
                     progress(running[-1].lesson.stem, 0, 1)
+                    say(f"{running[-1].lesson.stem}: running")
                 for run in list(running):
                     progress(run.lesson.stem, *run.cells())
+                    run.complain(say)
                     if run.process.poll() is not None:
                         running.remove(run)
                         try:
                             built[run.lesson.stem] = run.finish(output)
+                            say(str(built[run.lesson.stem]))
                         except BuildError as error:
                             failed.append(str(error))
+                            say(failed[-1])
                 time.sleep(0.05)
         finally:
             for run in running:
@@ -208,28 +216,42 @@ class _Run:
         self.target = scratch / f"{lesson.stem}.ipynb"
         self.log = scratch / f"{lesson.stem}.log"
         nbformat.write(solution_notebook(lesson, self.settings), self.source)
-        threads = str(max(1, (os.cpu_count() or 1) // jobs))
         # PYTEST_CURRENT_TEST keeps ipykernel from storing what C code writes, which nbval would not see.
         self.stored = not parameters
         build = "stored" if self.stored else "with parameters"
         environment = {"COURSEKIT_BUILD": build, "PYTEST_CURRENT_TEST": "build", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
         environment["COURSEKIT_ROOT"] = str(root)  # the exercises of this clone, wherever the package lies
-        for name in THREADS:
-            environment[name] = os.environ.get(name, threads)
         command = [sys.executable, "-m", "coursekit.building", self.source, self.target, json.dumps(parameters)]
-        self.started = time.perf_counter()
+        self.started, self.slow = time.perf_counter(), False
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 list(map(str, command)),
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=os.environ | environment,
+                env=os.environ | environment | share(jobs),
                 start_new_session=True,
             )
 
     def cells(self) -> tuple[int, int]:
         counts = re.findall(r"^(\d+) (\d+)$", self.log.read_text(), re.M)
         return tuple(map(int, counts[-1])) if counts else (0, 1)
+
+    def complain(self, say: Callable[[str], None]) -> None:
+        """Say once that a lesson takes ten times what it says it takes, and why that may be."""
+        seconds, stated = time.perf_counter() - self.started, self.lesson.seconds
+        if self.slow or not self.stored or not stated or seconds < 10 * stated:
+            return
+        self.slow = True
+        load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
+        why = (
+            "it may have too little memory, and swap"
+            if load <= cores + 1
+            else "something else computes on this machine"
+        )
+        say(
+            f"{self.lesson.stem}: slow, {seconds:.0f} s instead of about {stated}; {why} "
+            f"(load {load:.1f} on {cores} cores)"
+        )
 
     def finish(self, output: Path) -> Built:
         seconds = time.perf_counter() - self.started

@@ -73,6 +73,10 @@ def _updates(bar: Progress):
     return update
 
 
+def _say(line: str) -> None:
+    err.print(line, markup=False, highlight=False)
+
+
 # --- data -------------------------------------------------------------------------------------------------------------
 
 
@@ -163,6 +167,7 @@ def build(
     output: Annotated[Path | None, typer.Option(help="Write here instead of into the clone.")] = None,
     root: Annotated[Path | None, typer.Option(help="The clone of the course.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Build aside and compare with what is committed.")] = False,
+    shake: Annotated[int, typer.Option(min=0, help="Build aside so many times, disturbed by rounding; compare.")] = 0,
     jobs: Jobs = 1,
 ) -> None:
     """Build notebooks/ and solutions/ from lessons/; a solution that fails its own check fails the build."""
@@ -171,12 +176,15 @@ def build(
     with _clear_errors(), contextlib.ExitStack() as stack:
         root = authoring.find_root(root)
         sources = authoring.select(root, lessons or [])
+        if shake:
+            _shake(root, sources, shake, jobs, others=[full, parameter, output, check])
+            return
         values = dict(pair.split("=", 1) for pair in parameter or [])
         if full:
             values["quick"] = False
         target = Path(stack.enter_context(tempfile.TemporaryDirectory())) if check else output or root
         with _bar() as bar:
-            built = building.build(sources, root, target, values, jobs, _updates(bar))
+            built = building.build(sources, root, target, values, jobs, _updates(bar), _say)
         if check:
             _compare(root, target, sources)
         elif output is None:
@@ -189,6 +197,27 @@ def build(
             table.add_row(row.lesson, passed, f"{row.seconds:.0f}", f"{row.peak_mib:.0f}", place)
         # A path is no use when it is cut: rather a line longer than the terminal.
         Console(width=max(out.width, 64 + max(map(len, places)))).print(table)
+
+
+def _shake(root, sources, times: int, jobs: int, others) -> None:
+    from coursekit import shaking
+
+    if any(others):
+        raise ValueError("--shake compares with the solutions in the clone: it takes --root and --jobs, and no more")
+    left = 0
+    with _bar() as bar:
+        for number, found in shaking.shake(sources, root, times, jobs, _updates(bar)):
+            lines = [f"{shaking.circumstances(number)[0]}: {len(found)} lines left their tolerance"]
+            for line in found:
+                where = f"cell {line.cell}" if line.cell else "does not build"
+                lines += [f"  {line.lesson}, {where}", f"    kept:   {line.committed}", f"    shaken: {line.shaken}"]
+            out.print("\n".join(lines), markup=False, highlight=False)
+            left += len(found)
+    if left:
+        raise ValueError(
+            f"{left} printed lines left their tolerance: another machine would print them otherwise; give each an "
+            "error that includes the scatter of the training, or fewer digits"
+        )
 
 
 def _compare(root, target, sources) -> None:

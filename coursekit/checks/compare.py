@@ -288,8 +288,11 @@ def _equal(one, other) -> bool:
     if isinstance(one, ak.Array) or isinstance(other, ak.Array):
         return isinstance(one, ak.Array) and isinstance(other, ak.Array) and ak.array_equal(one, other, equal_nan=True)
     if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
-        floats = np.asarray(one).dtype.kind == "f"
-        return np.shape(one) == np.shape(other) and bool(np.array_equal(one, other, equal_nan=floats))
+        try:
+            floats = np.asarray(one).dtype.kind == "f"
+            return np.shape(one) == np.shape(other) and bool(np.array_equal(one, other, equal_nan=floats))
+        except ValueError:  # lists that are no array: of several lengths
+            return False
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):

@@ -1,28 +1,47 @@
-"""The engine behind check, hint, or_reference and progress."""
+"""The engine behind check, hint, or_reference and progress, and how an exercise tells the mistakes apart."""
+
+import sys
 
 import awkward as ak
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from coursekit.checks import engine
+from coursekit.checks import call, compare, demands, engine, fail
+from coursekit.checks import exercise as register
+from coursekit.checks.exercise import Exercise
 
 
 @pytest.fixture(autouse=True)
 def own_exercises(monkeypatch):
-    """A lesson 99 with one value and one function exercise."""
-    monkeypatch.setattr(engine, "_exercises", {})
-    monkeypatch.setattr(engine, "_attempts", {})
-    monkeypatch.setattr(engine, "_handed_out", {})
+    """A lesson 99 with one exercise of values and one of a function."""
+    monkeypatch.setattr(sys.modules[Exercise.__module__], "_exercises", {})
+    for name in ("_attempts", "_handed_out", "_judged"):
+        monkeypatch.setattr(engine, name, {})
     monkeypatch.delenv("COURSEKIT_BUILD", raising=False)
 
-    @engine.exercise("99.1", "the mean of x", hints=("Add up.", "Divide."), reference=lambda *, x: x.mean())
-    def _(mean, *, x):
-        engine.expect_close("the mean", mean, x.mean(), mistakes={"This is the sum.": x.sum()})
+    @register(
+        "99.1",
+        "the mean of x",
+        cases=lambda: [{"x": X}],
+        returns=("the mean",),
+        hints=("Add up.", "Divide."),
+        mistakes=[("This is the sum.", lambda *, x: x.sum())],
+    )
+    def mean(*, x):
+        return x.mean()
 
-    @engine.exercise("99.2", "a function that doubles", hints=("Twice.",), reference=lambda: lambda x: 2 * x)
-    def _(double):
-        engine.expect_close("double(x)", engine.call(double, np.arange(3.0), name="double"), [0.0, 2.0, 4.0])
+    @register(
+        "99.2",
+        "a function that doubles",
+        cases=lambda: [(np.arange(3.0),)],
+        returns=("double(x)",),
+        hints=("Twice.",),
+        mistakes=[("This is the square.", lambda x: x**2)],
+    )
+    def double(x):
+        return 2 * x
 
 
 X = np.array([1.0, 2.0, 6.0])
@@ -128,12 +147,20 @@ def test_functions_that_misbehave_are_told_how(capsys, function, words):
 
 
 def test_a_stumbling_check_is_no_crash_for_the_student(capsys):
-    @engine.exercise("99.3", "anything", hints=(), reference=lambda: 1)
-    def _(answer):
-        raise RuntimeError("unforeseen")
+    def observe(function):
+        if function is not anything:
+            raise RuntimeError("unforeseen")
+        return (1,)
 
-    text = said(capsys, "99.3", 5)
-    assert text == "[NOT YET] 99.3 anything: the check could not work with 5 (RuntimeError: unforeseen).\n"
+    def anything():
+        return 1
+
+    settings = {"cases": lambda: [()], "returns": ("it", "that"), "hints": (), "mistakes": []}
+    register("99.3", "anything", **settings, observe=lambda function: (observe(function), 1))(anything)
+    text = said(capsys, "99.3", max)
+    assert (
+        text == "[NOT YET] 99.3 anything: the check could not work with the function max (RuntimeError: unforeseen).\n"
+    )
 
 
 def test_unknown_exercises_are_named(capsys):
@@ -225,11 +252,226 @@ def test_describe(value, text):
     assert len(engine.describe(value)) < 140
 
 
-def test_expect_equal_knows_frames_arrays_and_nested_containers():
-    frame = pd.DataFrame({"a": [1, 2]})
-    engine.expect_equal("it", {"a": [np.arange(2), frame]}, {"a": [np.arange(2), frame.copy()]})
-    for value in (None, {"a": [np.arange(3), frame]}, [np.arange(2), frame]):
-        with pytest.raises(engine.Mistake):
-            engine.expect_equal("it", value, {"a": [np.arange(2), frame]})
-    with pytest.raises(engine.Mistake, match="swapped"):
-        engine.expect_equal("it", ["b", "a"], ["a", "b"], mistakes={"They are swapped.": ["b", "a"]})
+# --- comparing --------------------------------------------------------------------------------------------------------
+
+FRAME = pd.DataFrame({"a": [1, 2]})
+
+
+@pytest.mark.parametrize(
+    ("got", "right"),
+    [
+        ({"a": [np.arange(2), FRAME]}, {"a": [np.arange(2), FRAME.copy()]}),
+        (np.float32(1.000001), 1.0),
+        (torch.tensor([1.0]), torch.tensor([1.0], dtype=torch.float64)),
+        (ak.Array([1, 2]), ak.Array([1, 2])),
+        (3, np.int64(3)),
+        (np.True_, True),
+        (np.array([np.nan, 1]), np.array([np.nan, 1])),
+        ("name", "name"),
+    ],
+)
+def test_what_is_the_same(got, right):
+    assert compare.difference("it", got, right) == ""
+    assert compare.agree(got, right)
+
+
+@pytest.mark.parametrize(
+    ("got", "right", "words"),
+    [
+        (None, 1, "it is None"),
+        (..., 1, "still `...`"),
+        ({"a": 1}, {"b": 1}, "has the keys ['a'], expected ['b']"),
+        ({"a": 1}, {"a": 2}, "it['a'] is 1, expected 2"),
+        ([1], {"a": 1}, "should be a dict"),
+        ((1, 2), [1, 2], "should be a list"),
+        ([1, 2], [1], "has 2 entries, expected 1"),
+        ([1, 2], [1, 3], "it[1] is 2, expected 3"),
+        (np.array([1.0]), torch.tensor([1.0]), "goes on with a tensor"),
+        ([1.0], torch.tensor([1.0]), "they come as a list; the lesson goes on with a tensor"),
+        (1.0, True, "is 1, expected True"),
+        (np.array([1.0, 0.0]), np.array([True, False]), "its dtype is float64"),
+        (FRAME + 1, FRAME, "expected DataFrame"),
+        ("nam", "name", "is 'nam', expected 'name'"),
+    ],
+)
+def test_what_is_different_is_described(got, right, words):
+    assert words in compare.difference("it", got, right)
+
+
+def test_a_further_kind_can_be_accepted():
+    assert "come as a list" in compare.difference("it", [1.0, 2.0], np.arange(1.0, 3.0))
+    assert compare.difference("it", [1.0, 2.0], np.arange(1.0, 3.0), accept=(list,)) == ""
+
+
+# --- telling mistakes apart -------------------------------------------------------------------------------------------
+
+
+def two_things(mistakes, **settings):
+    def both(x):
+        return x.sum(), x.max()
+
+    cases = {"cases": lambda: [(np.arange(3.0),), (np.array([-5.0]),)], "returns": ("the sum", "the largest")}
+    register("99.4", "two things", **cases, hints=(), mistakes=mistakes, **settings)(both)
+
+
+def test_who_makes_the_whole_mistake_is_named_before_who_shares_a_part(capsys):
+    two_things(
+        [
+            ("The sum is 0.", lambda x: (0, x.max())),
+            ("Both are 0.", lambda x: (0, 0)),
+            ("Negative numbers are lost.", lambda x: (x.sum(), max(x.max(), 0))),
+            ("The sum is 0 where it is large.", lambda x: (0 if x.sum() > 0 else x.sum(), x.max())),
+        ]
+    )
+    for answer, words in (
+        (lambda x: (0, x.max()), "The sum is 0. ("),
+        (lambda x: (0, 0), "Both are 0. (the sum is 0, expected 3.)"),
+        (lambda x: (x.sum(), max(x.max(), 0)), "Negative numbers are lost. (the largest is 0, expected -5.)"),
+        (lambda x: (0 if x.sum() > 0 else x.sum(), x.max()), "The sum is 0 where it is large."),
+        (lambda x: (0, 77), "The sum is 0. ("),  # its first part alone
+        (lambda x: (99, 99), "two things: the sum is 99, expected 3."),
+        (lambda x: 7, "both should return the sum and the largest; what came is 7."),
+        (lambda x: "no", "both should return the sum and the largest; what came is 'no'."),
+    ):
+        assert words in said(capsys, "99.4", answer), words
+
+
+def test_an_error_that_a_mistake_raises_is_named(capsys):
+    two_things([("There is no third entry.", lambda x: (x[7], x.max()))])
+    text = said(capsys, "99.4", lambda x: (x[7] + 0, 1))
+    assert "There is no third entry. (both raised IndexError" in text
+    assert "raised ZeroDivisionError" in said(capsys, "99.4", lambda x: (1 / 0, 1))
+
+
+def test_another_right_result_is_accepted(capsys):
+    two_things([], accepted=[lambda x: (x.sum(), x.max() + 1)])
+    assert said(capsys, "99.4", lambda x: (x.sum(), 1 + x.max())).startswith("[PASS]")
+    assert said(capsys, "99.4", lambda x: (x.sum() + 1, 1 + x.max())).startswith("[NOT YET]")
+
+
+def test_what_is_observed_is_compared_by_name(capsys):
+    def observe(make):
+        layers = call(make, 3)
+        if not layers:
+            fail("There are no layers.")
+        return {"the number of layers": len(layers), "the widths": layers}
+
+    cases = {"cases": lambda: [()], "returns": (), "observe": observe, "hints": ()}
+    mistakes = [("The last layer is missing.", lambda n: [n]), ("There are no layers", lambda n: [])]
+    register("99.5", "a network", **cases, mistakes=mistakes)(lambda n: [n, 1])
+    assert said(capsys, "99.5", lambda n: [n, 1]).startswith("[PASS]")
+    text = said(capsys, "99.5", lambda n: [n])
+    assert "The last layer is missing. (the number of layers is 1, expected 2.)" in text
+    assert "the widths[1] is 2, expected 1." in said(capsys, "99.5", lambda n: [n, 2])
+    assert said(capsys, "99.5", lambda n: []).startswith("[NOT YET] 99.5 a network: There are no layers.")
+
+
+def test_several_functions_are_one_answer(capsys):
+    def up(x):
+        return x + 1
+
+    def down(x):
+        return x - 1
+
+    def both(up, down, x):
+        return call(up, x), call(down, x)
+
+    settings = {"cases": lambda: [(3.0,)], "returns": ("up", "down"), "observe": both, "hints": ()}
+    register("99.6", "up and down", **settings, mistakes=[("They are exchanged.", (down, up))])(up, down)
+    assert said(capsys, "99.6", up, down).startswith("[PASS]")
+    assert "They are exchanged." in said(capsys, "99.6", down, up)
+    assert engine.or_reference("99.6", down, ...) == (up, down)
+    capsys.readouterr()
+    assert said(capsys, "99.6", up, empty).startswith("[TODO]")
+
+
+def test_or_reference_does_not_test_again_what_was_just_checked(capsys):
+    tried = []
+
+    def counted(x):
+        tried.append(1)
+        return 2 * x
+
+    engine.check("99.2", counted)
+    n = len(tried)
+    assert engine.or_reference("99.2", counted) is counted
+    assert len(tried) == n
+    engine.check("99.2", counted)  # a check always tests: a function that it calls may have been mended
+    assert len(tried) > n
+
+
+# --- demands ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x: (x.detach() ** 2).sum(), "has no gradient any more"),
+        (lambda x: torch.nan_to_num(x * 0 / (x * 0)).sum(), "gradient contains NaN"),
+        (lambda x: (x**2).sum(), ""),
+    ],
+)
+def test_the_gradient_must_reach_the_argument(function, words):
+    def demanded():
+        demands.gradient(function, torch.tensor([1.0, 0.0]))
+
+    if words:
+        with pytest.raises(compare.Mistake, match=words):
+            demanded()
+    else:
+        demanded()
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x, rng: rng.permutation(x), ""),
+        (lambda x, rng: np.random.default_rng().permutation(x), "another result at the second call"),
+        (lambda x, rng: np.random.default_rng(3).permutation(x), "another generator gives the same result"),
+        (lambda x, rng: np.random.permutation(x), "another generator gives the same result"),  # noqa: NPY002
+    ],
+)
+def test_the_given_generator_must_be_used(function, words):
+    arguments = np.arange(20), np.random.default_rng(1)
+    if words:
+        with pytest.raises(compare.Mistake, match=words):
+            demands.given_generator(function, *arguments)
+    else:
+        demands.given_generator(function, *arguments)
+
+
+def test_rows_are_counted_with_integers():
+    demands.whole_numbers(lambda x: x.astype(int), np.arange(3.0))
+    with pytest.raises(compare.Mistake, match="no whole numbers"):
+        demands.whole_numbers(lambda x: x, np.arange(3.0))
+
+
+def test_arguments_are_copies():
+    def spoil(array, entries, rng, net):
+        array[0], entries[0][0] = 7, 7
+        rng.random()
+        net.weight.data.zero_()
+        return 1
+
+    net, rng = torch.nn.Linear(1, 1), np.random.default_rng(1)
+    arguments = np.ones(2), [np.ones(2)], rng, net
+    with pytest.raises(compare.Mistake, match="changes its input in place"):
+        call(spoil, *arguments)
+    assert arguments[0][0] == arguments[1][0][0] == 1
+    assert rng.random() == np.random.default_rng(1).random()
+    assert net.weight.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x: x.sum().item().backward(), "raised AttributeError"),
+        (lambda x: x.detach().sum().backward(), "the loss has no gradient"),
+        (lambda x: (2 * x).numpy(), "still carries its gradients"),
+        (lambda x: (torch.set_grad_enabled(False) and None) or x, "gradients stay switched off"),
+    ],
+)
+def test_errors_of_pytorch_are_explained(function, words):
+    with pytest.raises(compare.Mistake, match=words):
+        call(function, torch.ones(2, requires_grad=True))
+    assert torch.is_grad_enabled()

@@ -1,10 +1,15 @@
 """For all tests, the notebooks included: a share of threads for each worker, and values with errors in nbval."""
 
 import os
+import re
+from pathlib import Path
 
-from nbval.plugin import IPyNbCell
+import numpy as np
+import pytest
+from nbval.plugin import IPyNbCell, IPyNbFile
 from xdist.scheduler import LoadScopeScheduling
 
+from coursekit.metrics import auc
 from coursekit.reproducing import joined, reproduced
 from coursekit.threads import share
 
@@ -17,11 +22,14 @@ os.environ.pop("COURSEKIT_DATA", None)  # the tests are about the shipped sample
 
 
 class ByLesson(LoadScopeScheduling):
-    """Notebooks and files stay together on one worker; each execution of a lesson goes where there is room."""
+    """Files, notebooks and the exercises of a lesson stay together; each execution of one goes where there is room."""
 
     def _split_scope(self, nodeid):
         path = nodeid.split("::")[0]
-        return nodeid if path.endswith("test_lessons.py") else path
+        if path.endswith("test_lessons.py"):
+            return nodeid
+        lesson = re.search(r"test_exercises.*\[0?(\d+)[._]", nodeid)
+        return f"{path} {lesson[1]}" if lesson else path
 
 
 def pytest_xdist_make_scheduler(config, log):
@@ -31,15 +39,41 @@ def pytest_xdist_make_scheduler(config, log):
 
 def pytest_collection_modifyitems(items):
     """Begin with what takes minutes, so that no worker is alone with it in the end."""
-    items.sort(key=lambda item: (not item.get_closest_marker("lessons"), not isinstance(item, IPyNbCell)))
+    items.sort(key=lambda item: (not item.get_closest_marker("lessons"), not isinstance(item, IPyNbCell | Scores)))
+
+
+class Scores(pytest.Item):
+    """The scores that a solution has just recorded are those that the course ships, as far as rounding goes."""
+
+    def runtest(self):
+        """Compare the taggers, the labels and the areas under the curves."""
+        name = f"{self.path.stem[:2]}.npz"
+        shipped = Path(__file__).parent / "data" / "ledger" / name
+        with np.load(shipped) as committed, np.load(self.path.parent / "work" / "ledger" / name) as fresh:
+            assert committed["taggers"].tolist() == fresh["taggers"].tolist()
+            np.testing.assert_array_equal(committed["labels"], fresh["labels"])
+            for scores in zip(committed["scores"], fresh["scores"], strict=True):
+                first, second = (auc(fresh["labels"], score).value for score in scores)
+                assert abs(first - second) < 0.005
+
+
+collect = IPyNbFile.collect
+
+
+def collect_scores(file):
+    """As nbval does, and a look at the ledger when the notebook is done."""
+    yield from collect(file)
+    if (Path(__file__).parent / "data" / "ledger" / f"{file.path.stem[:2]}.npz").is_file():
+        yield Scores.from_parent(file, name="recorded scores")
 
 
 compare_outputs = IPyNbCell.compare_outputs
 
 
 def compare(cell, test, ref, skip_compare=None):
-    """As nbval does, but a value with an error may differ by that error."""
+    """As nbval does, but a value with an error or a spread may differ by that."""
     return compare_outputs(cell, reproduced(ref, joined(test)), ref, skip_compare)
 
 
+IPyNbFile.collect = collect_scores
 IPyNbCell.compare_outputs = compare

@@ -233,10 +233,10 @@ def _other_kind(what: str, got, right, accept: tuple[type, ...]) -> str:
     if not isinstance(got, (type(right), *accept)):
         kinds = {np.ndarray: "a NumPy array", ak.Array: "an awkward array"}
         wanted = kinds.get(type(right), f"a {type(right).__name__.lower()}")
-        return (
-            f"the numbers of {what} are right, but they come as a {type(got).__name__}; the lesson goes on with "
-            f"{wanted}."
-        )
+        came = kinds.get(type(got), f"a {type(got).__name__}")
+        return f"the numbers of {what} are right, but they come as {came}; the lesson goes on with {wanted}."
+    if isinstance(got, np.ndarray) and got.dtype == object:
+        return f"the numbers of {what} are right, but their dtype is object, with which NumPy can compute little."
     if _plain(right).dtype == bool and _plain(got).dtype != bool:
         return (
             f"{what} is right, but its dtype is {got.dtype}; a bool array can select, count and be turned round with ~."
@@ -291,7 +291,7 @@ def _equal(one, other) -> bool:
         try:
             floats = np.asarray(one).dtype.kind == "f"
             return np.shape(one) == np.shape(other) and bool(np.array_equal(one, other, equal_nan=floats))
-        except ValueError:  # lists that are no array: of several lengths
+        except (TypeError, ValueError):  # lists that are no array of numbers: of several lengths, or with None
             return False
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)

@@ -5,29 +5,550 @@ import itertools
 
 import numpy as np
 
-from coursekit.checks.engine import call, describe, exercise, expect_close, expect_equal, fail
+from coursekit.checks import call, describe, exercise, fail
+from coursekit.checks.demands import whole_numbers
+
+MEMORY = 1_000_000  # as in the lesson
 
 
+def shown(name):
+    """Name what is compared as the student would write it: ``chunk_bounds(10, 4)``."""
+    return lambda function, *given: {f"{name}{given}": call(function, *given, name=name)}
+
+
+@exercise(
+    "5.1",
+    "how many events fit in memory",
+    cases=lambda: [(MEMORY, 33.0, 4), (5_000_000, 52.5, 3), (1200, 100, 2), (99, 50, 2)],
+    observe=shown("chunk_size"),
+    demands=[whole_numbers],
+    tolerance={"rtol": 0},
+    hints=(
+        "All copies together take copies * bytes_per_event for each event.",
+        "The memory divided by that is seldom a whole number, and the last event has to fit whole.",
+        "a // b divides and rounds down; int() makes an integer of the result.",
+    ),
+    mistakes=[
+        ("Rounded up: the last event does not fit whole.", lambda m, b, c: int(np.ceil(m / (b * c)))),
+        ("This is not a whole number of events; round it down.", lambda m, b, c: m / (b * c)),
+        ("no whole numbers for Python", lambda m, b, c: np.floor(m / (b * c))),
+        ("The copies are forgotten: they all have to fit at the same time.", lambda m, b, c: int(m // b)),
+        ("The copies are forgotten, and this is not a whole number.", lambda m, b, c: m / b),
+        ("Multiplied by the copies; with more copies, fewer events fit.", lambda m, b, c: int(m / b * c)),
+        ("This is the memory that an event needs, not the number of events.", lambda m, b, c: b * c),
+        ("This has 4 copies, whatever is passed: use `copies`.", lambda m, b, c: int(m // (b * 4))),
+        ("This is MEMORY, whatever is passed: use `memory`.", lambda m, b, c: int(MEMORY // (b * c))),
+    ],
+    accepted=[lambda m, b, c: int(m / b / c), lambda m, b, c: np.int64(np.floor(m / (b * c)))],
+)
 def chunk_size(memory, bytes_per_event, copies):
     return int(memory // (bytes_per_event * copies))
 
 
+@exercise(
+    "5.2",
+    "first and last event of each chunk",
+    cases=lambda: [(10, 4), (12, 4), (3, 5), (1001, 100)],
+    observe=shown("chunk_bounds"),
+    demands=[whole_numbers],
+    accept=(list, tuple, np.ndarray),
+    hints=(
+        "range(0, n_events, chunk) gives every start.",
+        "A stop is one past the last event, so that it is the start of the next chunk: no gap, no overlap.",
+        "The last chunk stops at n_events: min(start + chunk, n_events).",
+    ),
+    mistakes=[
+        (
+            "The last, smaller chunk is dropped, and its events are never seen.",
+            lambda n, c: [(i * c, (i + 1) * c) for i in range(n // c)],
+        ),
+        (
+            "The last chunk stops behind the end of the file; it stops at n_events.",
+            lambda n, c: [(start, start + c) for start in range(0, n, c)],
+        ),
+        (
+            "The last chunk stops behind the end of the file, and is empty where n_events is a multiple of chunk.",
+            lambda n, c: [(start, start + c) for start in range(0, n + 1, c)],
+        ),
+        (
+            "The last chunk is empty: n_events is a multiple of chunk here.",
+            lambda n, c: [(i * c, min((i + 1) * c, n)) for i in range(n // c + 1)],
+        ),
+        (
+            "Off by one: stop is one past the last event, as in Python's slices, so events get lost.",
+            lambda n, c: [(start, stop - 1) for start, stop in chunk_bounds(n, c)],
+        ),
+        (
+            "Off by one: the chunks overlap, and an event at each edge is read twice.",
+            lambda n, c: [(start, min(start + c + 1, n)) for start in range(0, n, c)],
+        ),
+        (
+            "Off by one: events are counted from 0, so the first chunk starts at 0.",
+            lambda n, c: [(start + 1, stop) for start, stop in chunk_bounds(n, c)],
+        ),
+        (
+            "These are start and length; the second number is where the chunk stops.",
+            lambda n, c: [(start, stop - start) for start, stop in chunk_bounds(n, c)],
+        ),
+        ("These are the starts alone; each belongs in a pair with its stop.", lambda n, c: list(range(0, n, c))),
+        (
+            "This is the first chunk alone. A `return` inside the loop ends it at the first turn.",
+            lambda n, c: chunk_bounds(n, c)[:1],
+        ),
+        ("This is the last chunk alone. Append inside the loop, at each turn.", lambda n, c: chunk_bounds(n, c)[-1:]),
+        ("should be a list", lambda n, c: ((start, min(start + c, n)) for start in range(0, n, c))),
+        ("their type is float64", lambda n, c: [(float(start), float(stop)) for start, stop in chunk_bounds(n, c)]),
+        (
+            "These are texts; events are counted with numbers.",
+            lambda n, c: [(str(start), str(stop)) for start, stop in chunk_bounds(n, c)],
+        ),
+    ],
+    accepted=[
+        lambda n, c: [[start, min(start + c, n)] for start in np.arange(0, n, c)],
+        lambda n, c: list(itertools.pairwise([*range(0, n, c), n])),
+        lambda n, c: np.stack([np.arange(0, n, c), np.minimum(np.arange(0, n, c) + c, n)], axis=1),
+    ],
+)
 def chunk_bounds(n_events, chunk):
     return [(start, min(start + chunk, n_events)) for start in range(0, n_events, chunk)]
 
 
+def files_with_baskets():
+    """Baskets of one size, where most mistakes give different numbers, then of several, and chunks that miss some."""
+    edges = np.array([0, 100, 200, 300, 400, 500, 600, 700, 750])
+    for chunk in (230, 40, 100, 750):
+        yield chunk_bounds(750, chunk), edges
+    yield [(100, 201), (250, 301), (301, 360)], np.array([0, 100, 250, 300, 400, 620, 750])
+    yield [(0, 6000), (6000, 10_000)], np.array([0, 4000, 9000, 10_000])
+
+
+def count_of_baskets(function, bounds, edges):
+    some = ", ".join(map(str, bounds[:4])) + (", ..." if len(bounds) > 4 else "")
+    name = f"the number of baskets for the chunks {some} and the edges {edges.tolist()}"
+    return {name: call(function, bounds, edges, name="baskets_read")}
+
+
+def last_minus_first(first, last, plus=1):
+    """Return what those write who find the baskets of a chunk's first and last event with other searches."""
+    return lambda b, e: sum(last(e, stop) - first(e, start) + plus for start, stop in b)
+
+
+def right(edges, event):
+    return np.searchsorted(edges, event, side="right")
+
+
+def overlapping(bounds, edges):
+    baskets = list(itertools.pairwise(edges))
+    return sum(start < end and begin < stop for start, stop in bounds for begin, end in baskets)
+
+
+@exercise(
+    "5.3",
+    "how many baskets are decompressed",
+    cases=files_with_baskets,
+    observe=count_of_baskets,
+    hints=(
+        "A chunk touches the basket with its first event, the one with its last event (stop - 1), and all between.",
+        'Event i lies in basket number np.searchsorted(edges, i, side="right") - 1.',
+        "One chunk: number of the last basket - number of the first + 1. Then the sum over the chunks.",
+    ),
+    mistakes=[
+        (
+            "Each basket is counted once. Nobody keeps it until the next chunk: it is decompressed again.",
+            lambda b, e: len(e) - 1,
+        ),
+        ("This is the number of edges, one more than there are baskets.", lambda b, e: len(e)),
+        (
+            "This counts the basket that begins where the chunk stops: stop is one past the last event.",
+            last_minus_first(right, right),
+        ),
+        (
+            "One basket of each chunk is missing: last - first + 1, as there are 3 numbers from 5 to 7.",
+            last_minus_first(right, lambda edges, stop: right(edges, stop - 1), plus=0),
+        ),
+        ("This takes each chunk for one basket. A chunk may be larger, or lie across an edge.", lambda b, e: len(b)),
+        (
+            "This divides the lengths. A chunk that lies across an edge touches one basket more.",
+            lambda b, e: sum(-(-(stop - start) // e[1]) for start, stop in b),
+        ),
+        ("This is the number of the last chunk alone; sum over all.", lambda b, e: baskets_read(b[-1:], e)),
+        ("This is the number of the first chunk alone; sum over all.", lambda b, e: baskets_read(b[:1], e)),
+        (
+            "This has one number for each chunk. The sum over all is asked for.",
+            lambda b, e: np.array([baskets_read([pair], e) for pair in b]),
+        ),
+        (
+            "An event that begins a basket is counted with the basket before: np.searchsorted says so unless it has "
+            'side="right".',
+            last_minus_first(np.searchsorted, lambda edges, stop: np.searchsorted(edges, stop - 1)),
+        ),
+        (
+            "A chunk that starts on an edge is counted from the basket before. The start needs "
+            'np.searchsorted(edges, start, side="right").',
+            last_minus_first(np.searchsorted, np.searchsorted),
+        ),
+        (
+            'The two sides are exchanged: an event on an edge belongs to the basket behind it, side="right" for the '
+            "start; a chunk that stops on an edge does not touch that basket.",
+            last_minus_first(np.searchsorted, right, plus=0),
+        ),
+        (
+            "This takes all baskets to be as large as the first. The edges say where each one begins.",
+            lambda b, e: sum((stop - 1) // e[1] - start // e[1] + 1 for start, stop in b),
+        ),
+        (
+            "This takes all baskets to hold 5000 events. The argument `edges` says where each one begins.",
+            lambda b, e: sum((stop - 1) // 5000 - start // 5000 + 1 for start, stop in b),
+        ),
+        ("The last basket is never counted: there are len(edges) - 1 of them.", lambda b, e: overlapping(b, e[:-1])),
+    ],
+    accepted=[
+        overlapping,
+        lambda b, e: float(sum(1 + np.sum((e > start) & (e < stop)) for start, stop in b)),
+        lambda b, e: sum(np.digitize(stop - 1, e) - np.digitize(start, e) + 1 for start, stop in b),
+    ],
+)
 def baskets_read(bounds, edges):
     starts, stops = np.array(bounds).T
     first = np.searchsorted(edges, starts, side="right") - 1
-    return int((np.searchsorted(edges, stops) - first).sum())
+    last = np.searchsorted(edges, stops - 1, side="right") - 1
+    return (last - first + 1).sum()
 
 
+def events(first, last):
+    """Make events that can be recognised: event i has inputs (i, i), label 1000 + i and weight 2000 + i."""
+    i = np.arange(first, last, dtype=np.float64)
+    return np.stack([i, i], axis=1), 1000 + i, 2000 + i
+
+
+def triple(result, name):
+    """Return inputs, labels and weights, if that is what came."""
+    if not isinstance(result, tuple | list) or [type(part) for part in result] != [np.ndarray] * 3:
+        fail(f"{name} should give three NumPy arrays, inputs, labels and weights; what came is {describe(result)}.")
+    shapes = [part.shape for part in result]
+    if shapes[0][1:] != (2,) or shapes[1] != shapes[0][:1] or shapes[2] != shapes[1]:
+        came = ", ".join(map(str, shapes))
+        fail(f"{name} gives inputs, labels and weights of shapes {came}; expected (n, 2), (n,) and (n,).")
+    return result
+
+
+def belonging(inputs, labels, weights):
+    """Say what still belongs together in shuffled `events`."""
+    numbers = inputs[:, 0]
+    return {
+        "whether the inputs of an event stay in one row": np.array_equal(numbers, inputs[:, 1]),
+        "whether each event has its own label": np.array_equal(numbers, labels - 1000),
+        "whether each event has its own weight": np.array_equal(numbers, weights - 2000),
+        "whether label and weight are of the same event": np.array_equal(labels - 1000, weights - 2000),
+        "whether weights stand in the place of labels": bool((labels >= 2000).all()),
+        "the number of events": len(numbers),
+        "whether each event comes once": len(np.unique(numbers)) == len(numbers) == len(np.unique(labels)),
+    }
+
+
+def seeded(first, again, other):
+    """Say whether the order comes from the given generator: of two with the same seed, and of another."""
+    return {
+        "whether the same seed gives the same order": np.array_equal(first, again),
+        "whether another seed gives another order": not np.array_equal(first, other),
+    }
+
+
+def merged_order(function, parts):
+    """Say what becomes of pieces, of which the first has 40 events."""
+    results = [call(function, parts, np.random.default_rng(seed), name="shuffled") for seed in (1, 1, 2)]
+    numbers, again, other = (triple(result, "shuffled")[0][:, 0] for result in results)
+    return belonging(*results[0]) | {
+        "whether the order is a new one": bool((np.diff(numbers) != 1).any()),
+        "whether it is more than a shift": len(np.unique(np.diff(numbers) % 120)) > 1,
+        "whether events of all pieces are mixed": bool(numbers[:40].max() >= 40),
+        **seeded(numbers, again, other),
+    }
+
+
+def merged(parts):
+    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+
+def with_order(take):
+    """Return what those write who merge and draw one order, and `take` what they return from these."""
+    return lambda parts, rng: take(*merged(parts), rng.permutation(sum(len(part[1]) for part in parts)))
+
+
+def each_by_itself(parts, rng):
+    return tuple(merged([shuffled([part], rng) for part in parts]))
+
+
+def as_table(parts, rng):
+    table = rng.permutation(np.concatenate([np.column_stack(part) for part in parts]))
+    return table[:, :-2], table[:, -2], table[:, -1]
+
+
+@exercise(
+    "5.4",
+    "pieces merged and shuffled together",
+    cases=lambda: [
+        ([events(0, 40), events(40, 70), events(70, 120)],),
+        ([events(0, 40), events(40, 40), events(40, 120)],),
+    ],
+    observe=merged_order,
+    hints=(
+        "zip(*parts) turns a list of triples into three tuples: all inputs, all labels, all weights.",
+        "np.concatenate merges the arrays of one kind; rng.permutation(n) draws an order of n events.",
+        "The same `order` indexes all three arrays: inputs[order], labels[order], weights[order].",
+    ),
+    mistakes=[
+        (
+            "The inputs are shuffled but not the labels and weights: every event now has the label of another.",
+            with_order(lambda x, y, w, order: (x[order], y, w)),
+        ),
+        (
+            "The weights stay behind: every event now has the weight of another.",
+            with_order(lambda x, y, w, order: (x[order], y[order], w)),
+        ),
+        (
+            "The labels stay behind: every event now has the label of another.",
+            with_order(lambda x, y, w, order: (x[order], y, w[order])),
+        ),
+        (
+            "Labels and weights are exchanged: first the inputs, then the labels, then the weights.",
+            with_order(lambda x, y, w, order: (x[order], w[order], y[order])),
+        ),
+        (
+            "Three orders for three arrays: draw one permutation, and use it for inputs, labels and weights.",
+            lambda parts, rng: tuple(rng.permutation(array) for array in merged(parts)),
+        ),
+        (
+            "The columns of the inputs are torn apart: shuffle rows, not single numbers.",
+            with_order(lambda x, y, w, order: (np.stack([x[order, 0], x[:, 1]], axis=1), y[order], w[order])),
+        ),
+        ("Only the first of the pieces is there. Merge them first.", lambda parts, rng: shuffled(parts[:1], rng)),
+        (
+            "Only the last of the pieces is there: a loop overwrites those before.",
+            lambda parts, rng: shuffled(parts[-1:], rng),
+        ),
+        (
+            "Some events come twice and others never: draw without replacement, rng.permutation(n).",
+            with_order(lambda x, y, w, order: [array[order // 2] for array in (x, y, w)]),
+        ),
+        ("The pieces are merged, but not shuffled.", lambda parts, rng: tuple(merged(parts))),
+        (
+            "Each piece is shuffled within itself, and the pieces keep their order. Merge first, then shuffle.",
+            each_by_itself,
+        ),
+        (
+            "The events keep their order but for a shift. Use rng.permutation.",
+            with_order(lambda x, y, w, order: [np.roll(array, order[0], axis=0) for array in (x, y, w)]),
+        ),
+        (
+            "This repeats the same order every epoch: use the argument rng, not a generator made inside.",
+            lambda parts, rng: shuffled(parts, np.random.default_rng(1)),
+        ),
+        (
+            "The same seed gives two orders: draw from the argument rng alone.",
+            lambda parts, rng: shuffled(parts, np.random.default_rng()),
+        ),
+        ("shapes (240,), (120,), (120,)", with_order(lambda x, y, w, order: (x.ravel(), y[order], w[order]))),
+        ("what came is tuple ([[", lambda parts, rng: tuple(array.tolist() for array in shuffled(parts, rng))),
+    ],
+    accepted=[
+        as_table,
+        lambda parts, rng: list(shuffled(parts[::-1], rng)),
+        with_order(lambda x, y, w, order: [array[order[::-1]] for array in (x, y, w)]),
+    ],
+)
 def shuffled(parts, rng):
     inputs, labels, weights = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     order = rng.permutation(len(labels))
     return inputs[order], labels[order], weights[order]
 
 
+def epoch(function, n, chunk, batch_size, buffer, seed):
+    """Return the batches of one epoch, and how many chunks had been read when each came."""
+    read = []
+
+    def chunks():
+        for start, stop in chunk_bounds(n, chunk):
+            read.append(start)
+            yield events(start, stop)
+
+    given = function(chunks(), batch_size, buffer, np.random.default_rng(seed))
+    if given is None:
+        fail("batches returned None. A generator gives each batch with `yield`.")
+    if isinstance(given, tuple):
+        fail("batches returned a tuple: `return` ends the function at the first batch; `yield` goes on.")
+    # a buffer that is never emptied would give batches without end
+    return [(*triple(batch, "batches"), len(read)) for batch in itertools.islice(given, 500)]
+
+
+def batches_of_a_file(function, n, chunk, batch_size, buffer):
+    # partial has no source of its own that a message on an error could quote for the student's
+    runs = [functools.partial(epoch, function, n, chunk, batch_size, buffer, seed) for seed in (1, 1, 2)]
+    given, again, other = (call(run, name="batches") for run in runs)
+    if not given:
+        fail("batches gave no batch at all: is there a `yield` for a full buffer, and one after the loop?")
+    numbers = merged([batch[:3] for batch in given])[0][:, 0]
+    return {
+        **belonging(*merged([batch[:3] for batch in given])),
+        "the list of chunks read before each batch": [batch[3] for batch in given],
+        "the list of batch sizes": [len(batch[1]) for batch in given],
+        "whether the first batches mix several chunks": len(np.unique(numbers[: 2 * batch_size] // chunk)) > 1,
+        "whether the first batches are shuffled": bool((np.diff(numbers[:batch_size]) != 1).any()),
+        "whether the last batches are shuffled": bool((np.diff(numbers[-20:]) != 1).any()),
+        **seeded(numbers, *(np.concatenate([batch[0][:, 0] for batch in run]) for run in (again, other))),
+    }
+
+
+def cut(pool, size, n=None):
+    for at in range(0, len(pool[1]) if n is None else n, size):
+        yield tuple(array[at : at + size] for array in pool)
+
+
+def buffered(
+    full=lambda n_waiting, n_read, buffer: n_waiting >= buffer,
+    mix=lambda waiting, rng, buffer: shuffled(waiting, rng),
+    n_out=lambda n, size: n // size * size,
+    keep=lambda waiting, pool, n_out: [tuple(array[n_out:] for array in pool)],
+    end=lambda waiting, rng, size: cut(shuffled(waiting, rng), size),
+):
+    """Return what those write who fill a buffer as the exercise says, but for one thing."""
+
+    def batches(chunks, batch_size, buffer, rng):
+        waiting, n_read = [], 0
+        for chunk in chunks:
+            waiting.append(chunk)
+            n_read += len(chunk[1])
+            if full(sum(len(part[1]) for part in waiting), n_read, buffer):
+                pool = mix(waiting, rng, buffer)
+                n = n_out(len(pool[1]), batch_size)
+                yield from cut(pool, batch_size, n)
+                waiting = keep(waiting, pool, n)
+        if waiting:
+            yield from end(waiting, rng, batch_size)
+
+    return batches
+
+
+def changed(change):
+    """Return what those write who get all right, and `change` each batch before they give it."""
+    return lambda *given: (change(*batch) for batch in batches(*given))
+
+
+@exercise(
+    "5.5",
+    "batches out of a buffer",
+    cases=lambda: [(1030, 50, 16, 200), (400, 50, 16, 200), (30, 50, 16, 200)],
+    observe=batches_of_a_file,
+    hints=(
+        "Keep a list of pieces and their number of events. Once there are `buffer` or more, it is time to shuffle.",
+        "After a shuffle give n // batch_size whole batches; what remains is the first piece of the next filling.",
+        "When the loop over the chunks ends, events still wait: shuffle and give them, too; the last batch is smaller.",
+    ),
+    mistakes=[
+        ("gives each batch with `yield`", lambda *given: print(end="")),
+        ("`return` ends the function at the first batch", lambda *given: next(batches(*given))),
+        ("batches gave no batch at all", lambda *given: iter(())),
+        ("what came is an array of shape", changed(lambda x, y, w: x)),
+        ("of shapes (32,), (16,), (16,)", changed(lambda x, y, w: (x.ravel(), y, w))),
+        ("raised ValueError", lambda chunks, size, n, rng: cut(shuffled([part[:2] for part in chunks], rng), size)),
+        (
+            "The buffer is never emptied, or not of all that was given, and events come again and again.",
+            buffered(keep=lambda waiting, pool, n_out: waiting),
+        ),
+        (
+            "Some events come twice and others never: what waits is the end of the pool, array[n_out:], for its "
+            "beginning was given.",
+            buffered(keep=lambda waiting, pool, n_out: [tuple(array[: len(array) - n_out] for array in pool)]),
+        ),
+        (
+            "This reads everything first: all chunks were read before the first batch came, and all events were in "
+            "memory. Give batches whenever the buffer is full.",
+            lambda chunks, size, n, rng: cut(shuffled(list(chunks), rng), size),
+        ),
+        (
+            "This drops the last batch: fewer events than a batch are left at the end, and belong to the epoch, too.",
+            buffered(end=lambda w, rng, size: (b for b in cut(shuffled(w, rng), size) if len(b[1]) == size)),
+        ),
+        (
+            "Events are lost at the end: what waits in the buffer after the last chunk is a part.",
+            buffered(end=lambda *waiting: ()),
+        ),
+        (
+            "Events are lost at each filling: what does not fill a batch waits for the next filling.",
+            buffered(keep=lambda *pool: []),
+        ),
+        (
+            "Events are lost at each filling: all that waits is shuffled, also what is beyond `buffer`.",
+            buffered(mix=lambda w, rng, buffer: [array[:buffer] for array in shuffled(w, rng)]),
+        ),
+        (
+            "The last event of each batch is lost: at : at + batch_size ends before its stop as it is.",
+            changed(lambda *batch: [array[:-1] for array in batch]),
+        ),
+        (
+            "Smaller batches come in between; only the last may differ. What does not fill a batch waits for the next "
+            "filling.",
+            buffered(n_out=lambda n, size: n),
+        ),
+        (
+            "What waits at the end is given as one batch. Cut it into batches, too; only the last of them is smaller.",
+            buffered(end=lambda w, rng, size: [shuffled(w, rng)]),
+        ),
+        (
+            "Only one batch comes from each full buffer, so that all that waits is shuffled again for each batch. Give "
+            "all the whole batches.",
+            buffered(n_out=lambda n, size: size),
+        ),
+        (
+            "The first batch came before the buffer was full: events are shuffled among few others. Fill it first.",
+            buffered(full=lambda n_waiting, n_read, buffer: True),
+        ),
+        (
+            "The buffer is full with `buffer` events, and this waits for more: >=, not >.",
+            buffered(full=lambda n_waiting, n_read, buffer: n_waiting > buffer),
+        ),
+        (
+            "After the first filling every chunk passes for a full buffer. The number of events that wait must come "
+            "down to that of the rest.",
+            buffered(full=lambda n_waiting, n_read, buffer: n_read >= buffer),
+        ),
+        (
+            "The events come in the order of the file: shuffle the full buffer with shuffled(..., rng).",
+            buffered(mix=lambda w, rng, buffer: merged(w), end=lambda w, rng, size: cut(merged(w), size)),
+        ),
+        (
+            "What waits at the end comes in the order of the file: shuffle it as well.",
+            buffered(end=lambda w, rng, size: cut(merged(w), size)),
+        ),
+        (
+            "The first batches hold events of one chunk: shuffle the buffer as a whole.",
+            buffered(mix=lambda w, rng, buffer: each_by_itself(w, rng)),
+        ),
+        (
+            "Three orders for three arrays: inputs, labels and weights of an event must stay together, as `shuffled` "
+            "keeps them.",
+            buffered(mix=lambda w, rng, buffer: [rng.permutation(array) for array in merged(w)]),
+        ),
+        (
+            "Labels and weights are exchanged: first the inputs, then the labels, then the weights.",
+            changed(lambda x, y, w: (x, w, y)),
+        ),
+        (
+            "This repeats the same order every epoch: use the argument rng, not a generator made inside.",
+            lambda chunks, size, n, rng: batches(chunks, size, n, np.random.default_rng(1)),
+        ),
+        (
+            "The same seed gives two orders: draw from the argument rng alone.",
+            lambda chunks, size, n, rng: batches(chunks, size, n, np.random.default_rng()),
+        ),
+    ],
+    accepted=[
+        buffered(),
+        changed(lambda *batch: list(batch)),
+        # one chunk further ahead
+        lambda chunks, *how: batches((one for one, _ in itertools.pairwise(itertools.chain(chunks, [None]))), *how),
+    ],
+)
 def batches(chunks, batch_size, buffer, rng):
     waiting, n_waiting = [], 0
     for chunk in chunks:
@@ -45,329 +566,122 @@ def batches(chunks, batch_size, buffer, rng):
             yield tuple(array[at : at + batch_size] for array in pool)
 
 
-def scatter(u, n_buckets):
-    bucket = np.floor(n_buckets * u).astype(int)
-    return [np.flatnonzero(bucket == k) for k in range(n_buckets)]
+def events_to_scatter():
+    u = np.random.default_rng(56).random(90)
+    yield from ((u, 6), (u, 4))
+    yield np.array([0.25, 0.0, 0.5, 0.9, 0.51, 0.75]), 4  # some exactly where a bucket begins
+    yield np.array([0.05, 0.9, 0.1]), 4  # two buckets stay empty
+    yield np.array([]), 2
 
 
-@exercise(
-    "5.1",
-    "how many events fit in memory",
-    hints=(
-        "All copies together take copies * bytes_per_event for each event.",
-        "The memory divided by that is seldom a whole number, and the last event has to fit whole.",
-        "a // b divides and rounds down; int() makes an integer of the result.",
-    ),
-    reference=lambda: chunk_size,
-)
-def _(function):
-    for memory, size, copies in ((1_000_000, 33.0, 4), (5_000_000, 52.5, 3)):
-        result = call(function, memory, size, copies, name="chunk_size")
-        exact = memory / (size * copies)
-        expect_close(
-            f"chunk_size({memory}, {size}, {copies})",
-            result,
-            int(exact),
-            mistakes={
-                "Rounded up: the last event does not fit whole.": int(exact) + 1,
-                "This is not a whole number of events; round it down.": exact,
-                "The copies are forgotten: they all have to fit at the same time.": int(exact * copies),
-                "The copies are forgotten, and this is not a whole number.": exact * copies,
-                "Multiplied by the copies; with more copies, fewer events fit.": int(exact * copies**2),
-                "This is the memory that an event needs, not the number of events.": size * copies,
-            },
-            rtol=0,
-            atol=1e-9,
-        )
-        if not isinstance(result, int | np.integer):
-            fail(f"the number is right, but it comes as a {type(result).__name__}; ranges want an integer: int(...).")
+def scattered(function, u, n_buckets):
+    result = call(function, u, n_buckets, name="scatter")
+    return {f"scatter(u, {n_buckets})": list(result) if isinstance(result, tuple) else result}
 
 
-@exercise(
-    "5.2",
-    "first and last event of each chunk",
-    hints=(
-        "range(0, n_events, chunk) gives every start.",
-        "A stop is one past the last event, so that it is the start of the next chunk: no gap, no overlap.",
-        "The last chunk stops at n_events: min(start + chunk, n_events).",
-    ),
-    reference=lambda: chunk_bounds,
-)
-def _(function):
-    for n, chunk in ((10, 4), (12, 4), (3, 5), (1001, 100)):
-        result = call(function, n, chunk, name="chunk_bounds")
-        try:
-            result = [(int(start), int(stop)) for start, stop in result]
-        except (TypeError, ValueError):
-            fail(f"chunk_bounds should return a list of pairs (start, stop); what came is {describe(result)}.")
-        right, starts = chunk_bounds(n, chunk), range(0, n, chunk)
-        past = "The last chunk stops behind the end of the file; it stops at n_events."
-        expect_equal(
-            f"chunk_bounds({n}, {chunk})",
-            result,
-            right,
-            mistakes={
-                "The last, smaller chunk is dropped, and its events are never seen.": [
-                    (start, start + chunk) for start in range(0, n // chunk * chunk, chunk)
-                ],
-                past: [(start, start + chunk) for start in starts],
-                past + " And there is an empty chunk.": [(s, s + chunk) for s in range(0, n + 1, chunk)],
-                "The last chunk is empty: n_events is a multiple of chunk here.": [
-                    (start, min(start + chunk, n)) for start in range(0, n + 1, chunk)
-                ],
-                "Off by one: stop is one past the last event, as in Python's slices, so events get lost.": [
-                    (start, stop - 1) for start, stop in right
-                ],
-                "Off by one: the chunks overlap, and an event at each edge is read twice.": [
-                    (start, min(start + chunk + 1, n)) for start in starts
-                ],
-                "Off by one: events are counted from 0, so the first chunk starts at 0.": [
-                    (start + 1, stop) for start, stop in right
-                ],
-                "These are start and length; the second number is where the chunk stops.": [
-                    (start, stop - start) for start, stop in right
-                ],
-            },
-        )
+def numbered(number):
+    """Return what those write who number the buckets in another way."""
+    return lambda u, n: [np.flatnonzero(number(u, n) == k) for k in range(n)]
 
 
-@exercise(
-    "5.3",
-    "how many baskets are decompressed",
-    hints=(
-        "A chunk touches the basket with its first event, the one with its last event (stop - 1), and all between.",
-        'Event i lies in basket number np.searchsorted(edges, i, side="right") - 1.',
-        "One chunk: number of the last basket - number of the first + 1. Then the sum over the chunks.",
-    ),
-    reference=lambda: baskets_read,
-)
-def _(function):
-    edges = np.array([0, 100, 200, 300, 400, 500, 600, 700, 750])
-    for chunk in (230, 40, 100, 750):  # the first is one for which all these mistakes give different numbers
-        bounds = chunk_bounds(750, chunk)
-        starts, stops = np.array(bounds).T
-        first = np.searchsorted(edges, starts, side="right") - 1
-        right = baskets_read(bounds, edges)
-        expect_close(
-            f"the number of baskets for chunks of {chunk} events and edges {edges.tolist()}",
-            call(function, bounds, edges, name="baskets_read"),
-            right,
-            mistakes={
-                "Each basket is counted once. Nobody keeps it until the next chunk: it is decompressed again.": 8,
-                "This is the number of edges, one more than there are baskets.": 9,
-                "This counts the basket that begins where the chunk stops: stop is one past the last event.": (
-                    np.searchsorted(edges, stops, side="right") - 1 - first + 1
-                ).sum(),
-                "One basket of each chunk is missing: last - first + 1, as there are 3 numbers from 5 to 7.": (
-                    right - len(bounds)
-                ),
-                "This takes each chunk for one basket. A chunk may be larger, or lie across an edge.": len(bounds),
-                "This divides the lengths. A chunk that lies across an edge touches one basket more.": np.ceil(
-                    (stops - starts) / 100
-                ).sum(),
-                "This is the number of the last chunk alone; sum over all.": baskets_read(bounds[-1:], edges),
-                "This is the number of the first chunk alone; sum over all.": baskets_read(bounds[:1], edges),
-            },
-        )
+def between(above, below):
+    """Return what those write who compare with the edges of each bucket."""
+    return lambda u, n: [np.where(above(u, k / n) & below(u, (k + 1) / n))[0] for k in range(n)]
 
 
-def _events(first, last):
-    """Make events that can be recognised: event i has inputs (i, i), label 1000 + i and weight 2000 + i."""
-    i = np.arange(first, last, dtype=np.float64)
-    return np.stack([i, i], axis=1), 1000 + i, 2000 + i
+def each(change):
+    """Return what those write who find the events of each bucket, and return something else of them."""
+    return lambda u, n: [change(chosen, u) for chosen in scatter(u, n)]
 
 
-def _require_batch(batch, name):
-    if not isinstance(batch, tuple | list) or len(batch) != 3:
-        fail(f"{name} should give triples of inputs, labels and weights; what came is {describe(batch)}.")
-    if any(not isinstance(array, np.ndarray) for array in batch):
-        kinds = ", ".join(type(array).__name__ for array in batch)
-        fail(f"{name} should give three NumPy arrays; what came is {kinds}.")
-    inputs, labels, weights = batch
-    if inputs.ndim != 2 or inputs.shape[1] != 2 or not len(inputs) == len(labels) == len(weights):
-        shapes = ", ".join(str(array.shape) for array in batch)
-        fail(f"{name} gives inputs, labels and weights of shapes {shapes}; expected (n, 2), (n,) and (n,).")
-
-
-def _require_together(batch):
-    inputs, labels, weights = batch
-    if not np.array_equal(inputs[:, 0], inputs[:, 1]):
-        fail("the columns of the inputs are torn apart: shuffle rows, not single numbers.")
-    if np.array_equal(labels - 1000, weights - 2000) and not np.array_equal(inputs[:, 0], labels - 1000):
-        fail("the inputs are shuffled but not the labels and weights: every event now has the label of another.")
-    if np.array_equal(inputs[:, 0], labels - 1000) and not np.array_equal(labels - 1000, weights - 2000):
-        fail("the weights stay behind: every event now has the weight of another.")
-    if not np.array_equal(inputs[:, 0], labels - 1000):
-        fail("three orders for three arrays: draw one permutation, and use it for inputs, labels and weights.")
-
-
-@exercise(
-    "5.4",
-    "pieces merged and shuffled together",
-    hints=(
-        "zip(*parts) turns a list of triples into three tuples: all inputs, all labels, all weights.",
-        "np.concatenate merges the arrays of one kind; rng.permutation(n) draws an order of n events.",
-        "The same `order` indexes all three arrays: inputs[order], labels[order], weights[order].",
-    ),
-    reference=lambda: shuffled,
-)
-def _(function):
-    parts = [_events(0, 40), _events(40, 70), _events(70, 120)]
-    merged = np.arange(120)
-    result = call(function, parts, np.random.default_rng(1), name="shuffled")
-    _require_batch(result, "shuffled")
-    numbers = result[0][:, 0]
-    if len(numbers) in (40, 30, 50):
-        fail(f"shuffled returned {len(numbers)} events of 120: only one of the pieces. Merge them first.")
-    if len(numbers) != 120:
-        fail(f"shuffled returned {len(numbers)} events, expected 120, each once.")
-    if len(np.unique(result[1])) < 120 or len(np.unique(numbers)) < 120:
-        fail("some events come twice and others never: draw without replacement, rng.permutation(n).")
-    _require_together(result)
-    if np.array_equal(numbers, merged):
-        fail("the pieces are merged, but not shuffled.")
-    if numbers[:40].max() < 40 and numbers[70:].min() >= 70:
-        fail("each piece is shuffled within itself, and the pieces keep their order. Merge first, then shuffle.")
-    if len(np.unique(np.diff(numbers) % 120)) == 1:
-        fail("the events keep their order but for a shift. Use rng.permutation.")
-    others = [function(parts, np.random.default_rng(seed))[0][:, 0] for seed in (1, 2)]
-    if not np.array_equal(others[0], numbers):
-        fail("the same seed gives two orders: draw from the argument rng alone.")
-    if np.array_equal(others[1], numbers):
-        fail("this repeats the same order every epoch: use the argument rng, not a generator made inside.")
-
-
-@exercise(
-    "5.5",
-    "batches out of a buffer",
-    hints=(
-        "Keep a list of pieces and their number of events. Once there are `buffer` or more, it is time to shuffle.",
-        "After a shuffle give n // batch_size whole batches; what remains is the first piece of the next filling.",
-        "When the loop over the chunks ends, events still wait: shuffle and give them, too; the last batch is smaller.",
-    ),
-    reference=lambda: batches,
-)
-def _(function):
-    n, chunk, size, buffer = 1030, 50, 16, 200
-    read = []
-
-    def chunks():
-        for start, stop in chunk_bounds(n, chunk):
-            read.append(stop)
-            yield _events(start, stop)
-
-    def epoch(seed):
-        read.clear()
-        given, chunks_read = [], []
-        result = function(chunks(), size, buffer, np.random.default_rng(seed))
-        if result is None:
-            fail("batches returned None. A generator gives each batch with `yield`.")
-        if isinstance(result, tuple):
-            fail("batches returned a tuple: `return` ends the function at the first batch; `yield` goes on.")
-        for batch in itertools.islice(result, 500):  # a buffer that is never emptied would give batches without end
-            given.append(batch)
-            chunks_read.append(len(read))
-        return given, chunks_read
-
-    # partial has no source of its own that a message on an error could quote for the student's
-    given, chunks_read = call(functools.partial(epoch, 1), name="batches")
-    if not given:
-        fail("batches gave no batch at all: is there a `yield` for a full buffer, and one after the loop?")
-    for batch in given:
-        _require_batch(batch, "batches")
-        _require_together(batch)
-    numbers = np.concatenate([batch[0][:, 0] for batch in given])
-    unique = np.unique(numbers)
-    sizes = [len(batch[0]) for batch in given]
-    if len(numbers) > n:
-        fail(
-            f"{len(numbers)} events came for {n}: the buffer is never emptied, or not of all that was given, and "
-            "events come again and again."
-        )
-    if len(unique) < len(numbers):
-        fail("some events come twice: take out of the buffer what was given.")
-    if chunks_read[0] == len(chunk_bounds(n, chunk)):
-        fail(
-            "this reads everything first: all chunks were read before the first batch came, and all events were in "
-            "memory. Give batches whenever the buffer is full."
-        )
-    if len(numbers) < n:
-        missing = np.setdiff1d(np.arange(n), unique)
-        if len(missing) == n % size:
-            fail(f"this drops the last batch: {len(missing)} events are left at the end, fewer than a batch.")
-        if missing.min() >= n - buffer - chunk:
-            fail(f"{len(missing)} events are lost at the end: what waits in the buffer after the last chunk is a part.")
-        fail(f"{len(missing)} events of {n} are lost: what does not fill a batch waits for the next filling.")
-    if any(other != size for other in sizes[:-1]):
-        fail(
-            f"the batches have {min(sizes[:-1])} to {max(sizes[:-1])} events; only the last may differ from {size}. "
-            "What does not fill a batch waits for the next filling."
-        )
-    if numbers[:buffer].max() < chunk or chunks_read[0] < buffer // chunk:
-        fail(
-            f"the first batch came after {chunks_read[0]} chunk(s) of {chunk} events, before the buffer of {buffer} "
-            "was full: events are shuffled among few others. Fill it first."
-        )
-    if chunks_read[0] > buffer // chunk + 1:
-        fail(f"{chunks_read[0]} chunks of {chunk} events were read before the first batch; the buffer is {buffer}.")
-    if np.array_equal(numbers, np.arange(n)):
-        fail("the events come in the order of the file: shuffle the full buffer with shuffled(..., rng).")
-    again, other = (np.concatenate([batch[0][:, 0] for batch in epoch(seed)[0]]) for seed in (1, 2))
-    if not np.array_equal(again, numbers):
-        fail("the same seed gives two orders: draw from the argument rng alone.")
-    if np.array_equal(other, numbers):
-        fail("this repeats the same order every epoch: use the argument rng, not a generator made inside.")
-    if len(np.unique(numbers[: 2 * size] // chunk)) < 2:
-        fail("the first batches hold events of one chunk: shuffle the buffer as a whole.")
+def one_by_one(u, n_buckets):
+    found = [[] for _ in range(n_buckets)]
+    for i, value in enumerate(u):
+        found[int(value * n_buckets)].append(i)
+    return found
 
 
 @exercise(
     "5.6",
     "events scattered to buckets",
+    cases=events_to_scatter,
+    observe=scattered,
+    demands=[whole_numbers],
     hints=(
         "K u lies between 0 and K; its whole part, 0 to K - 1, is the number of the bucket.",
         "np.floor(n_buckets * u).astype(int) is the bucket of each event.",
         "np.flatnonzero(bucket == k) gives the positions of the events of bucket k, in the order of the file.",
     ),
-    reference=lambda: scatter,
+    mistakes=[
+        (
+            "These are masks, True or False for each event; the positions are asked for: np.flatnonzero(mask).",
+            lambda u, n: [np.floor(n * u) == k for k in range(n)],
+        ),
+        (
+            "These are the numbers of the buckets, one for each event. The other way round: for each bucket, the "
+            "positions of its events.",
+            lambda u, n: np.floor(n * u).astype(int),
+        ),
+        (
+            "These are the numbers u themselves; the positions of the events are asked for.",
+            each(lambda chosen, u: u[chosen]),
+        ),
+        (
+            "np.where returns a tuple, an array for each axis. Take its first entry: np.where(...)[0].",
+            each(lambda chosen, u: (chosen,)),
+        ),
+        (
+            "np.argwhere gives a column, one row for each event. A flat array of positions comes from np.flatnonzero.",
+            each(lambda chosen, u: chosen[:, np.newaxis]),
+        ),
+        (
+            "The events are dealt out like cards, by their position; u does not enter, so nothing is random.",
+            lambda u, n: [np.arange(k, len(u), n) for k in range(n)],
+        ),
+        (
+            "These are consecutive pieces of the file; u does not enter, so nothing is random.",
+            lambda u, n: np.array_split(np.arange(len(u)), n),
+        ),
+        (
+            "The buckets are equally full: u of all events was sorted, which a file that comes in chunks does not "
+            "allow. floor(K u) is known from one event alone.",
+            lambda u, n: np.array_split(np.argsort(u), n),
+        ),
+        (
+            "Rounded to the nearest whole number: the first bucket gets half, and the events with K u above K - 0.5 "
+            "get lost. Round down.",
+            numbered(lambda u, n: np.rint(n * u)),
+        ),
+        (
+            "Off by one: the first bucket is empty and the last one lost. Round down, and count from 0.",
+            numbered(lambda u, n: np.ceil(n * u)),
+        ),
+        (
+            "Empty buckets are left out, and those behind them get another number. There are n_buckets of them, "
+            "range(n_buckets), not np.unique(bucket).",
+            lambda u, n: [np.flatnonzero(np.floor(n * u) == k) for k in np.unique(np.floor(n * u))],
+        ),
+        ("An event exactly on an edge gets lost: k / K <= u < (k + 1) / K.", between(np.greater, np.less)),
+        (
+            "An event exactly on an edge comes into two buckets: k / K <= u < (k + 1) / K.",
+            between(np.greater_equal, np.less_equal),
+        ),
+        (
+            "The events of a bucket should stay in the order of the file: they are appended as they come.",
+            each(lambda chosen, u: chosen[np.argsort(u[chosen])]),
+        ),
+        ("they come as a list", one_by_one),
+        ("their type is float64", each(lambda chosen, u: np.array(chosen, dtype=float))),
+    ],
+    accepted=[
+        between(np.greater_equal, np.less),
+        lambda u, n: [np.array(chosen, dtype=int) for chosen in one_by_one(u, n)],
+        lambda u, n: np.split(
+            np.argsort(np.floor(n * u), kind="stable"), np.cumsum(np.bincount((n * u).astype(int), minlength=n))[:-1]
+        ),
+        lambda u, n: tuple(np.where((n * u).astype(np.int32) == k)[0] for k in range(n)),
+    ],
 )
-def _(function):
-    u = np.random.default_rng(56).random(90)
-    for n_buckets in (6, 4):
-        right = scatter(u, n_buckets)
-        result = call(function, u, n_buckets, name="scatter")
-        if not isinstance(result, list | tuple) or len(result) != n_buckets:
-            fail(f"scatter should return a list of {n_buckets} arrays; what came is {describe(result)}.")
-        result = [np.asarray(chosen) for chosen in result]
-        if any(chosen.dtype == bool for chosen in result):
-            fail("these are masks, True or False for each event; the positions are asked for: np.flatnonzero(mask).")
-        if any(chosen.ndim != 1 for chosen in result):
-            fail(f"each entry should be a flat array of positions; the first is {describe(result[0])}.")
-
-        def same(one, other):
-            return all(map(np.array_equal, one, other))
-
-        if same(result, right):
-            continue
-        if all(chosen.dtype.kind == "f" for chosen in result) and same(result, [u[chosen] for chosen in right]):
-            fail("these are the numbers u themselves; the positions of the events are asked for.")
-        if same(result, [np.flatnonzero(np.arange(90) % n_buckets == k) for k in range(n_buckets)]):
-            fail("the events are dealt out like cards, by their position; u does not enter, so nothing is random.")
-        if same(result, np.array_split(np.arange(90), n_buckets)):
-            fail("these are consecutive pieces of the file; u does not enter, so nothing is random.")
-        if same(map(np.sort, result), map(np.sort, np.array_split(np.argsort(u), n_buckets))):
-            fail(
-                "the buckets are equally full: u of all events was sorted, which a file that comes in chunks does not "
-                "allow. floor(K u) is known from one event alone."
-            )
-        if same(result, [np.flatnonzero(np.rint(n_buckets * u) == k) for k in range(n_buckets)]):
-            fail(
-                "rounded to the nearest whole number: the first bucket gets half, and the events with K u above "
-                f"{n_buckets - 0.5} get lost. Round down."
-            )
-        if same(result[1:], right[:-1]) and len(result[0]) == 0:
-            fail("off by one: the first bucket is empty and the last one lost. Round down, and count from 0.")
-        if same(map(np.sort, result), right):
-            fail("the events of a bucket should stay in the order of the file: they are appended as they come.")
-        n_given = sum(map(len, result))
-        fail(f"the buckets hold {n_given} positions for 90 events, and not those with floor(K u) = k.")
+def scatter(u, n_buckets):
+    bucket = np.floor(n_buckets * u).astype(int)
+    return [np.flatnonzero(bucket == k) for k in range(n_buckets)]

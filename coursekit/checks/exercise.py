@@ -99,6 +99,8 @@ class Exercise:
                 found = 3
             if found < rank:
                 best, rank = sentence, found
+            if found == 0:
+                break
         return text if best in text else f"{best} ({text})"
 
     def _agree(self, one: dict | str, other: dict | str) -> bool:

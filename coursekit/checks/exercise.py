@@ -164,7 +164,7 @@ def exercise(number: str, goal: str, **settings) -> Callable:
         A name for each thing that is returned: "the mean".
     hints : tuple of str
         One more is shown each time the answer is wrong, or with `hint`; from gentle to plain.
-    mistakes : list of (str, callable)
+    mistakes : mapping from str to callable, or pairs of them
         The sentence to the student, and a function that makes this mistake, written as a student would write it. The
         sentence may also be a few words of what a demand, `observe` or `call` says, or of an error.
     accepted : list of callable
@@ -183,7 +183,8 @@ def exercise(number: str, goal: str, **settings) -> Callable:
     """
 
     def register(*answers: Callable) -> Callable:
-        _exercises[number] = Exercise(number, goal, answers, **settings)
+        mistakes = tuple(dict(settings["mistakes"]).items())
+        _exercises[number] = Exercise(number, goal, answers, **{**settings, "mistakes": mistakes})
         return answers[0]
 
     return register

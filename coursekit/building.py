@@ -37,6 +37,8 @@ from coursekit.reproducing import joined
 from coursekit.threads import share
 
 __all__ = ["Built", "build", "check_parameters", "execute"]
+#: A lesson is slow when it takes so many times what it says it takes.
+SLOW = 10
 
 
 @dataclass(frozen=True)
@@ -239,7 +241,7 @@ class _Run:
     def complain(self, say: Callable[[str], None]) -> None:
         """Say once that a lesson takes ten times what it says it takes, and why that may be."""
         seconds, stated = time.perf_counter() - self.started, self.lesson.seconds
-        if self.slow or not self.stored or not stated or seconds < 10 * stated:
+        if self.slow or not self.stored or not stated or seconds < SLOW * stated:
             return
         self.slow = True
         load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1

@@ -275,6 +275,45 @@ def test_two_builds_are_the_same_and_nothing_else_is_left(clone):
 
 
 @pytest.mark.lessons
+def test_a_new_lesson_is_a_folder(clone):
+    """What CONTRIBUTING.md says: lesson 11 is there when its folder is."""
+    folder = clone / "lessons" / "11_clouds"
+    folder.mkdir()
+    for name, text in (("lesson.py", TOY), ("exercises.py", EXERCISES), ("figures.toml", FIGURES)):
+        text = text.replace("# 1 · Toy", "# 11 · Clouds").replace('setup("01")', 'setup("11")')
+        (folder / name).write_text(text.replace("1.1", "11.1").replace("1.2", "11.2"))
+    done = CliRunner().invoke(app, ["build", "11", "--root", str(clone)])
+    assert done.exit_code == 0, done.output
+    assert "11_clouds: running" in done.output
+    assert "11_clouds: 2 of 2 exercises passed" in done.output
+    assert "| 11 | **Clouds**" in (clone / "README.md").read_text()
+    solution = nbformat.read(clone / "solutions" / "11_clouds.ipynb", as_version=4)
+    said = [text for texts in authoring.verdicts(solution).values() for text in texts]
+    assert said == ["[PASS] 11.1 mean and spread\n", "[PASS] 11.2 a column normalised\n"]
+    (picture,) = (
+        out for cell in solution.cells for out in cell.get("outputs", []) if "image/png" in out.get("data", {})
+    )
+    assert picture.data["text/plain"] == "A rising line through four points."
+
+
+@pytest.mark.lessons
+def test_a_slow_lesson_is_named_with_the_likely_reason(clone, monkeypatch):
+    edit(clone, "**Time:** 5 minutes", "**Time:** 5 minutes; it runs in about 1 seconds")
+    for load, reason in ((7.5, "something else computes on this machine (load 7.5 on"), (0.5, "little memory")):
+        said = []
+        monkeypatch.setattr(building.os, "getloadavg", lambda load=load: (load, load, load))
+        monkeypatch.setattr(building, "SLOW", 0.01)
+        build(clone, output=clone / "out", say=said.append)
+        (slow,) = (line for line in said if "slow" in line)
+        assert slow.startswith("01_toy: slow, ")
+        assert reason in slow
+    monkeypatch.setattr(building, "SLOW", 1000)
+    said = []
+    build(clone, output=clone / "out", say=said.append)
+    assert [line.split(",")[0].split(":")[1] for line in said] == [" running", " 2 of 2 exercises passed"]
+
+
+@pytest.mark.lessons
 def test_recorded_scores_are_kept_with_the_course_but_not_those_of_other_parameters(clone):
     call = 'record(WORK, "a", [0, 1], [0, 1], 5)\n'
     edit(clone, 'show("settings",', f'from coursekit.ledger import record\n\n_ = {call}show("settings",')

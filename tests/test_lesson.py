@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from coursekit import data, figure, lesson, setup, show
+from coursekit.plots import figure as drawn
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,8 @@ from coursekit import data, figure, lesson, setup, show
         (("mass", np.array(125.09), 1), {"unit": "GeV"}, "mass: 125.1 GeV"),
         (("AUC", 0.9123, 2), {"error": 0.0141}, "AUC: 0.91 ± 0.01"),
         (("zero", -1e-9, 2), {}, "zero: 0.00"),
+        (("times faster", 21.34, 0), {"spread": 8}, "times faster: about 21, give or take 8"),
+        (("best epoch", 7, 0), {"spread": 2}, "best epoch: about 7, give or take 2"),
     ],
 )
 def test_show(capsys, args, kwargs, text):
@@ -62,7 +65,7 @@ def test_a_figure_is_shown_with_its_alt_text_and_closed(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda *args, **kwargs: shown.append((args, kwargs)))
     before = plt.rcParams["font.size"]
-    with figure("A line\n  that rises.", columns=2) as (left, right):
+    with drawn("A line\n  that rises.", columns=2) as (left, right):
         left.plot([1, 2])
         right.plot([2, 3])
     ((bundle,), kwargs) = shown[0]
@@ -74,11 +77,31 @@ def test_a_figure_is_shown_with_its_alt_text_and_closed(monkeypatch):
 
 def test_a_figure_needs_alt_text_and_an_error_shows_nothing(monkeypatch):
     monkeypatch.setattr("IPython.display.display", lambda *args, **kwargs: pytest.fail("shown"))
-    with pytest.raises(ValueError, match="alt text"), figure("  "):
+    with pytest.raises(ValueError, match="alt text"), drawn("  "):
         pass
-    with pytest.raises(ZeroDivisionError), figure("Something.") as ax:
+    with pytest.raises(ZeroDivisionError), drawn("Something.") as ax:
         ax.plot([1 / 0])
     assert not plt.get_fignums()
+
+
+def test_a_figure_of_a_lesson_has_the_text_of_its_name(tmp_path, monkeypatch):
+    folder = tmp_path / "lessons" / "77_toy"
+    folder.mkdir(parents=True)
+    (folder / "figures.toml").write_text('line = """\nA line.\nIt rises by 2 μm.\n"""\n', encoding="utf-8")
+    monkeypatch.setenv("COURSEKIT_ROOT", str(tmp_path))
+    monkeypatch.setattr(data, "ensure", lambda lesson: None)
+    monkeypatch.chdir(tmp_path)
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, **kwargs: shown.append(bundle))
+    monkeypatch.setattr(lesson, "_current", "")
+    with pytest.raises(RuntimeError, match=r"Call coursekit\.setup"):
+        figure("line")
+    setup("77")
+    with figure("line", columns=2) as (left, _):
+        left.plot([1, 2])
+    assert shown[0]["text/plain"] == "A line. It rises by 2 μm."
+    with pytest.raises(KeyError, match=r"figures\.toml has no text for the figure 'lien'; it has line"):
+        figure("lien")
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,10 @@ def setup(lesson: str) -> Path:
     # Keras takes TensorFlow unless it is told otherwise, even where PyTorch is all there is.
     if find_spec("tensorflow") is None and find_spec("torch") is not None:
         os.environ.setdefault("KERAS_BACKEND", "torch")
+    if number := os.environ.get("COURSEKIT_SHAKE"):  # set by `coursekit build --shake`, by nobody else
+        from coursekit import perturbing
+
+        perturbing.install(int(number))
     data.ensure(lesson)
     _current = lesson
     work = Path("work") / f"{int(lesson):02d}"

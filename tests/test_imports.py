@@ -9,11 +9,12 @@ import pytest
 
 #: From low to high; a module imports only from the levels below its own.
 LEVELS = [
-    {"data", "events", "jets", "metrics", "nets"},
+    {"data", "events", "jets", "metrics", "nets", "perturbing"},
     {"simulate", "images", "ledger", "observables", "preprocess", "splitting", "streaming", "plots", "training"},
     {"checks", "export", "lesson"},
     {"authoring", "study"},
     {"building", "grading"},
+    {"shaking"},
     {"cli"},
 ]
 HEAVY = {"tensorflow", "keras", "torch", "pythia8mc", "fastjet", "ray"}

@@ -187,6 +187,9 @@ def read_lesson(path: Path) -> Lesson:
     if not path.is_file():
         raise BuildError(f"{path} does not exist")
     cells = jupytext.read(path, fmt="py:percent").cells
+    for cell in cells:
+        if "exercise" in _tags(cell):  # a formatter of Python writes `def f(x): ...`; a student writes below the head
+            cell.source = re.sub(r"^( *)((?:def |\)).*:) \.\.\.$", r"\1\2\n\1    ...", cell.source, flags=re.M)
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     title = re.search(r"^# (.+)$", text, re.M)
     minutes = re.search(r"\*\*Time:\*\* (.+?)\.?$", text, re.M)

@@ -163,6 +163,13 @@ def test_what_stands_round_the_dots_stays(clone):
     )
 
 
+def test_a_stub_in_one_line_is_opened(clone):
+    before = authoring.exercise_notebook(lesson(clone), authoring.course_settings(clone))
+    edit(clone, "def normalise(x):\n    ...", "def normalise(x): ...")
+    after = authoring.exercise_notebook(lesson(clone), authoring.course_settings(clone))
+    assert sources(after) == sources(before)
+
+
 def test_the_set_up_is_folded_where_a_platform_can(clone):
     notebook = authoring.exercise_notebook(lesson(clone), authoring.course_settings(clone))
     (cell,) = (cell for cell in notebook.cells if "setup" in cell.metadata.get("tags", []))

@@ -1,10 +1,11 @@
 """Exercises of lesson 04, the first network."""
 
 import inspect
+import itertools
 
 import keras
 import numpy as np
-from sklearn.metrics import average_precision_score, log_loss, roc_auc_score, roc_curve
+from sklearn.metrics import log_loss, roc_auc_score, roc_curve
 
 from coursekit.checks import call, demands, describe, exercise, fail
 from coursekit.metrics import auc
@@ -31,35 +32,16 @@ def scores_with_known_parameters(build, n_inputs, units):
     }
 
 
-def layers(*middle, n_outputs=1, output="sigmoid"):
-    """Return what those write who choose other layers between input and output, or another output."""
-    return lambda n_inputs, units: keras.Sequential(
-        [
-            keras.Input((n_inputs,)),
-            *[layer(units) for layer in middle],
-            keras.layers.Dense(n_outputs, activation=output),
-        ]
-    )
+def stack(*kinds):
+    """Return what those write who stack other layers."""
+    return lambda n_inputs, units: keras.Sequential([keras.Input((n_inputs,)), *[kind(units) for kind in kinds]])
 
 
-def hidden(activation, size=None):
+def dense(activation, size=None):
     return lambda units: keras.layers.Dense(size or units, activation=activation)
 
 
-def takes_six_inputs(n_inputs, units):
-    return keras.Sequential([keras.Input((6,)), hidden("relu")(units), hidden("sigmoid")(1)])
-
-
-def without_input(n_inputs, units):
-    return keras.Sequential([hidden("relu")(units), hidden("sigmoid")(1)])
-
-
-def layers_without_list(n_inputs, units):
-    return keras.Sequential(keras.Input((n_inputs,)), hidden("relu")(units), hidden("sigmoid")(1))
-
-
-def without_return(n_inputs, units):
-    build(n_inputs, units)
+relu, sigmoid = dense("relu"), dense("sigmoid", 1)
 
 
 def trained_at_once(n_inputs, units):
@@ -71,20 +53,7 @@ def trained_at_once(n_inputs, units):
 
 def functional(n_inputs, units):
     inputs = keras.Input((n_inputs,))
-    return keras.Model(inputs, hidden("sigmoid")(1)(hidden("relu")(units)(inputs)))
-
-
-def added_one_by_one(n_inputs, units):
-    model = keras.Sequential()
-    model.add(keras.Input(shape=(n_inputs,)))
-    for layer in (
-        keras.layers.Dense(units),
-        keras.layers.ReLU(),
-        keras.layers.Dense(1),
-        keras.layers.Activation("sigmoid"),
-    ):
-        model.add(layer)
-    return model
+    return keras.Model(inputs, sigmoid(units)(relu(units)(inputs)))
 
 
 @exercise(
@@ -101,62 +70,58 @@ def added_one_by_one(n_inputs, units):
     mistakes=[
         (
             "Every score is 1: the softmax of a single number is always 1. Use a sigmoid at the output.",
-            layers(hidden("relu"), output="softmax"),
+            stack(relu, dense("softmax", 1)),
         ),
         (
             "The sigmoid is missing in the last layer: the scores should lie in the open interval from 0 to 1.",
-            layers(hidden("relu"), output=None),
+            stack(relu, dense(None, 1)),
         ),
-        (
-            "A ReLU at the output is bounded on one side only, and stays at 0 for half of the events. Use a sigmoid.",
-            layers(hidden("relu"), output="relu"),
-        ),
-        ("A tanh at the output reaches from -1 to 1. Use a sigmoid.", layers(hidden("relu"), output="tanh")),
+        ("A ReLU at the output is bounded on one side only. Use a sigmoid.", stack(relu, dense("relu", 1))),
         (
             "The network has two outputs. Signal and background exclude each other: one score is enough.",
-            layers(hidden("relu"), n_outputs=2, output="softmax"),
+            stack(relu, dense("softmax", 2)),
+        ),
+        ("The output layer has as many units as the hidden one. One score is one unit.", stack(relu, dense("sigmoid"))),
+        (
+            "The network takes 6 inputs. It should take whatever n_inputs says.",
+            lambda n_inputs, units: build(6, units),
         ),
         (
-            "The output layer has as many units as the hidden one. One score needs one unit.",
-            lambda n_inputs, units: layers(hidden("relu"), n_outputs=units)(n_inputs, units),
-        ),
-        ("The network takes 6 inputs. It should take whatever n_inputs says.", takes_six_inputs),
-        (
-            "The network does not know its number of inputs, so that it has no parameters yet. Begin the list with "
-            "keras.Input((n_inputs,)).",
-            without_input,
+            "The network does not know its number of inputs, and has no parameters: first keras.Input((n_inputs,)).",
+            lambda n_inputs, units: keras.Sequential([relu(units), sigmoid(units)]),
         ),
         (
             "The hidden layer has no activation. Without one, two linear layers in a row are one, and the score "
             "depends on one weighted sum of the inputs alone.",
-            layers(hidden(None)),
+            stack(dense(None), sigmoid),
         ),
-        ("The hidden layer is missing: this is one weighted sum of the inputs, and its sigmoid.", layers()),
-        ("The hidden layer has 16 units whatever `units` says.", layers(hidden("relu", 16))),
-        ("There are two hidden layers; one is asked for.", layers(hidden("relu"), hidden("relu"))),
-        ("The hidden layer has a sigmoid. ReLU is asked for.", layers(hidden("sigmoid"))),
-        ("The hidden layer has a tanh. ReLU is asked for.", layers(hidden("tanh"))),
-        (
-            "The hidden layer has a ReLU with a slope below zero. The plain one is asked for.",
-            layers(hidden("leaky_relu")),
-        ),
-        ("The hidden layer has a GELU, a ReLU with its corner rounded. ReLU is asked for.", layers(hidden("gelu"))),
+        ("The hidden layer is missing: this is one weighted sum of the inputs, and its sigmoid.", stack(sigmoid)),
+        ("The hidden layer has 16 units whatever `units` says.", stack(dense("relu", 16), sigmoid)),
+        ("There are two hidden layers; one is asked for.", stack(relu, relu, sigmoid)),
+        *[
+            (f'The hidden layer has activation="{other}". ReLU is asked for.', stack(dense(other), sigmoid))
+            for other in ("sigmoid", "tanh", "leaky_relu", "gelu")
+        ],
         (
             "The ReLU stands before the hidden layer, where it cuts off the inputs below zero. It belongs behind.",
-            layers(lambda _: keras.layers.ReLU(), hidden(None)),
+            stack(lambda _: keras.layers.ReLU(), dense(None), sigmoid),
         ),
         (
-            "There is a layer that does something else while it trains, such as a dropout. It is not asked for yet: "
-            "the lesson tries it later, as one step of eight.",
-            layers(hidden("relu"), lambda _: keras.layers.Dropout(0.5)),
+            "A layer does something else while it trains, such as a dropout. The lesson tries that later.",
+            stack(relu, lambda _: keras.layers.Dropout(0.5), sigmoid),
         ),
         ("The network has been trained already. An untrained one is asked for: no compile, no fit.", trained_at_once),
-        ("build is a network itself", layers(hidden("relu"))(6, 64)),
-        ("build should return a keras.Sequential; what came is list", lambda n, units: [hidden("relu")(units)]),
-        ("keras.Sequential takes one list of layers: put brackets round them.", layers_without_list),
-        ("build returned None", without_return),
+        ("build is a network itself", stack(relu, sigmoid)(6, 64)),
+        ("build should return a keras.Sequential", lambda n_inputs, units: [relu(units), sigmoid(units)]),
+        (
+            "keras.Sequential takes one list of layers: put brackets round them.",
+            lambda n_inputs, units: keras.Sequential(keras.Input((n_inputs,)), relu(units), sigmoid(units)),
+        ),
     ],
-    accepted=[functional, added_one_by_one],
+    accepted=[
+        functional,
+        stack(dense(None), lambda _: keras.layers.ReLU(), dense(None, 1), lambda _: keras.layers.Activation("sigmoid")),
+    ],
 )
 def build(n_inputs, units):
     return keras.Sequential(
@@ -178,20 +143,13 @@ def scored_events():
     yield labels, score, rng.exponential(2.0, 300) * (rng.random(300) < 0.8)
 
 
-def mean_of(loss, average=lambda loss, weights: np.average(loss, weights=weights)):
+def mean_of(loss, average=lambda loss, w: np.average(loss, weights=w)):
     """Return what those write who take another loss of an event, or another mean."""
     return lambda labels, score, weights: average(loss(labels, score), weights)
 
 
 def of_event(labels, score):
     return -(labels * np.log(score) + (1 - labels) * np.log(1 - score))
-
-
-def in_a_loop(labels, score, weights):
-    total = 0
-    for y, p, w in zip(labels, score, weights, strict=True):
-        total -= w * np.log(p if y == 1 else 1 - p)
-    return total / sum(weights)
 
 
 @exercise(
@@ -204,7 +162,7 @@ def in_a_loop(labels, score, weights):
         "Then the weighted mean: np.average(loss, weights=weights).",
     ),
     mistakes=[
-        ("The weights are forgotten.", mean_of(of_event, lambda loss, _: loss.mean())),
+        ("The weights are forgotten.", mean_of(of_event, lambda loss, w: loss.mean())),
         (
             "This has the wrong sign: logarithms of numbers below 1 are negative, the loss is positive.",
             mean_of(lambda y, p: -of_event(y, p)),
@@ -215,56 +173,41 @@ def in_a_loop(labels, score, weights):
         ),
         (
             "Only the background enters. The term of the signal is y ln p.",
-            mean_of(lambda y, p: -(1 - y) * np.log(1 - p)),
+            mean_of(lambda y, p: (y - 1) * np.log(1 - p)),
         ),
         (
             "This is the sum, which grows with the number of events. Divide by the sum of the weights.",
-            mean_of(of_event, lambda loss, weights: (weights * loss).sum()),
+            mean_of(of_event, lambda loss, w: (w * loss).sum()),
         ),
         (
             "This is divided by the number of events. These weights do not have a mean of one: divide by their sum.",
-            mean_of(of_event, lambda loss, weights: (weights * loss).mean()),
+            mean_of(of_event, lambda loss, w: (w * loss).mean()),
         ),
         (
             "The logarithms are exchanged: ln p belongs to the signal, y = 1, and ln(1 - p) to the background.",
             mean_of(lambda y, p: of_event(1 - y, p)),
         ),
         ("Labels and scores are exchanged: the logarithm is of the score.", mean_of(lambda y, p: of_event(p, y))),
+        ("This is the mean squared error; the cross-entropy has logarithms.", mean_of(lambda y, p: (y - p) ** 2)),
+        *[
+            (
+                f"The logarithm is natural, np.log, not the one to base {base}.",
+                mean_of(lambda y, p, base=base: of_event(y, p) / np.log(base)),
+            )
+            for base in (10, 2)
+        ],
+        ("This is the loss of each event; the mean is still missing.", mean_of(of_event, lambda loss, w: loss)),
+        ("This is the loss of each event, weighted; the mean is still missing.", mean_of(of_event, np.multiply)),
         (
-            "This is the mean squared error; the cross-entropy has logarithms.",
-            mean_of(lambda y, p: (y - p) ** 2),
-        ),
-        (
-            "The logarithm is natural, np.log, not the one to base 10 or 2.",
-            mean_of(lambda y, p: -y * np.log10(p) - (1 - y) * np.log10(1 - p)),
-        ),
-        (
-            "The logarithm is natural, np.log, and not the one to base 2.",
-            mean_of(lambda y, p: -y * np.log2(p) - (1 - y) * np.log2(1 - p)),
-        ),
-        (
-            "This is the loss of each event; the mean is still missing.",
-            lambda labels, score, _: of_event(labels, score),
-        ),
-        (
-            "This is the loss of each event times its weight; the sum, and the division by that of the weights, are "
-            "still missing.",
-            lambda labels, score, weights: weights * of_event(labels, score),
-        ),
-        (
-            "The scores were clipped to 0.001 ... 0.999. That is done outside, where two networks are compared; the "
-            "loss itself takes the scores as they are.",
+            "The scores were clipped to 0.001 ... 0.999. The lesson does that outside, where it compares networks.",
             mean_of(lambda y, p: of_event(y, np.clip(p, 0.001, 0.999))),
         ),
-        (
-            "changes its input in place",
-            lambda labels, score, weights: cross_entropy(labels, score.clip(0.001, out=score), weights),
-        ),
+        ("changes its input in place", lambda y, p, w: cross_entropy(y, p.clip(0.001, out=p), w)),
     ],
     accepted=[
-        in_a_loop,
-        lambda labels, score, weights: log_loss(labels, score, sample_weight=weights),
-        lambda labels, score, weights: -weights @ np.log(np.where(labels == 1, score, 1 - score)) / weights.sum(),
+        lambda *events: sum(-w * np.log(p if y else 1 - p) for y, p, w in zip(*events, strict=True)) / sum(events[2]),
+        lambda y, p, w: log_loss(y, p, sample_weight=w),
+        lambda y, p, w: -w @ np.log(np.where(y == 1, p, 1 - p)) / w.sum(),
         mean_of(lambda y, p: of_event(y, np.clip(p, 1e-7, 1 - 1e-7))),
     ],
 )
@@ -301,18 +244,14 @@ def training(fit, train_set, validation_set, options):
     given = model.calls[0]
     if given["x"] is None or given["y"] is None:
         fail("model.fit got no inputs or no labels: they come first, model.fit(x, y, ...).")
-    if given["validation_data"] is not None and not isinstance(given["validation_data"], tuple | list):
-        came = describe(given["validation_data"])
-        fail(f"validation_data should be the tuple (inputs, labels, weights); what came is {came}.")
-
-    def part(x=None, y=None, w=None, *more):
-        return ["missing" if values is None else values for values in (x, None if y is None else np.ravel(y), w)]
-
-    parts = [part(given["x"], given["y"], given["sample_weight"]), part(*given["validation_data"] or ())]
+    watched = () if given["validation_data"] is None else given["validation_data"]
+    if not isinstance(watched, tuple | list):
+        fail(f"validation_data should be the tuple (inputs, labels, weights); what came is {describe(watched)}.")
+    sets = {"training": (given["x"], given["y"], given["sample_weight"]), "validation": watched}
     seen = {
-        f"the array of {what}, {name}": values
-        for name, of_part in zip(("training", "validation"), parts, strict=True)
-        for what, values in zip(("inputs", "labels", "weights"), of_part, strict=True)
+        f"the array of {name} {what}": "missing" if values is None else np.ravel(values) if what == "labels" else values
+        for name, parts in sets.items()
+        for what, values in itertools.zip_longest(("inputs", "labels", "weights"), parts)
     }
     named = {f"{name} in model.fit": given[name] for name in ("validation_split", "shuffle", "verbose", *options)}
     return seen | named | {"what fit returns": type(returned).__name__}
@@ -325,21 +264,11 @@ def two_sets():
 
 
 def passes(**other):
-    """Return what those write who pass the arguments of ``model.fit`` in another way; ``None`` leaves one out."""
-
-    def fit(model, train_set, validation_set, **options):
-        right = {"sample_weight": lambda t, v: t[2], "validation_data": lambda t, v: v, "verbose": lambda t, v: 0}
-        chosen = {"x": lambda t, v: t[0], "y": lambda t, v: t[1], **right, **other}
-        named = {name: value(train_set, validation_set) for name, value in chosen.items() if value is not None}
-        return model.fit(**named, **options)
-
-    return fit
-
-
-def as_columns(model, train_set, validation_set, **options):
-    (x, y, w), (x_val, y_val, w_val) = train_set, validation_set
-    return model.fit(
-        x, y[:, None], sample_weight=w, validation_data=(x_val, y_val[:, None], w_val), verbose=0, **options
+    """Return what those write who pass other arguments to ``model.fit``, made from both sets; None leaves one out."""
+    right = {"x": lambda t, v: t[0], "y": lambda t, v: t[1], "sample_weight": lambda t, v: t[2]}
+    chosen = right | {"validation_data": lambda t, v: v, "verbose": lambda t, v: 0} | other
+    return lambda model, train_set, validation_set, **options: model.fit(
+        **{name: value(train_set, validation_set) for name, value in chosen.items() if value}, **options
     )
 
 
@@ -364,23 +293,9 @@ def own_loop(model, train_set, validation_set, epochs=1, **options):
         "model.fit(x, y, sample_weight=..., validation_data=..., verbose=0, **options)",
     ),
     mistakes=[
-        (
-            "model.fit was called 3 times; once is expected.",
-            own_loop,
-        ),
-        (
-            "model.fit got no inputs or no labels: they come first, model.fit(x, y, ...).",
-            passes(x=lambda t, v: t, y=None),
-        ),
-        (
-            "Training and validation part are exchanged.",
-            passes(
-                x=lambda t, v: v[0],
-                y=lambda t, v: v[1],
-                sample_weight=lambda t, v: v[2],
-                validation_data=lambda t, v: t,
-            ),
-        ),
+        ("model.fit was called 3 times; once is expected.", own_loop),
+        ("model.fit got no inputs or no labels: they come first", passes(x=lambda t, v: t, y=None)),
+        ("The two parts are exchanged.", lambda model, t, v, **options: fit(model, v, t, **options)),
         ("The weights stand in the place of the labels.", passes(y=lambda t, v: t[2], sample_weight=lambda t, v: t[1])),
         ("The training weights are missing: sample_weight=w.", passes(sample_weight=None)),
         ("The labels stand in the place of the weights.", passes(sample_weight=lambda t, v: t[1])),
@@ -410,30 +325,29 @@ def own_loop(model, train_set, validation_set, epochs=1, **options):
         ),
         (
             "fit was called with epochs and batch_size, and model.fit without: the options are lost. Pass **options.",
-            lambda model, train_set, validation_set, **options: fit(model, train_set, validation_set),
+            lambda *arguments, **options: fit(*arguments),
         ),
-        (
-            "epochs is among the options already, and a function takes it only once. Leave the choice to the caller.",
-            lambda model, train_set, validation_set, **options: model.fit(*train_set[:2], epochs=6, **options),
-        ),
+        ("epochs is among the options already: leave the choice to the caller.", passes(epochs=lambda t, v: 6)),
         ("The training prints a progress bar for each epoch: verbose=0 keeps it silent.", passes(verbose=None)),
         (
-            "shuffle=False trains on the batches in the order of the file, first signal, then background. Leave the "
-            "shuffling on.",
+            "shuffle=False takes the batches in the order of the file. Do not set it.",
             passes(shuffle=lambda t, v: False),
         ),
         ("the model is compiled anew", compiles),
         (
-            "fit should return what model.fit returns, as it is; the model is still with the caller.",
+            "fit should return what model.fit returns.",
             lambda model, *sets, **options: (fit(model, *sets, **options), model)[1],
         ),
         (
-            "fit should return what model.fit returns, and not only the history inside.",
+            "fit should return what model.fit returns, and not only the numbers in it.",
             lambda *arguments, **options: fit(*arguments, **options).history,
         ),
         ("fit returned None", lambda *arguments, **options: fit(*arguments, **options) and None),
     ],
-    accepted=[passes(), as_columns, passes(validation_data=lambda t, v: list(v))],
+    accepted=[
+        passes(validation_data=lambda t, v: list(v)),
+        passes(y=lambda t, v: t[1][:, None], validation_data=lambda t, v: (v[0], v[1][:, None], v[2])),
+    ],
 )
 def fit(model, train_set, validation_set, **options):
     x, y, w = train_set
@@ -478,46 +392,32 @@ def pairs(labels, score, weights):
         "roc_auc_score(labels, score, sample_weight=weights)",
     ),
     mistakes=[
-        ("The weights are forgotten: sample_weight=weights.", lambda labels, score, _: roc_auc_score(labels, score)),
+        ("The weights are forgotten: sample_weight=weights.", lambda y, score, w: roc_auc_score(y, score)),
         (
             "This is one minus the AUC: as if signal scores below background. Signal has label 1 and a high score.",
-            lambda labels, score, weights: weighted_auc(1 - labels, score, weights),
+            lambda y, score, w: weighted_auc(1 - y, score, w),
         ),
-        (
-            "One minus the AUC, and the weights are forgotten.",
-            lambda labels, score, _: roc_auc_score(1 - labels, score),
-        ),
+        ("One minus the AUC, and the weights are forgotten.", lambda y, score, w: roc_auc_score(1 - y, score)),
         (
             "The scores were cut to 0 and 1 first: that is one single threshold, and the AUC is over all of them.",
-            lambda labels, score, weights: weighted_auc(labels, score > 0.5, weights),
+            lambda y, score, w: weighted_auc(y, score > 0.5, w),
         ),
         (
             "The scores were cut to 0 and 1 first, and the weights are forgotten.",
-            lambda labels, score, _: roc_auc_score(labels, score > 0.5),
+            lambda y, score, w: roc_auc_score(y, score > 0.5),
         ),
         (
             "The weights were multiplied into the scores. They say how much an event counts.",
-            lambda labels, score, weights: roc_auc_score(labels, score * weights),
+            lambda y, score, w: roc_auc_score(y, score * w),
         ),
         (
             "This is the accuracy at one threshold, not the area under the ROC curve.",
-            lambda labels, score, weights: np.average((score > 0.5) == labels, weights=weights),
+            lambda y, score, w: np.average((score > 0.5) == y, weights=w),
         ),
-        (
-            "This is the area under another curve, of precision against recall.",
-            lambda labels, score, weights: average_precision_score(labels, score, sample_weight=weights),
-        ),
-        (
-            "Equal scores were ordered as they came. A pair of equal scores counts half; roc_auc_score knows.",
-            without_ties,
-        ),
-        (
-            "This is the ROC curve, not the area under it.",
-            lambda labels, score, weights: roc_curve(labels, score, sample_weight=weights),
-        ),
-        ("what came is '0.", lambda *events: str(weighted_auc(*events))),
+        ("A pair of equal scores should count half; here it counts as its order in the array has it.", without_ties),
+        ("the AUC should be", lambda *events: str(weighted_auc(*events))),
     ],
-    accepted=[trapezoids, pairs, lambda labels, score, weights: auc(labels, score, weights).value],
+    accepted=[trapezoids, pairs, lambda *events: auc(*events).value],
 )
 def weighted_auc(labels, score, weights):
     return roc_auc_score(labels, score, sample_weight=weights)
@@ -535,13 +435,13 @@ def simulated_events():
         yield labels, score, per_fb, threshold, luminosity, fraction
 
 
-def sums(select=lambda score, threshold: score >= threshold, factor=lambda luminosity, fraction: luminosity / fraction):
-    """Return what those write who select other events, or scale with another factor."""
+def sums(select=np.greater_equal, factor=lambda luminosity, fraction: luminosity / fraction, add=np.sum):
+    """Return what those write who select other events, scale with another factor, or do not add."""
 
     def both(labels, score, per_fb, threshold, luminosity, fraction):
         passed = select(score, threshold)
         events = per_fb * factor(luminosity, fraction)
-        return events[passed & (labels == 1)].sum(), events[passed & (labels == 0)].sum()
+        return add(events[passed & (labels == 1)]), add(events[passed & (labels == 0)])
 
     return both
 
@@ -549,8 +449,8 @@ def sums(select=lambda score, threshold: score >= threshold, factor=lambda lumin
 def event_by_event(labels, score, per_fb, threshold, luminosity, fraction):
     counts = [0, 0]
     for label, p, weight in zip(labels, score, per_fb, strict=True):
-        counts[int(label)] += (p >= threshold) * weight * luminosity / fraction
-    return counts[::-1]
+        counts[1 - int(label)] += (p >= threshold) * weight * luminosity / fraction
+    return counts
 
 
 def by_product(labels, score, per_fb, threshold, luminosity, fraction):
@@ -572,39 +472,20 @@ def by_product(labels, score, per_fb, threshold, luminosity, fraction):
             "The fraction is forgotten: these are the events of this part of the sample only.",
             sums(factor=lambda luminosity, fraction: luminosity),
         ),
-        (
-            "Multiplied by the fraction; divide, since each event of a part stands for more.",
-            sums(factor=lambda luminosity, fraction: luminosity * fraction),
-        ),
+        ("Multiplied by the fraction; divide, since each event of a part stands for more.", sums(factor=np.multiply)),
         ("The luminosity is forgotten.", sums(factor=lambda luminosity, fraction: 1 / fraction)),
         ("Luminosity and fraction are forgotten.", sums(factor=lambda luminosity, fraction: 1)),
-        (
-            "These are numbers of simulated events. Expected ones are sums of weights.",
-            lambda labels, score, per_fb, threshold, *_: sums(factor=lambda *_: 1)(
-                labels, score, np.ones_like(per_fb), threshold, 1, 1
-            ),
-        ),
-        (
-            "These are the events that fail the cut: signal has high scores.",
-            sums(select=lambda score, threshold: score < threshold),
-        ),
+        ("These are numbers of simulated events. Expected ones are sums of weights.", sums(add=len)),
+        ("These are the events that fail the cut: signal has high scores.", sums(np.less)),
         (
             "b is the sum over both classes; the background has label 0.",
             lambda *sample: (expected_events(*sample)[0], sum(expected_events(*sample))),
         ),
         ("The two are exchanged: first s, then b.", lambda *sample: expected_events(*sample)[::-1]),
-        (
-            "An event exactly at the threshold passes: score >= threshold.",
-            sums(select=lambda score, threshold: score > threshold),
-        ),
-        ("The threshold is not applied.", sums(select=lambda score, threshold: score >= 0)),
-        ("The threshold of 0.5 is built in. Use the argument.", sums(select=lambda score, threshold: score >= 0.5)),
-        (
-            "These are the expected events one by one; their sums are still missing.",
-            lambda labels, score, per_fb, threshold, luminosity, fraction: [
-                (per_fb * luminosity / fraction)[(score >= threshold) & (labels == label)] for label in (1, 0)
-            ],
-        ),
+        ("An event exactly at the threshold passes: score >= threshold.", sums(np.greater)),
+        ("The threshold is not applied.", sums(lambda score, threshold: score >= 0)),
+        ("The threshold of 0.5 is built in. Use the argument.", sums(lambda score, threshold: score >= 0.5)),
+        ("These are the expected events one by one; their sums are still missing.", sums(add=np.copy)),
         ("should return s and b; what came is", lambda *sample: sum(expected_events(*sample))),
         ("s should be", lambda *sample: [str(number) for number in expected_events(*sample)]),
     ],
@@ -627,18 +508,14 @@ def scans():
     yield np.array([0.2, 0.4, 0.6, 0.8]), np.array([0.3, nan, 0.1, 0.2]), np.array([0.15, 0.2, 0.1, 0.4])
 
 
-def best_of(choose, quote=lambda z_validation, z_test, best: z_test[best]):
-    """Return what those write who choose in another way, or quote another number."""
+def best_of(choose):
+    """Return what those write who choose in another way."""
 
     def cut(thresholds, z_validation, z_test):
         best = choose(z_validation, z_test)
-        return thresholds[best], quote(z_validation, z_test, best)
+        return thresholds[best], z_test[best]
 
     return cut
-
-
-def largest(z_validation, z_test):
-    return np.nanargmax(z_validation)
 
 
 def step_by_step(z_validation, z_test):
@@ -649,16 +526,14 @@ def step_by_step(z_validation, z_test):
     return best
 
 
-def drops_nan_from_two(thresholds, z_validation, z_test):
+def without_nan(thresholds, z_validation, z_test):
     there = ~np.isnan(z_validation)
-    best = np.argmax(z_validation[there])
-    return thresholds[there][best], z_test[best]
+    return list(choose_and_quote(thresholds[there], z_validation[there], z_test[there]))
 
 
-def drops_nan_from_all(thresholds, z_validation, z_test):
+def without_nan_in_two(thresholds, z_validation, z_test):
     there = ~np.isnan(z_validation)
-    best = np.argmax(z_validation[there])
-    return [thresholds[there][best], z_test[there][best]]
+    return choose_and_quote(thresholds[there], z_validation[there], z_test)
 
 
 @exercise(
@@ -673,53 +548,43 @@ def drops_nan_from_all(thresholds, z_validation, z_test):
     mistakes=[
         (
             "The cut is chosen on the test part, and so the test is no test any more.",
-            best_of(lambda z_validation, z_test: np.nanargmax(z_test)),
+            best_of(lambda z, z_test: np.nanargmax(z_test)),
         ),
         (
-            "The cut is chosen on both parts together, so that the test had a part in the choice. Choose on the "
-            "validation part alone.",
-            best_of(lambda z_validation, z_test: np.nanargmax(z_validation + z_test)),
+            "The cut is chosen on both parts together: the test had a part in it. Choose on the validation part alone.",
+            best_of(lambda z, z_test: np.nanargmax(z + z_test)),
         ),
         (
             "The significance is quoted from the validation part, the largest of many: it is flattered.",
-            best_of(largest, lambda z_validation, z_test, best: z_validation[best]),
+            lambda thresholds, z, z_test: choose_and_quote(thresholds, z, z),
         ),
         (
             "The significance belongs to another cut: it is the largest of the test part, at whatever threshold.",
-            best_of(largest, lambda z_validation, z_test, best: np.nanmax(z_test)),
+            lambda thresholds, z, z_test: (thresholds[np.nanargmax(z)], np.nanmax(z_test)),
         ),
         (
             "np.argmax: NaN counts as the largest number there. np.nanargmax passes over it.",
-            best_of(lambda z_validation, z_test: np.argmax(z_validation)),
+            best_of(lambda z, z_test: np.argmax(z)),
         ),
         (
             "max() and index() do not pass over NaN: no comparison with it is ever true.",
-            best_of(lambda z_validation, z_test: list(z_validation).index(max(z_validation))),
+            best_of(lambda z, z_test: list(z).index(max(z))),
         ),
-        (
-            "A loop that starts from NaN never finds anything larger: no comparison with NaN is true.",
-            best_of(step_by_step),
-        ),
+        ("A loop that starts from NaN finds nothing larger: no comparison with NaN is true.", best_of(step_by_step)),
         (
             "NaN were dropped from z_validation alone, so that its positions are no longer those of the other arrays.",
-            best_of(lambda z_validation, z_test: np.argmax(z_validation[~np.isnan(z_validation)])),
+            best_of(lambda z, z_test: np.argmax(z[~np.isnan(z)])),
         ),
-        ("NaN were dropped from two of the three arrays; z_test still has other positions.", drops_nan_from_two),
+        ("NaN were dropped from two of the three arrays; z_test still has other positions.", without_nan_in_two),
         (
             "The first number is the position in the array, not the threshold found there.",
-            lambda thresholds, z_validation, z_test: (
-                np.nanargmax(z_validation),
-                choose_and_quote(thresholds, z_validation, z_test)[1],
-            ),
+            lambda thresholds, *z: choose_and_quote(np.arange(len(thresholds)), *z),
         ),
-        (
-            "This is the cut of the smallest significance.",
-            best_of(lambda z_validation, z_test: np.nanargmin(z_validation)),
-        ),
+        ("This is the cut of the smallest significance.", best_of(lambda z, z_test: np.nanargmin(z))),
         ("The two are exchanged: first the threshold.", lambda *scan: choose_and_quote(*scan)[::-1]),
         ("the threshold should be", lambda *scan: [str(number) for number in choose_and_quote(*scan)]),
     ],
-    accepted=[drops_nan_from_all, best_of(lambda z_validation, z_test: np.nan_to_num(z_validation).argmax())],
+    accepted=[without_nan, best_of(lambda z, z_test: np.nan_to_num(z).argmax())],
 )
 def choose_and_quote(thresholds, z_validation, z_test):
     best = np.nanargmax(z_validation)
@@ -739,14 +604,12 @@ def traces(permuted, inputs, column, rng):
     result = np.asarray(call(permuted, inputs, column, rng, name="permuted"))
     if result.shape != inputs.shape:
         fail(f"permuted should return a table of shape {inputs.shape}; what came is {describe(result)}.")
-    entries, half = result[:, column], len(inputs) // 2
+    before, after, half = inputs[:, column], result[:, column], len(inputs) // 2
     return {
         "the part outside the column": np.delete(result, column, axis=1),
-        "the sorted column": np.sort(entries),
-        "'some entries have moved'": bool((entries != inputs[:, column]).any()),
-        "'some entries have moved from one half to the other'": not np.isin(
-            entries[:half], inputs[:half, column]
-        ).all(),
+        "the sorted column": np.sort(after),
+        "'some entries have moved'": bool((after != before).any()),
+        "'some have moved from one half to the other'": not np.isin(after[:half], before[:half]).all(),
     }
 
 
@@ -761,27 +624,15 @@ def column_becomes(new):
     return permuted
 
 
-def in_place(inputs, column, rng):
-    rng.shuffle(inputs[:, column])
-    return inputs
+def shuffles(part, copy=np.array):
+    """Return what those write who shuffle a part of the copy where it stands."""
 
+    def permuted(inputs, column, rng):
+        shuffled = copy(inputs)
+        rng.shuffle(part(shuffled, column))
+        return shuffled
 
-def row(inputs, column, rng):
-    shuffled = inputs.copy()
-    shuffled[column] = rng.permutation(inputs[column])
-    return shuffled
-
-
-def like_pandas(inputs, column, rng):
-    shuffled = inputs.copy()
-    shuffled[column] = rng.permutation(shuffled[column].values)
-    return shuffled
-
-
-def shuffles_a_copy(inputs, column, rng):
-    shuffled = np.array(inputs)
-    rng.shuffle(shuffled[:, column])
-    return shuffled
+    return permuted
 
 
 @exercise(
@@ -795,27 +646,18 @@ def shuffles_a_copy(inputs, column, rng):
         "All rows of one column are inputs[:, column].",
     ),
     mistakes=[
-        (
-            "permuted should return a table of shape (60, 4)",
-            lambda inputs, column, rng: rng.permutation(inputs[:, column]),
-        ),
+        ("permuted should return a table of shape (60, 4)", lambda x, column, rng: rng.permutation(x[:, column])),
         (
             "Nothing has changed: assign the shuffled entries to the column of the copy.",
-            column_becomes(lambda x, column, rng: x),
-        ),
-        ("The entries of a row instead of a column were shuffled: all rows of a column are [:, column].", row),
-        (
-            "The other columns changed, too: whole rows were shuffled, or all columns.",
-            lambda inputs, column, rng: rng.permutation(inputs),
+            column_becomes(lambda x, *_: x),
         ),
         (
-            "Each column was shuffled by itself; only one is asked for.",
-            lambda inputs, column, rng: rng.permuted(inputs, axis=0),
+            "The entries of a row instead of a column were shuffled: all rows of a column are [:, column].",
+            shuffles(lambda x, column: x[column]),
         ),
-        (
-            "Another column was shuffled than the one asked for.",
-            lambda inputs, column, rng: permuted(inputs, 2 - column, rng),
-        ),
+        ("The other columns changed, too: whole rows were shuffled.", lambda x, column, rng: rng.permutation(x)),
+        ("All columns were shuffled; only one is asked for.", lambda x, column, rng: rng.permuted(x, axis=0)),
+        ("Another column was shuffled than the one asked for.", lambda x, column, rng: permuted(x, 2 - column, rng)),
         (
             "The column is now all the same, a value the network may never have seen. Shuffle its entries.",
             column_becomes(lambda x, column, rng: 0),
@@ -830,32 +672,30 @@ def shuffles_a_copy(inputs, column, rng):
             column_becomes(lambda x, column, rng: rng.choice(x, len(x))),
         ),
         (
-            "The column is now NaN: rng.shuffle(x) shuffles x itself and returns None. rng.permutation(x) returns "
-            "the entries in a new order.",
+            "The column is now NaN: rng.shuffle(x) shuffles x itself and returns None. Use rng.permutation.",
             column_becomes(lambda x, column, rng: rng.shuffle(x.copy())),
         ),
         (
             "rng.permutation(column) shuffles the numbers below `column`. Give it the entries, inputs[:, column].",
             column_becomes(lambda x, column, rng: rng.permutation(column)),
         ),
-        ("inputs is an array, not a pandas table: its column is inputs[:, column].", like_pandas),
+        (
+            "inputs is an array, not a pandas table: its column is inputs[:, column].",
+            column_becomes(lambda x, column, rng: rng.permutation(x.values)),
+        ),
         (
             "The halves of the column were shuffled each by itself. Every entry should be able to reach every row.",
             column_becomes(lambda x, column, rng: np.concatenate([rng.permutation(half) for half in np.split(x, 2)])),
         ),
-        ("changes its input in place", in_place),
+        ("changes its input in place", shuffles(lambda x, column: x[:, column], copy=np.asarray)),
         (
             "another generator gives the same result",
-            column_becomes(lambda x, column, rng: np.random.default_rng(0).permutation(x)),
+            column_becomes(lambda x, *_: np.random.permutation(x)),  # noqa: NPY002 - that is the mistake
         ),
-        (
-            "with the same seed gives another result",
-            column_becomes(lambda x, column, rng: np.random.default_rng().permutation(x)),
-        ),
+        ("same seed gives another result", column_becomes(lambda x, *_: np.random.default_rng().permutation(x))),
     ],
     accepted=[
-        shuffles_a_copy,
-        column_becomes(lambda x, column, rng: x[rng.permutation(len(x))]),
+        shuffles(lambda x, column: x[:, column]),
         column_becomes(lambda x, column, rng: x[np.argsort(rng.random(len(x)))]),
         column_becomes(lambda x, column, rng: rng.choice(x, len(x), replace=False)),
     ],

@@ -12,8 +12,8 @@ __all__ = ["Mistake", "agree", "call", "describe", "difference", "fail"]
 
 #: What some errors of the frameworks mean for somebody who meets them for the first time.
 _EXPLAINED = {
-    "element 0 of tensors does not require grad": "the loss has no gradient: detach(), item(), numpy() or torch.no_grad() cut the chain "
-    "between it and the parameters.",
+    "element 0 of tensors does not require grad": "the loss has no gradient: detach(), item(), numpy() or "
+    "torch.no_grad() cut the chain between it and the parameters.",
     "inplace operation": "a step was made between the computation of the loss and backward(): the gradients would be "
     "those of parameters that are no longer there. First backward(), then step().",
     "on Tensor that requires grad": "the output still carries its gradients, and a tensor with gradients does not "

@@ -57,9 +57,9 @@ class Exercise:
     def _test(self, answer: tuple, given: Mapping) -> None:
         cases = [given] if self.of_values else None
         got = [self._by_name(answer[0] if len(answer) == 1 else answer)] if self.of_values else self._outcomes(answer)
-        right = self._outcomes(self.answers, cases)
+        right = self._worked_out(self.answers, cases)
         wrong = self._first_difference(got, right)
-        if wrong and all(self._first_difference(got, self._outcomes(_all(a), cases)) for a in self.accepted):
+        if wrong and all(self._first_difference(got, self._worked_out(_all(a), cases)) for a in self.accepted):
             raise Mistake(self._named(*wrong, got, right, cases))
         for arguments in () if self.of_values else self.cases():
             for demand in self.demands:
@@ -86,7 +86,7 @@ class Exercise:
         only_kind = what and agree(got[case][what], right[case][what], **self.tolerance)
         best, rank = "", 3
         for sentence, functions in self.mistakes:
-            made = self._outcomes(_all(functions), cases)
+            made = self._worked_out(_all(functions), cases)
             if only_kind:
                 found = 0 if self._first_difference(made, right) == (case, what, text) else 3
             elif all(map(self._agree, got, made)):
@@ -114,6 +114,14 @@ class Exercise:
     def _outcomes(self, functions: tuple, cases: list | None = None) -> list[dict | str]:
         """Return, for each case, what the functions return, by name, or the words for why they do not."""
         return [self._outcome(functions, case) for case in (self.cases() if cases is None else cases)]
+
+    def _worked_out(self, functions: tuple, cases: list | None) -> list[dict | str]:
+        """Return the outcomes of functions of the course; once, since to build a network takes its time."""
+        if cases is not None:
+            return self._outcomes(functions, cases)
+        if (self.number, functions) not in _outcomes_of:
+            _outcomes_of[self.number, functions] = self._outcomes(functions)
+        return _outcomes_of[self.number, functions]
 
     def _outcome(self, functions: tuple, case: tuple | Mapping) -> dict | str:
         try:
@@ -191,6 +199,8 @@ def exercise(number: str, goal: str, **settings) -> Callable:
 
 
 _exercises: dict[str, Exercise] = {}
+#: What answers and mistakes of the course give in the cases of their exercise.
+_outcomes_of: dict[tuple[str, tuple[Callable, ...]], list[dict | str]] = {}
 
 
 def exercises_of(lesson: int | str) -> list[Exercise]:

@@ -1,128 +1,27 @@
 """Exercises of lesson 07: pixels, angles that wrap, a standard position, a convolutional network, what it learned."""
 
-import re
-
+import keras
 import numpy as np
+from keras import layers
 
-from coursekit.checks.engine import Mistake, call, describe, exercise, expect_close, fail
-
-STUDY_SHAPE = (16, 22)
-
-# --- references: what a good answer looks like ------------------------------------------------------------------------
-
-
-def make_image(d_eta, d_phi, pt, eta_edges, phi_edges):
-    return np.histogram2d(d_phi, d_eta, bins=(phi_edges, eta_edges), weights=pt)[0]
+from coursekit.checks import call, describe, exercise, fail
+from coursekit.checks.compare import Mistake
+from coursekit.checks.demands import whole_numbers
 
 
-def relative(eta, phi, axis_eta, axis_phi):
-    return eta - axis_eta, (phi - axis_phi + np.pi) % (2 * np.pi) - np.pi
-
-
-def make_images(d_eta, d_phi, pt, counts, eta_edges, phi_edges):
-    height, width = len(phi_edges) - 1, len(eta_edges) - 1
-    row = np.searchsorted(phi_edges, d_phi, side="right") - 1
-    column = np.searchsorted(eta_edges, d_eta, side="right") - 1
-    jet = np.repeat(np.arange(len(counts)), counts)
-    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    pixel = (jet * height + row) * width + column
-    summed = np.bincount(pixel[inside], pt[inside], minlength=len(counts) * height * width)
-    return summed.reshape(len(counts), height, width)
-
-
-def padded_integers(windows):
-    _, rows, columns = windows.shape
-    shares = windows / windows.max(axis=(1, 2), keepdims=True)
-    margins = ((0, 0), (1, STUDY_SHAPE[0] - rows - 1), (1, STUDY_SHAPE[1] - columns - 1))
-    return np.pad(np.rint(255 * shares).astype(np.uint8), margins)
-
-
-def upright(eta, phi, pt):
-    eta, phi = eta - np.average(eta, weights=pt), phi - np.average(phi, weights=pt)
-    alpha = np.arctan2(2 * np.sum(pt * eta * phi), np.sum(pt * (eta**2 - phi**2))) / 2
-    cos, sin = np.cos(np.pi / 2 - alpha), np.sin(np.pi / 2 - alpha)
-    return eta * cos - phi * sin, eta * sin + phi * cos
-
-
-def mirrored(eta, phi, pt):
-    signs = [(1, 1), (-1, 1), (-1, -1), (1, -1)]
-    bright = [pt[(a * eta > 0) & (b * phi > 0)].sum() for a, b in signs]
-    a, b = signs[np.argmax(bright)]
-    return a * eta, b * phi
-
-
-def cnn(keras):
-    """Return the reference of 7.7; Keras comes from the lesson, since nothing here may import it."""
-    layers = keras.layers
-
-    def network(shape, filters, dense):
-        def convolution(n):
-            return layers.Conv2D(n, 3, padding="same", activation="relu")
-
-        return keras.Sequential(
-            [
-                keras.Input(shape),
-                convolution(filters),
-                convolution(filters),
-                layers.MaxPooling2D(2),
-                convolution(2 * filters),
-                convolution(2 * filters),
-                layers.MaxPooling2D(2),
-                layers.Flatten(),
-                layers.Dense(dense, activation="relu"),
-                layers.Dropout(0.5),
-                layers.Dense(1, activation="sigmoid", dtype="float32"),
-            ]
-        )
-
-    return network
-
-
-def best_epoch(history):
-    return int(np.argmin(history["val_loss"])) + 1
-
-
-def rejection_at(labels, score, efficiency):
-    threshold = np.quantile(score[labels == 1], 1 - efficiency)
-    return 1 / np.mean(score[labels == 0] >= threshold)
-
-
-def pick(labels, score, n):
-    return (
-        np.argsort(-score)[:n],
-        np.argsort(score)[:n],
-        np.argsort(np.abs(score - 0.5))[:n],
-        np.argsort(-np.abs(score - labels))[:n],
-    )
-
-
-# --- jets to try answers on -------------------------------------------------------------------------------------------
-
-
-def _constituents(rng, n, spread=0.4):
+def constituents(rng, n, spread=0.4):
     """Return (eta, phi, pt) of one jet about the origin, harder towards its centre, no two alike."""
     eta, phi = rng.normal(0, spread, (2, n))
     return eta, phi, rng.exponential(20, n) + 60 * np.exp(-8 * (eta**2 + phi**2)) + 1
 
 
-def _parts(answer, n: int, name: str, what: str) -> tuple:
-    """Return the n things that an answer unpacks into, whether it is a tuple, a list or an array."""
-    try:
-        parts = tuple(answer)
-    except TypeError:
-        parts = ()
-    if len(parts) != n or isinstance(answer, str | dict | set):
-        fail(f"{name} should return {what}; what came is {describe(answer)}.")
-    return parts
+# --- 7.1 --------------------------------------------------------------------------------------------------------------
 
 
-def _places(eta, phi, eta_edges, phi_edges):
-    """Return row and column of each constituent, those of what lies outside, too."""
-    return (np.searchsorted(edges, x, side="right") - 1 for edges, x in ((phi_edges, phi), (eta_edges, eta)))
-
-
-def _inside(row, column, shape):
-    return (row >= 0) & (row < shape[-2]) & (column >= 0) & (column < shape[-1])
+def two_windows():
+    jet = constituents(np.random.default_rng(71), 60, spread=0.5)
+    yield *jet, np.linspace(-0.8, 0.8, 9), np.linspace(-0.8, 0.8, 9)
+    yield *jet, np.linspace(-0.9, 0.6, 6), np.linspace(-0.6, 0.8, 8)
 
 
 ONLY_LAST = (
@@ -131,142 +30,241 @@ ONLY_LAST = (
 )
 
 
-def _close(got, right) -> bool:
-    return np.shape(got) == np.shape(right) and np.allclose(got, right, rtol=1e-5, atol=1e-7)
-
-
-# --- tests ------------------------------------------------------------------------------------------------------------
+def added_one_by_one(d_eta, d_phi, pt, eta_edges, phi_edges):
+    image = np.zeros((len(phi_edges) - 1, len(eta_edges) - 1))
+    for x, y, weight in zip(d_eta, d_phi, pt, strict=True):
+        row, column = np.searchsorted(phi_edges, y) - 1, np.searchsorted(eta_edges, x) - 1
+        if 0 <= row < image.shape[0] and 0 <= column < image.shape[1]:
+            image[row, column] += weight
+    return image
 
 
 @exercise(
     "7.1",
     "the image of one jet",
+    cases=two_windows,
+    returns=("the image",),
     hints=(
         "np.histogram2d(x, y, bins=(x_edges, y_edges), weights=...) returns the sums first and then both edges.",
         "Its first argument makes the rows of the result, the second the columns.",
         "np.histogram2d(d_phi, d_eta, bins=(phi_edges, eta_edges), weights=pt)[0]",
     ),
-    reference=lambda: make_image,
+    mistakes=[
+        (
+            "np.histogram2d returns three things, the sums and the edges twice. The image is the first: [0].",
+            lambda x, y, pt, ex, ey: np.histogram2d(y, x, bins=(ey, ex), weights=pt),
+        ),
+        (
+            "The axes are swapped: rows are phi and columns are eta, as a picture is drawn. The first argument of "
+            "np.histogram2d makes the rows.",
+            lambda x, y, pt, ex, ey: np.histogram2d(x, y, bins=(ex, ey), weights=pt)[0],
+        ),
+        (
+            "eta and phi are exchanged: the rows are phi and the columns are eta.",
+            lambda x, y, pt, ex, ey: np.histogram2d(x, y, bins=(ey, ex), weights=pt)[0],
+        ),
+        (ONLY_LAST, lambda x, y, pt, *edges: numbered(add=once)(x, y, pt, np.array([len(pt)]), *edges)[0]),
+        (
+            "The edges are exchanged: those of phi belong to phi.",
+            lambda x, y, pt, ex, ey: np.histogram2d(y, x, bins=(ex, ey), weights=pt)[0],
+        ),
+        (
+            "This counts constituents. Each pixel is the sum of their pT: weights=pt.",
+            lambda x, y, pt, ex, ey: np.histogram2d(y, x, bins=(ey, ex))[0],
+        ),
+        (
+            "This counts constituents, and the axes are swapped.",
+            lambda x, y, pt, ex, ey: np.histogram2d(x, y, bins=(ex, ey))[0],
+        ),
+        (
+            "The window is on the wrong grid: with a number of bins the pixels reach from the first to the last "
+            "constituent of this very jet, so that each jet has a grid of its own. Pass the edges.",
+            lambda x, y, pt, ex, ey: np.histogram2d(y, x, bins=(len(ey) - 1, len(ex) - 1), weights=pt)[0],
+        ),
+        (
+            "The window is on the wrong grid, one for each jet, and the axes are swapped. Pass the edges.",
+            lambda x, y, pt, ex, ey: np.histogram2d(x, y, bins=(len(ex) - 1, len(ey) - 1), weights=pt)[0],
+        ),
+        (
+            "The rows run from the top. Row 0 holds the smallest phi; imshow(..., origin='lower') draws it at the "
+            "bottom.",
+            lambda *jet: make_image(*jet)[::-1],
+        ),
+        (
+            "What lies outside the window was moved to its border. It is dropped.",
+            lambda x, y, pt, ex, ey: make_image(np.clip(x, ex[0], ex[-1]), np.clip(y, ey[0], ey[-1]), pt, ex, ey),
+        ),
+        (
+            "This is a density, divided by the area of a pixel and by the sum.",
+            lambda x, y, pt, ex, ey: np.histogram2d(y, x, bins=(ey, ex), weights=pt, density=True)[0],
+        ),
+        (
+            "This is already normalised; the image is in GeV.",
+            lambda *jet: make_image(*jet) / make_image(*jet).sum(),
+        ),
+    ],
+    accepted=[
+        added_one_by_one,
+        lambda x, y, pt, ex, ey: np.histogram2d(x, y, bins=(ex, ey), weights=pt)[0].T,
+        lambda x, y, pt, ex, ey: np.histogramdd((y, x), bins=(ey, ex), weights=pt)[0].astype(np.float32),
+    ],
 )
-def _(function):
-    rng = np.random.default_rng(71)
-    eta, phi, pt = _constituents(rng, 60, spread=0.5)
-    for eta_edges, phi_edges in (
-        (np.linspace(-0.8, 0.8, 9), np.linspace(-0.8, 0.8, 9)),
-        (np.linspace(-0.9, 0.6, 6), np.linspace(-0.6, 0.8, 8)),
-    ):
-        right = make_image(eta, phi, pt, eta_edges, phi_edges)
-        answer = call(function, eta, phi, pt, eta_edges, phi_edges, name="make_image")
-        if isinstance(answer, tuple):
-            fail("np.histogram2d returns three things, the sums and the edges twice. The image is the first: [0].")
-        at_border = make_image(
-            np.clip(eta, eta_edges[0], eta_edges[-1]), np.clip(phi, phi_edges[0], phi_edges[-1]), pt, eta_edges,
-            phi_edges,
-        )  # fmt: skip
-        own_grid = np.histogram2d(phi, eta, bins=right.shape, weights=pt)[0]
-        numbers = make_image(eta, phi, np.ones_like(pt), eta_edges, phi_edges)
-        row, column = _places(eta, phi, eta_edges, phi_edges)
-        inside = _inside(row, column, right.shape)
-        last = np.zeros_like(right)
-        last[row[inside], column[inside]] = pt[inside]
-        expect_close(
-            "the image",
-            answer,
-            right,
-            mistakes={
-                "The axes are swapped: rows are phi and columns are eta, as a picture is drawn. The first argument of "
-                "np.histogram2d makes the rows.": right.T,
-                "eta and phi are exchanged: the rows are phi and the columns are eta.": make_image(
-                    phi, eta, pt, eta_edges, phi_edges
-                ),
-                ONLY_LAST: last,
-                "The edges are exchanged: those of phi belong to phi.": _or_nan(
-                    lambda e=eta_edges, p=phi_edges: np.histogram2d(phi, eta, bins=(e, p), weights=pt)[0]
-                ),
-                "This counts constituents. Each pixel is the sum of their pT: weights=pt.": numbers,
-                "This counts constituents, and the axes are swapped.": numbers.T,
-                "The window is on the wrong grid: with a number of bins the pixels reach from the first to the last "
-                "constituent of this very jet, so that each jet has a grid of its own. Pass the edges.": own_grid,
-                "The window is on the wrong grid, one for each jet, and the axes are swapped. Pass the "
-                "edges.": own_grid.T,
-                "The rows run from the top. Row 0 holds the smallest phi; imshow(..., origin='lower') draws it at the "
-                "bottom.": right[::-1],
-                "What lies outside the window was moved to its border. It is dropped.": at_border,
-                "This is a density, divided by the area of a pixel and by the sum.": right
-                / right.sum()
-                / np.outer(np.diff(phi_edges), np.diff(eta_edges)),
-                "This is already normalised; the image is in GeV.": right / right.sum(),
-            },
-        )
+def make_image(d_eta, d_phi, pt, eta_edges, phi_edges):
+    return np.histogram2d(d_phi, d_eta, bins=(phi_edges, eta_edges), weights=pt)[0]
+
+
+# --- 7.2 --------------------------------------------------------------------------------------------------------------
+
+
+def far_forward_jets():
+    rng = np.random.default_rng(72)
+    axis_eta, axis_phi = np.repeat([3.6, -3.7, 0.3, 1.1], 12), np.repeat([3.05, -3.1, 0.4, -1.3], 12)
+    d_eta, d_phi = rng.normal(0, 0.4, (2, 48))
+    d_eta[:2] += (3.5, -7.4)  # opposite sides of a detector can be this far apart
+    d_phi.reshape(4, 12)[:, :6] = np.outer([1, -1, 1, -1], [0.5, 2.0, 2.6, 3.0, -2.0, -3.0])
+    yield axis_eta + d_eta, relative(0, axis_phi + d_phi, 0, 0)[1], axis_eta, axis_phi
+
+
+def phi(wrap):
+    """Return what those write who get eta right and wrap phi in another way."""
+    return lambda eta, phi, axis_eta, axis_phi: (eta - axis_eta, wrap(phi - axis_phi))
 
 
 @exercise(
     "7.2",
     "distances from the axis, the azimuth wrapped",
+    cases=far_forward_jets,
+    returns=("the distance in eta", "the distance in phi"),
     hints=(
         "Only phi is an angle round the beam: from 3.1 to -3.1 it is 0.08, not -6.2.",
         "(x + np.pi) % (2 * np.pi) - np.pi brings any x between -pi and pi.",
         "return eta - axis_eta, (phi - axis_phi + np.pi) % (2 * np.pi) - np.pi",
     ),
-    reference=lambda: relative,
-)
-def _(function):
-    rng = np.random.default_rng(72)
-    axis_phi = np.repeat([3.05, -3.1, 0.4, -1.3], 12)
-    axis_eta = np.repeat([3.6, -3.7, 0.3, 1.1], 12)  # far forward, so that an eta that is wrapped shows
-    eta, phi = axis_eta + rng.normal(0, 0.4, 48), axis_phi + rng.normal(0, 0.4, 48)
-    eta[:2] += (3.5, -7.4)  # opposite sides of a detector can be this far apart
-    far = np.array([0.5, 2.0, 2.6, 3.0, -2.0, -3.0])  # the first one lies across the edge
-    for first, sign in ((0, 1), (12, -1), (24, 1), (36, -1)):
-        phi[first : first + 6] = axis_phi[first] + sign * far
-    phi = (phi + np.pi) % (2 * np.pi) - np.pi
-    answer = call(function, eta, phi, axis_eta, axis_phi, name="relative")
-    got = _parts(answer, 2, "relative", "two arrays, the distances in eta and in phi")
-    d_eta, d_phi = relative(eta, phi, axis_eta, axis_phi)
-    raw = phi - axis_phi
-    pair = [np.asarray(part, dtype=float) if np.shape(part) == eta.shape else None for part in got]
-    if pair[0] is not None and pair[1] is not None and _close(pair[0], d_phi) and _close(pair[1], d_eta):
-        fail("the two are exchanged: first the distance in eta.")
-    wrap = (d_eta + np.pi) % (2 * np.pi) - np.pi
-    expect_close(
-        "the distance in eta",
-        got[0],
-        d_eta,
-        mistakes={
-            "The sign is reversed: constituent minus axis, or the picture is mirrored.": -d_eta,
-            "eta was wrapped, too. It is no angle: the detector does not close there.": wrap,
-            "This is eta itself; subtract that of the axis.": eta,
-            "This is the absolute value: left and right of the axis are lost.": np.abs(d_eta),
-        },
-    )
-    expect_close(
-        "the distance in phi",
-        got[1],
-        d_phi,
-        mistakes={
+    mistakes=[
+        ("The two are exchanged: first the distance in eta.", lambda *jets: relative(*jets)[::-1]),
+        (
+            "The sign is reversed: constituent minus axis, or the picture is mirrored.",
+            lambda eta, phi, axis_eta, axis_phi: relative(axis_eta, axis_phi, eta, phi),
+        ),
+        (
+            "eta was wrapped, too. It is no angle: the detector does not close there.",
+            lambda eta, phi, axis_eta, axis_phi: [relative(0, x, 0, 0)[1] for x in (eta - axis_eta, phi - axis_phi)],
+        ),
+        ("This is eta itself; subtract that of the axis.", lambda eta, *rest: (eta, relative(eta, *rest)[1])),
+        (
+            "This is the absolute value: the side of the axis is lost, left or right, above or below.",
+            lambda *jets: np.abs(relative(*jets)),
+        ),
+        (
             "phi is not wrapped: what lies across +-pi seems 6 away, and falls out of the picture. It is the "
-            "difference that must lie between -pi and pi.": raw,
-            "The sign is reversed: constituent minus axis, or the picture is mirrored.": -d_phi,
-            "Differences above pi are wrapped, those below -pi are not.": np.where(raw > np.pi, raw - 2 * np.pi, raw),
-            "Differences below -pi are wrapped, those above pi are not.": np.where(raw < -np.pi, raw + 2 * np.pi, raw),
-            "phi is wrapped with period pi. A full turn is 2 pi.": (raw + np.pi / 2) % np.pi - np.pi / 2,
-            "np.arcsin knows only -pi/2 ... pi/2, and folds back what lies beyond.": np.arcsin(np.sin(raw)),
+            "difference that must lie between -pi and pi.",
+            lambda eta, phi, axis_eta, axis_phi: (eta - axis_eta, (phi + np.pi) % (2 * np.pi) - np.pi - axis_phi),
+        ),
+        ("Differences above pi are wrapped, those below -pi are not.", phi(lambda d: d - 2 * np.pi * (d > np.pi))),
+        ("Differences below -pi are wrapped, those above pi are not.", phi(lambda d: d + 2 * np.pi * (d < -np.pi))),
+        ("phi is wrapped with period pi. A full turn is 2 pi.", phi(lambda d: np.arctan(np.tan(d)))),
+        (
+            "np.arcsin knows only -pi/2 ... pi/2, and folds back what lies beyond.",
+            phi(lambda d: np.arcsin(np.sin(d))),
+        ),
+        (
             "np.unwrap takes the constituents for the steps of a path: it asks how far each is from the one before. "
-            "Wrap each difference by itself.": np.unwrap(raw),
+            "Wrap each difference by itself.",
+            phi(np.unwrap),
+        ),
+        (
             "phi is wrapped to 0 ... 2 pi, where what lies a little below the axis seems almost a turn away. Wrap to "
-            "-pi ... pi.": raw % (2 * np.pi),
-            "This is the absolute value: above and below the axis are lost.": np.abs(d_phi),
-            "These are degrees; the lesson goes on in radians.": np.degrees(d_phi),
-            "Some are a whole turn off: whatever lies beyond pi or -pi must be wrapped, 4 as well as 6.": pair[1]
-            if pair[1] is not None and np.allclose(np.cos(pair[1] - d_phi), 1, atol=1e-9)
-            else np.nan,
-        },
-    )
+            "-pi ... pi.",
+            phi(lambda d: d % (2 * np.pi)),
+        ),
+        (
+            "These are degrees; the lesson goes on in radians.",
+            lambda *jets: np.array([[1], [180 / np.pi]]) * relative(*jets),
+        ),
+        (
+            "Some are a whole turn off: whatever lies beyond pi or -pi must be wrapped, 4 as well as 6.",
+            phi(lambda d: np.where(np.abs(d) > 5, d - 2 * np.pi * np.sign(d), d)),
+        ),
+        (
+            "Those across the edge are a few thousandths off: a full turn is 2 * np.pi, and 6.28 is a little less.",
+            phi(lambda d: np.where(np.abs(d) > 3.14, d - 6.28 * np.sign(d), d)),
+        ),
+        ("relative should return the distance in eta and the distance in phi", lambda *jets: iter(relative(*jets))),
+    ],
+    accepted=[
+        phi(lambda d: np.arctan2(np.sin(d), np.cos(d))),
+        phi(lambda d: np.angle(np.exp(1j * d))),
+        lambda *jets: np.stack(relative(*jets)),
+        lambda eta, phi, axis_eta, axis_phi: [
+            np.array([a - b for a, b in zip(eta, axis_eta, strict=True)]),
+            np.array([d - 2 * np.pi * round(d / (2 * np.pi)) for d in phi - axis_phi]),
+        ],
+    ],
+)
+def relative(eta, phi, axis_eta, axis_phi):
+    return eta - axis_eta, (phi - axis_phi + np.pi) % (2 * np.pi) - np.pi
+
+
+# --- 7.3 --------------------------------------------------------------------------------------------------------------
+
+
+def packed_jets():
+    counts = np.array([0, 7, 1, 12, 0, 9, 3, 0])
+    rng = np.random.default_rng(73)
+    for eta_edges, phi_edges in (
+        (np.linspace(-0.5, 0.7, 5), np.linspace(-0.6, 0.4, 4)),
+        (np.linspace(-0.6, 0.6, 6), np.linspace(-0.6, 0.6, 6)),
+    ):
+        eta, phi, pt = constituents(rng, counts.sum(), spread=0.5)
+        eta[-3:], phi[-3:] = 2.0, -0.55  # this jet lies outside and gives an empty image
+        yield eta, phi, pt, counts, eta_edges, phi_edges
+
+
+def numbered(
+    pixel=lambda jet, row, column, height, width: (jet * height + row) * width + column,
+    inside=lambda row, column, height, width: (row >= 0) & (row < height) & (column >= 0) & (column < width),
+    jet=lambda counts: np.repeat(np.arange(len(counts)), counts),
+    add=lambda pixel, pt, size: np.bincount(pixel, pt, minlength=size),
+    first=1,
+):
+    """Return what those write who do one of the steps in another way than the answer."""
+
+    def make_images(d_eta, d_phi, pt, counts, eta_edges, phi_edges):
+        n, height, width = len(counts), len(phi_edges) - 1, len(eta_edges) - 1
+        row, column = np.digitize(d_phi, phi_edges) - first, np.digitize(d_eta, eta_edges) - first
+        kept = inside(row, column, height, width) & np.ones(len(pt), bool)
+        summed = add(pixel(jet(counts), row, column, height, width)[kept], pt[kept], n * height * width)
+        return summed.reshape(n, height, width)
+
+    return make_images
+
+
+def cut(jets):
+    """Return (d_eta, d_phi, pt) of each of the packed jets."""
+    d_eta, d_phi, pt, counts = jets
+    return [part.T for part in np.split(np.column_stack([d_eta, d_phi, pt]), np.cumsum(counts)[:-1])]
+
+
+def once(pixel, pt, size):
+    summed = np.zeros(size)
+    summed[pixel] += pt
+    return summed
+
+
+def by_histogram(number_of_jets):
+    def make_images(d_eta, d_phi, pt, counts, eta_edges, phi_edges):
+        jet = np.repeat(np.arange(len(counts)), counts)
+        edges = (np.arange(number_of_jets(jet, counts) + 1), phi_edges, eta_edges)
+        return np.histogramdd((jet, d_phi, d_eta), edges, weights=pt)[0]
+
+    return make_images
 
 
 @exercise(
     "7.3",
     "the images of all jets without a loop",
+    cases=packed_jets,
+    returns=("the array of images",),
     hints=(
         "Four numbers for each constituent: its jet, its row, its column, and whether it is inside.",
         "np.repeat(np.arange(len(counts)), counts) is the jet; np.searchsorted(phi_edges, d_phi, side='right') - 1 "
@@ -274,116 +272,173 @@ def _(function):
         "pixel = (jet * height + row) * width + column numbers all pixels of all images; keep the constituents inside, "
         "and let np.bincount add up their pT with minlength=len(counts) * height * width.",
     ),
-    reference=lambda: make_images,
+    mistakes=[
+        (ONLY_LAST, numbered(add=once)),
+        (
+            "The last jet has no constituents, and its image is missing: there are len(counts) images, not "
+            "jet.max() + 1.",
+            by_histogram(lambda jet, counts: jet.max() + 1),
+        ),
+        (
+            "np.bincount ends with the last pixel that holds something, and what is too short takes no shape. "
+            "minlength=len(counts) * height * width keeps the empty pixels behind it.",
+            numbered(add=lambda pixel, pt, size: np.bincount(pixel, pt)),
+        ),
+        (
+            "The empty pixels at the end are missing: minlength=len(counts) * height * width in np.bincount, and then "
+            "the shape (jets, rows, columns).",
+            lambda *jets: np.trim_zeros(make_images(*jets).ravel(), "b"),
+        ),
+        (
+            "These are the images; give them the shape (jets, rows, columns).",
+            lambda *jets: make_images(*jets).ravel(),
+        ),
+        (
+            "Only the rows were looked at. What lies outside in eta must be dropped, too.",
+            numbered(inside=lambda row, column, height, width: (row >= 0) & (row < height)),
+        ),
+        (
+            "Only the columns were looked at. What lies outside in phi must be dropped, too.",
+            numbered(inside=lambda row, column, height, width: (column >= 0) & (column < width)),
+        ),
+        (
+            "What lies behind the last edge was not dropped: row < height and column < width.",
+            numbered(inside=lambda row, column, height, width: (row >= 0) & (column >= 0)),
+        ),
+        (
+            "What lies before the first edge was not dropped: row >= 0 and column >= 0.",
+            numbered(inside=lambda row, column, height, width: (row < height) & (column < width)),
+        ),
+        (
+            "What lies before the first edge was not dropped: for NumPy, row -1 is the last one.",
+            numbered(
+                lambda jet, row, column, height, width: (jet * height + row % height) * width + column % width,
+                lambda row, column, height, width: (row < height) & (column < width),
+            ),
+        ),
+        (
+            "What lies outside was not dropped: a column of -1 or one too many is a pixel of the row before or "
+            "after, and a row too many one of the next jet.",
+            numbered(inside=lambda *_: True),
+        ),
+        (
+            "What lies outside the window was moved to its border. It is dropped.",
+            lambda x, y, pt, counts, ex, ey: make_images(
+                np.clip(x, ex[0], ex[-1] - 1e-9), np.clip(y, ey[0], ey[-1] - 1e-9), pt, counts, ex, ey
+            ),
+        ),
+        (
+            "The pixels are numbered by (jet * width + row) * height + column. A jet has height rows of width "
+            "pixels: (jet * height + row) * width + column.",
+            numbered(lambda jet, row, column, height, width: (jet * width + row) * height + column),
+        ),
+        (
+            "The pixels are numbered by (jet * width + column) * height + row. The last axis, which runs fastest, "
+            "are the columns: (jet * height + row) * width + column.",
+            numbered(lambda jet, row, column, height, width: (jet * width + column) * height + row),
+        ),
+        (
+            "eta and phi are exchanged: the rows are phi and the columns are eta.",
+            lambda x, y, *rest: make_images(y, x, *rest),
+        ),
+        (
+            "The axes are swapped: rows are phi, columns are eta.",
+            lambda *jets: np.array([make_image(*jet, *jets[4:]).T for jet in cut(jets[:4])]),
+        ),
+        (
+            "This counts constituents. Each pixel is the sum of their pT: the second argument of np.bincount.",
+            numbered(add=lambda pixel, pt, size: np.bincount(pixel, minlength=size)),
+        ),
+        (
+            "Row and column are one too large: np.searchsorted and np.digitize count from 1 what lies behind the "
+            "first edge. Subtract 1.",
+            numbered(first=0),
+        ),
+        (
+            "The jets are numbered from 1, so that each image holds the constituents of the jet before.",
+            numbered(jet=lambda counts: np.repeat(np.arange(len(counts)) + 1, counts)),
+        ),
+        (
+            "The jet of a constituent is wrong: repeat the number of each jet as often as it has constituents, "
+            "np.repeat(np.arange(len(counts)), counts).",
+            numbered(jet=lambda counts: np.arange(counts.sum()) % len(counts)),
+        ),
+    ],
+    accepted=[
+        by_histogram(lambda jet, counts: len(counts)),
+        lambda *jets: np.array([make_image(*jet, *jets[4:]) for jet in cut(jets[:4])]),
+        lambda *jets: np.stack([added_one_by_one(*jet, *jets[4:]) for jet in cut(jets[:4])]).astype(np.float32),
+    ],
 )
-def _(function):
-    rng = np.random.default_rng(73)
-    for eta_edges, phi_edges in (
-        (np.linspace(-0.5, 0.7, 5), np.linspace(-0.6, 0.4, 4)),
-        (np.linspace(-0.6, 0.6, 6), np.linspace(-0.6, 0.6, 6)),
-    ):
-        counts = np.array([0, 7, 1, 12, 0, 9, 3, 0])
-        eta, phi, pt = _constituents(rng, counts.sum(), spread=0.5)
-        eta[-3:], phi[-3:] = 2.0, -0.55  # this jet lies outside and gives an empty image
-        given = (eta, phi, pt, counts, eta_edges, phi_edges)
-        right = make_images(*given)
-        n, height, width = right.shape
-        jet = np.repeat(np.arange(n), counts)
-        row, column = _places(eta, phi, eta_edges, phi_edges)
-        pixel = (jet * height + row) * width + column
+def make_images(d_eta, d_phi, pt, counts, eta_edges, phi_edges):
+    height, width = len(phi_edges) - 1, len(eta_edges) - 1
+    jet = np.repeat(np.arange(len(counts)), counts)
+    row = np.searchsorted(phi_edges, d_phi, side="right") - 1
+    column = np.searchsorted(eta_edges, d_eta, side="right") - 1
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    pixel = (jet * height + row) * width + column
+    summed = np.bincount(pixel[inside], pt[inside], minlength=len(counts) * height * width)
+    return summed.reshape(len(counts), height, width)
 
-        def filled(pixel, weights=pt, size=right.size, shape=right.shape):
-            kept = (pixel >= 0) & (pixel < size)
-            return np.bincount(pixel[kept], weights[kept], minlength=size).reshape(shape)
 
-        try:
-            answer = call(function, *given, name="make_images")
-            size = np.size(answer) if np.ndim(answer) == 1 else 0
-        except Mistake as mistake:
-            found = re.search(r"cannot reshape array of size (\d+) into", str(mistake))
-            size = int(found[1]) if found else 0
-            if not 0 < size < right.size:
-                raise
-        if 0 < size < right.size:
-            fail(
-                f"there are {size} pixels, expected {right.size}: np.bincount ends with the last pixel that "
-                "holds something. minlength=len(counts) * height * width keeps the empty ones behind it."
-            )
+# --- 7.4 --------------------------------------------------------------------------------------------------------------
 
-        inside = _inside(row, column, right.shape)
-        low, high = (row >= 0) & (column >= 0), (row < height) & (column < width)
-        wrapped = np.zeros_like(right)
-        np.add.at(wrapped, (jet[high], row[high], column[high]), pt[high])
-        last = np.zeros_like(right)
-        last[jet[inside], row[inside], column[inside]] = pt[inside]
-        swapped = make_images(phi, eta, pt, counts, phi_edges, eta_edges)
-        shifted = filled(np.where(inside, pixel + height * width, -1))
-        of_place = np.arange(counts.sum()) % n
-        transposed = filled(np.where(inside, (jet * width + column) * height + row, -1))
-        clipped = make_images(
-            np.clip(eta, eta_edges[0], eta_edges[-1] - 1e-9), np.clip(phi, phi_edges[0], phi_edges[-1] - 1e-9), pt,
-            counts, eta_edges, phi_edges,
-        )  # fmt: skip
-        expect_close(
-            "the array of images",
-            answer,
-            right,
-            mistakes={
-                ONLY_LAST: last,
-                "The last jet has no constituents, and its image is missing: there are len(counts) images, not "
-                "jet.max() + 1.": right[:-1],
-                "Only the rows were looked at. What lies outside in eta must be dropped, too.": filled(
-                    np.where((row >= 0) & (row < height), pixel, -1)
-                ),
-                "Only the columns were looked at. What lies outside in phi must be dropped, too.": filled(
-                    np.where((column >= 0) & (column < width), pixel, -1)
-                ),
-                "What lies behind the last edge was not dropped: row < height and column < width.": filled(
-                    np.where(low, pixel, -1)
-                ),
-                "What lies before the first edge was not dropped: row >= 0 and column >= 0.": filled(
-                    np.where(high, pixel, -1)
-                ),
-                "What lies before the first edge was not dropped: for NumPy, row -1 is the last one.": wrapped,
-                "The pixels are numbered by (jet * width + row) * height + column. A jet has height rows of width "
-                "pixels: (jet * height + row) * width + column.": filled(
-                    np.where(inside, (jet * width + row) * height + column, -1)
-                ),
-                "eta and phi are exchanged: the rows are phi and the columns are eta.": make_images(
-                    phi, eta, pt, counts, eta_edges, phi_edges
-                ),
-                "What lies outside was not dropped: a column of -1 or one too many is a pixel of the row before or "
-                "after, and a row too many one of the next jet.": filled(pixel),
-                "What lies outside the window was moved to its border. It is dropped.": clipped,
-                "The axes are swapped: rows are phi, columns are eta.": swapped,
-                "The pixels are numbered by (jet * width + column) * height + row. The last axis, which runs fastest, "
-                "are the columns: (jet * height + row) * width + column.": transposed,
-                "This counts constituents. Each pixel is the sum of their pT: the second argument of "
-                "np.bincount.": filled(np.where(inside, pixel, -1), np.ones_like(pt)),
-                "Row and column are one too large: np.searchsorted and np.digitize count from 1 what lies behind the "
-                "first edge. Subtract 1.": filled(
-                    np.where((row + 1 < height) & (column + 1 < width), pixel + width + 1, -1)
-                ),
-                "The jets are numbered from 1, so that each image holds the constituents of the jet before.": shifted,
-                "The jet of a constituent is wrong: repeat the number of each jet as often as it has constituents, "
-                "np.repeat(np.arange(len(counts)), counts).": filled(
-                    np.where(inside, (of_place * height + row) * width + column, -1)
-                ),
-                "These are the images; give them the shape (jets, rows, columns).": right.ravel(),
-            },
+
+def windows_of_three_sizes():
+    rng = np.random.default_rng(74)
+    for rows, columns in ((14, 20), (13, 20), (9, 15)):
+        windows = rng.exponential(8, (5, rows, columns)) * (rng.random((5, rows, columns)) < 0.3)
+        windows *= np.array([1, 3, 0.4, 7, 2])[:, None, None]
+        windows[0] += 2  # a window without an empty tower
+        windows[:, 6, 9] += 300  # more than a byte holds, in every jet
+        yield (windows,)
+
+
+def brightest(windows):
+    return windows.max(axis=(1, 2), keepdims=True)
+
+
+def padded(scaled=lambda windows: 255 * windows / brightest(windows), before=lambda free: 1, rounded=np.rint):
+    """Return what those write who scale, place or round a window in another way than the answer."""
+
+    def answer(windows):
+        margins = [(before(free), free - before(free)) for free in np.subtract((16, 22), windows.shape[1:])]
+        return np.pad(rounded(scaled(windows)).astype(np.int64).astype(np.uint8), ((0, 0), *margins))
+
+    return answer
+
+
+def stretched(windows):
+    least = windows.min(axis=(1, 2), keepdims=True)
+    return 255 * (windows - least) / (brightest(windows) - least)
+
+
+def as_bytes(windows):
+    return windows.astype(np.int64).astype(np.uint8)
+
+
+def filled_one_by_one(windows):
+    images = np.zeros((len(windows), 16, 22), np.uint8)
+    for image, window in zip(images, windows, strict=True):
+        image[1 : 1 + window.shape[0], 1 : 1 + window.shape[1]] = (window / window.max() * 255).round()
+    return images
+
+
+def one_byte_each(function, windows):
+    if (kind := np.asarray(call(function, windows)).dtype) != np.uint8:
+        fail(
+            f"the numbers are right, but they are {kind}: .astype(np.uint8) makes one byte of each, an eighth of the "
+            "memory of 64-bit integers."
         )
-
-
-def _or_nan(compute):
-    try:
-        return compute()
-    except ValueError:
-        return np.nan
 
 
 @exercise(
     "7.4",
     "windows padded to 16 x 22, in integers up to 255",
+    cases=windows_of_three_sizes,
+    returns=("the array of images",),
+    demands=[one_byte_each],
+    tolerance={"atol": 1e-6},
     hints=(
         "Two steps: the brightest pixel of each window becomes 255; then zeros all round.",
         "windows.max(axis=(1, 2), keepdims=True) is the brightest pixel of each; np.rint rounds, "
@@ -391,207 +446,259 @@ def _or_nan(compute):
         "np.pad(images, ((0, 0), (1, 16 - rows - 1), (1, 22 - columns - 1))): nothing along the jets, one row and one "
         "column of zeros in front, the rest behind.",
     ),
-    reference=lambda: padded_integers,
+    mistakes=[
+        (
+            "The padding is on one side: all zeros come behind. The window begins at row 1 and column 1.",
+            padded(before=lambda free: 0),
+        ),
+        (
+            "The padding is on one side: all zeros come in front. The window begins at row 1 and column 1.",
+            padded(before=lambda free: free),
+        ),
+        (
+            "The window is in the middle. It begins at row 1 and column 1, whatever its size.",
+            padded(before=lambda free: free // 2),
+        ),
+        (
+            "np.pad put empty jets in front and behind. The first pair of its margins, that of the jets, is (0, 0).",
+            lambda windows: np.pad(np.rint(255 * windows / brightest(windows)).astype(np.uint8), 1),
+        ),
+        (
+            "This is normalised over the batch: 255 is the brightest pixel of all jets, so that the picture of a "
+            "jet depends on which others came along. Divide each by its own.",
+            padded(lambda windows: 255 * windows / windows.max()),
+        ),
+        ("The faintest tower was subtracted. Only nothing is 0: divide by the brightest pixel.", padded(stretched)),
+        (
+            "Each jet is divided by its sum. It is the brightest pixel that becomes 255.",
+            padded(lambda windows: 255 * windows / windows.sum(axis=(1, 2), keepdims=True)),
+        ),
+        ("The numbers were cut off, not rounded: np.rint first, then .astype.", padded(rounded=np.floor)),
+        (
+            "The brightest pixel is 0: a byte holds 0 to 255, and 256 begins again at 0.",
+            padded(lambda windows: 256 * windows / brightest(windows)),
+        ),
+        (
+            "They became bytes too early: 300 GeV do not fit into a byte, and what is too large begins again at 0. "
+            "Scale first.",
+            padded(lambda windows: 255 * (as_bytes(windows) / brightest(as_bytes(windows)))),
+        ),
+        (
+            "These are shares between 0 and 1, in integers mostly zero. Multiply by 255.",
+            padded(lambda windows: windows / brightest(windows)),
+        ),
+        (
+            "These are shares between 0 and 1; integers up to 255 are wanted.",
+            lambda w: np.pad(w / brightest(w), ((0, 0), (1, 15 - w.shape[1]), (1, 21 - w.shape[2]))),
+        ),
+        (
+            "The images are right but for rows and columns: 16 rows of phi, 22 columns of eta.",
+            lambda windows: padded_integers(windows).swapaxes(1, 2),
+        ),
+        (
+            "The numbers are right; the zeros round them are missing.",
+            lambda windows: np.rint(255 * windows / brightest(windows)).astype(np.uint8),
+        ),
+        ("makes one byte of each", lambda windows: padded_integers(windows).astype(float)),
+    ],
+    accepted=[
+        filled_one_by_one,
+        padded(lambda windows: np.array([255 / window.max() * window for window in windows]), rounded=np.round),
+        padded(lambda windows: np.einsum("nrc,n->nrc", windows, 255 / windows.reshape(len(windows), -1).max(axis=1))),
+    ],
 )
-def _(function):
-    rng = np.random.default_rng(74)
-    for rows in (14, 13):
-        windows = rng.exponential(8, (5, rows, 20)) * (rng.random((5, rows, 20)) < 0.3)
-        windows *= np.array([1, 3, 0.4, 7, 2])[:, None, None]
-        windows[0] += 2  # a window without an empty tower
-        windows[:, 6, 9] += 300  # more than a byte holds, in every jet
-        right = padded_integers(windows)
-        behind = ((0, 0), (0, 16 - rows), (0, 2))
-        before = ((0, 0), (16 - rows, 0), (2, 0))
-        inner = right[:, 1 : rows + 1, 1:21]
-        shares = windows / windows.max(axis=(1, 2), keepdims=True)
-        outside = ((0, 0), (1, 15 - rows), (1, 1))
-        with np.errstate(invalid="ignore"):
-            overflow = np.rint(256 * shares).astype(np.int64).astype(np.uint8)
-            of_bytes = windows.astype(np.int64).astype(np.uint8)
-            early = np.rint(255 * (of_bytes / of_bytes.max(axis=(1, 2), keepdims=True)))
-        answer = call(function, windows, name="padded_integers")
-        if np.ndim(answer) == 3 and len(answer) > len(windows):
-            fail(
-                f"{len(answer)} images came of {len(windows)} windows: np.pad put empty jets in front and behind. The "
-                "first pair of its margins, that of the jets, is (0, 0)."
-            )
-        batch = np.rint(255 * (windows / windows.max()))
-        least = windows.min(axis=(1, 2), keepdims=True)
-        stretched = np.rint(255 * ((windows - least) / (windows.max(axis=(1, 2), keepdims=True) - least)))
-        by_sum = np.rint(255 * (windows / windows.sum(axis=(1, 2), keepdims=True)))
-        expect_close(
-            "the array of images",
-            answer,
-            right,
-            mistakes={
-                "The padding is on one side: all zeros come behind. The window begins at row 1 and column 1.": np.pad(
-                    inner, behind
-                ),
-                "The padding is on one side: all zeros come in front. The window begins at row 1 and column 1.": np.pad(
-                    inner, before
-                ),
-                "This is normalised over the batch: 255 is the brightest pixel of all jets, so that the picture of a "
-                "jet depends on which others came along. Divide each by its own.": np.pad(batch, outside),
-                "The faintest tower was subtracted. Only nothing is 0: divide by the brightest pixel.": np.pad(
-                    stretched, outside
-                ),
-                "Each jet is divided by its sum. It is the brightest pixel that becomes 255.": np.pad(by_sum, outside),
-                "The numbers were cut off, not rounded: np.rint first, then .astype.": np.pad(
-                    np.floor(255 * shares), outside
-                ),
-                "The brightest pixel is 0: a byte holds 0 to 255, and 256 begins again at 0.": np.pad(
-                    overflow, outside
-                ),
-                "They became bytes too early: 300 GeV do not fit into a byte, and what is too large begins again at 0. "
-                "Scale first.": np.pad(early, outside),
-                "These are shares between 0 and 1, in integers mostly zero. Multiply by 255.": np.pad(
-                    np.rint(shares), outside
-                ),
-                "These are shares between 0 and 1; integers up to 255 are wanted.": np.pad(shares, outside),
-                "The images are right but for rows and columns: 16 rows of phi, 22 columns of eta.": right.swapaxes(
-                    1, 2
-                ),
-                "The numbers are right; the zeros round them are missing.": inner,
-            },
-            atol=1e-6,
-        )
-        if np.asarray(answer).dtype != np.uint8:
-            fail(
-                f"the numbers are right, but they are {np.asarray(answer).dtype}: .astype(np.uint8) makes one byte of "
-                "each, an eighth of the memory of 64-bit integers."
-            )
+def padded_integers(windows):
+    _, rows, columns = windows.shape
+    shares = windows / windows.max(axis=(1, 2), keepdims=True)
+    integers = np.rint(255 * shares).astype(np.uint8)
+    return np.pad(integers, ((0, 0), (1, 16 - rows - 1), (1, 22 - columns - 1)))
+
+
+# --- 7.5 --------------------------------------------------------------------------------------------------------------
+
+
+def leaning_jets():
+    rng = np.random.default_rng(75)
+    for angle in (0.5, 1.9, 2.7, 4.2):  # the last one has more pT below
+        long, short, pt = constituents(rng, 40, spread=0.3)
+        eta = 0.3 + long * np.cos(angle) - 0.3 * short * np.sin(angle)
+        yield eta, -0.2 + long * np.sin(angle) + 0.3 * short * np.cos(angle), pt
+
+
+def sums(eta, phi, pt):
+    return 2 * np.sum(pt * eta * phi), np.sum(pt * (eta**2 - phi**2))
+
+
+def angle(eta, phi, pt):
+    return np.arctan2(*sums(eta, phi, pt)) / 2
+
+
+def at_mean(eta, phi, pt):
+    return eta - np.average(eta, weights=pt), phi - np.average(phi, weights=pt)
+
+
+def turned(eta, phi, by):
+    return eta * np.cos(by) - phi * np.sin(by), eta * np.sin(by) + phi * np.cos(by)
+
+
+def turned_by(by):
+    """Return what those write who centre a jet as the answer does, and turn it by another angle."""
+    return lambda eta, phi, pt: turned(*at_mean(eta, phi, pt), by(*at_mean(eta, phi, pt), pt))
+
+
+def centred_at(centre, weights=lambda pt: pt):
+    """Return what those write who centre a jet in another way."""
+    return lambda eta, phi, pt: turned(*centre(eta, phi, pt), np.pi / 2 - angle(*centre(eta, phi, pt), weights(pt)))
+
+
+def overwritten(eta, phi, pt):
+    eta, phi = at_mean(eta, phi, pt)
+    cos, sin = np.cos(np.pi / 2 - angle(eta, phi, pt)), np.sin(np.pi / 2 - angle(eta, phi, pt))
+    eta = eta * cos - phi * sin
+    phi = eta * sin + phi * cos
+    return eta, phi
+
+
+def bright_end_up(sign):
+    def answer(eta, phi, pt):
+        eta, phi = upright(eta, phi, pt)
+        return (sign * eta, -phi) if pt[phi > 0].sum() < pt[phi < 0].sum() else (eta, phi)
+
+    return answer
+
+
+def by_eigenvectors(eta, phi, pt):
+    position = np.stack([eta, phi]) - np.average([eta, phi], axis=1, weights=pt)[:, None]
+    _, (across, along) = np.linalg.eigh(np.cov(position, aweights=pt))
+    axis = np.array([across[1], along[1]])
+    return np.array([axis[1] * position[0] - axis[0] * position[1], axis @ position])
+
+
+def by_complex_numbers(eta, phi, pt):
+    z = eta + 1j * phi
+    z = z - np.sum(pt * z) / np.sum(pt)
+    z = z * 1j / np.exp(0.5j * np.angle(np.sum(pt * z**2)))
+    return [z.real, z.imag]
+
+
+def standing(upright, eta, phi, pt):
+    """Return what is seen of an upright jet; an axis has no head, so that half a turn more is as good."""
+    got = call(upright, eta, phi, pt)
+    if np.shape(got) != (2, len(pt)):
+        fail(f"upright should return two arrays of {len(pt)} numbers, eta and phi; what came is {describe(got)}.")
+    x, y = np.asarray(got, dtype=float)
+    half_turn = np.sign(y[np.argmax(np.abs(y))])
+    return {
+        "the mean position afterwards, weighted with pT,": np.array([pt @ x, pt @ y]) / pt.sum(),
+        "the sum of squared distances from the centre": np.sum(x**2 + y**2),
+        "the angle between principal axis and vertical [degrees]": np.degrees(-angle(x, y, pt)) % 180 - 90,
+        "eta": half_turn * x,
+        "phi": half_turn * y,
+    }
 
 
 @exercise(
     "7.5",
     "a jet centred and turned upright",
+    cases=leaning_jets,
+    observe=standing,
+    tolerance={"atol": 1e-6},
     hints=(
         "Three steps: subtract the mean positions, np.average(eta, weights=pt); compute alpha; turn by pi/2 - alpha.",
         "A point turned by an angle a has the coordinates eta cos a - phi sin a and eta sin a + phi cos a: both from "
         "the old eta and phi.",
         "alpha = np.arctan2(2 * np.sum(pt * eta * phi), np.sum(pt * (eta**2 - phi**2))) / 2",
     ),
-    reference=lambda: upright,
-)
-def _(function):
-    rng = np.random.default_rng(75)
-    for angle in (0.5, 1.9, 2.7):
-        long, short, pt = _constituents(rng, 40, spread=0.3)
-        eta = 0.3 + long * np.cos(angle) - 0.3 * short * np.sin(angle)
-        phi = -0.2 + long * np.sin(angle) + 0.3 * short * np.cos(angle)
-        right = upright(eta, phi, pt)
-        answer = call(function, eta, phi, pt, name="upright")
-        got = _parts(answer, 2, "upright", "two arrays, eta and phi")
-        for part in got:
-            if np.shape(part) != eta.shape:
-                fail(f"upright should return two arrays of {len(eta)} numbers; what came is {describe(part)}.")
-        got = np.asarray(got, dtype=float)
-        if n_nan := int(np.isnan(got).sum()):
-            fail(
-                f"{n_nan} of the {got.size} numbers are NaN, which is what 0/0 or the square root of less than 0 gives."
-            )
-        if _same_axis(got, right):
-            continue
-        at = (eta - np.average(eta, weights=pt), phi - np.average(phi, weights=pt))
-        alpha = _angle(*at, pt)
-        cos, sin = np.cos(np.pi / 2 - alpha), np.sin(np.pi / 2 - alpha)
-        overwritten = at[0] * cos - at[1] * sin
-        plain = (eta - eta.mean(), phi - phi.mean())
-        hardest = (eta - eta[np.argmax(pt)], phi - phi[np.argmax(pt)])
-        with np.errstate(all="ignore"):
-            half = np.arctan(2 * np.sum(pt * at[0] * at[1]) / np.sum(pt * (at[0] ** 2 - at[1] ** 2))) / 2
-            exchanged = np.arctan2(np.sum(pt * (at[0] ** 2 - at[1] ** 2)), 2 * np.sum(pt * at[0] * at[1])) / 2
-        mistakes = {
-            "The two are exchanged: first eta, then phi.": right[::-1],
-            "The arguments of np.arctan2 are exchanged: first the sum of eta times phi, then the difference.": _turned(
-                *at, np.pi / 2 - exchanged
-            ),
+    mistakes=[
+        ("The two are exchanged: first eta, then phi.", lambda *jet: upright(*jet)[::-1]),
+        (
+            "The arguments of np.arctan2 are exchanged: first the sum of eta times phi, then the difference.",
+            turned_by(lambda *jet: np.pi / 2 - np.arctan2(*sums(*jet)[::-1]) / 2),
+        ),
+        (
             "np.arctan does not know the quadrant: some jets lie down instead of standing up. "
-            "np.arctan2(2 * sum, difference).": _turned(*at, np.pi / 2 - half),
+            "np.arctan2(2 * sum, difference).",
+            turned_by(lambda *jet: np.pi / 2 - np.arctan(np.divide(*sums(*jet))) / 2),
+        ),
+        (
             "It is turned by the wrong sign: alpha - pi/2 instead of pi/2 - alpha, so that a jet that leans to the "
-            "right leans to the left.": _turned(*at, alpha - np.pi / 2),
-            "The axis lies along eta: turned by -alpha it comes down to the horizontal. Turn by pi/2 - alpha.": _turned(
-                *at, -alpha
-            ),
-            "It is turned by alpha. That is where the axis is; to bring it up, turn by pi/2 - alpha.": _turned(
-                *at, alpha
-            ),
-            "It is turned by the wrong amount: alpha is half of the arctan2.": _turned(*at, np.pi / 2 - 2 * alpha),
+            "right leans to the left.",
+            turned_by(lambda *jet: angle(*jet) - np.pi / 2),
+        ),
+        (
+            "The axis lies along eta: turned by -alpha it comes down to the horizontal. Turn by pi/2 - alpha.",
+            turned_by(lambda *jet: -angle(*jet)),
+        ),
+        (
+            "It is turned by alpha. That is where the axis is; to bring it up, turn by pi/2 - alpha.",
+            turned_by(angle),
+        ),
+        (
+            "It is turned by the wrong amount: alpha is half of the arctan2.",
+            turned_by(lambda *jet: np.pi / 2 - 2 * angle(*jet)),
+        ),
+        (
             "phi was computed from the new eta. Both formulas need the old one: give the new coordinates other names, "
-            "or return them at once.": (overwritten, overwritten * sin + at[1] * cos),
-            "It is centred, but not turned.": at,
-            "It is turned about the jet axis: the mean position was not subtracted.": _turned(
-                eta, phi, np.pi / 2 - _angle(eta, phi, pt)
-            ),
-            "The mean position was subtracted, but the angle is that of the jet before.": _turned(
-                *at, np.pi / 2 - _angle(eta, phi, pt)
-            ),
-            "The centre is the mean of the constituents, soft and hard alike. Weight it with pT.": _turned(
-                *plain, np.pi / 2 - _angle(*plain, pt)
-            ),
-            "pT is in neither sum: soft and hard constituents count the same.": _turned(
-                *plain, np.pi / 2 - _angle(*plain, np.ones_like(pt))
-            ),
-            "The angle was computed without pT: soft and hard constituents count the same.": _turned(
-                *at, np.pi / 2 - _angle(*at, np.ones_like(pt))
-            ),
-            "The centre is the hardest constituent. It is the mean position, weighted with pT.": _turned(
-                *hardest, np.pi / 2 - _angle(*hardest, pt)
-            ),
-            "It is mirrored, not turned: a rotation has cos, -sin in its first row and sin, cos in its second.": (
-                -right[0],
-                right[1],
-            ),
-        }
-        for sentence, wrong in mistakes.items():
-            if _same_axis(got, wrong):
-                fail(sentence)
-        centre = np.average(got, axis=1, weights=pt)
-        if np.abs(centre).max() > 1e-6:
-            fail(
-                f"the mean position, weighted with pT, is ({centre[0]:.3f}, {centre[1]:.3f}) afterwards, expected "
-                "(0, 0)."
-            )
-        if not np.allclose(np.hypot(*got), np.hypot(*right), rtol=1e-5):
-            fail("the distances from the centre have changed: a rotation keeps them.")
-        lean = np.degrees(-_angle(*got, pt)) % 180 - 90  # an axis has two ends
-        fail(f"the principal axis makes an angle of {lean:.0f} degrees with the vertical afterwards, expected 0.")
-
-
-def _angle(eta, phi, pt) -> float:
-    return np.arctan2(2 * np.sum(pt * eta * phi), np.sum(pt * (eta**2 - phi**2))) / 2
-
-
-def _turned(eta, phi, angle):
-    cos, sin = np.cos(angle), np.sin(angle)
+            "or return them at once.",
+            overwritten,
+        ),
+        ("It is centred, but not turned.", at_mean),
+        (
+            "It is turned about the jet axis: the mean position was not subtracted.",
+            centred_at(lambda eta, phi, pt: (eta, phi)),
+        ),
+        (
+            "The mean position was subtracted, but the angle is that of the jet before.",
+            lambda *jet: turned(*at_mean(*jet), np.pi / 2 - angle(*jet)),
+        ),
+        (
+            "The centre is the mean of the constituents, soft and hard alike. Weight it with pT.",
+            centred_at(lambda eta, phi, pt: (eta - eta.mean(), phi - phi.mean())),
+        ),
+        (
+            "pT is in neither sum: soft and hard constituents count the same.",
+            centred_at(lambda eta, phi, pt: (eta - eta.mean(), phi - phi.mean()), np.ones_like),
+        ),
+        (
+            "The angle was computed without pT: soft and hard constituents count the same.",
+            centred_at(at_mean, np.ones_like),
+        ),
+        (
+            "The centre is the hardest constituent. It is the mean position, weighted with pT.",
+            centred_at(lambda eta, phi, pt: (eta - eta[np.argmax(pt)], phi - phi[np.argmax(pt)])),
+        ),
+        (
+            "It is mirrored, not turned: a rotation has cos, -sin in its first row and sin, cos in its second.",
+            lambda *jet: (-upright(*jet)[0], upright(*jet)[1]),
+        ),
+        (
+            "A jet whose lower end is the brighter one is mirrored, not turned. Half a turn changes the signs of both, "
+            "eta and phi.",
+            bright_end_up(1),
+        ),
+        ("upright should return two arrays of 40 numbers", lambda *jet: np.stack(upright(*jet), axis=1)),
+    ],
+    accepted=[by_eigenvectors, by_complex_numbers, bright_end_up(-1)],
+)
+def upright(eta, phi, pt):
+    eta, phi = eta - np.average(eta, weights=pt), phi - np.average(phi, weights=pt)
+    alpha = np.arctan2(2 * np.sum(pt * eta * phi), np.sum(pt * (eta**2 - phi**2))) / 2
+    cos, sin = np.cos(np.pi / 2 - alpha), np.sin(np.pi / 2 - alpha)
     return eta * cos - phi * sin, eta * sin + phi * cos
 
 
-def _same_axis(got, right) -> bool:
-    """Whether two positions agree; an axis has no head, so half a turn more is as good."""
-    right = np.asarray(right)
-    return np.allclose(got, right, rtol=1e-5, atol=1e-7) or np.allclose(got, -right, rtol=1e-5, atol=1e-7)
+# --- 7.6 --------------------------------------------------------------------------------------------------------------
+
+SIGNS = [(1, 1), (-1, 1), (-1, -1), (1, -1)]
 
 
-@exercise(
-    "7.6",
-    "a jet mirrored so that its brightest quadrant is the upper right",
-    hints=(
-        "Four sums of pT, one for each quadrant: pt[(eta > 0) & (phi > 0)].sum() is that of the upper right.",
-        "If the brightest lies on the left, change the sign of eta; if it lies below, that of phi.",
-        "signs = [(1, 1), (-1, 1), (-1, -1), (1, -1)]; the brightest is np.argmax of "
-        "pt[(a * eta > 0) & (b * phi > 0)].sum() for a, b in signs; return a * eta, b * phi.",
-    ),
-    reference=lambda: mirrored,
-)
-def _(function):
-    # Numbers of constituents and sums of pT in the quadrants, counter-clockwise from the upper right. The third jet is
-    # brighter on the right and brighter above, and yet its brightest quadrant is the upper left; the hardest
-    # constituent of each lies elsewhere.
+def jets_of_four_quadrants():
+    """Numbers of constituents and sums of pT in the quadrants, counter-clockwise from the upper right.
+
+    The third jet is brighter on the right and brighter above, and yet its brightest quadrant is the upper left; the
+    hardest constituent of each lies elsewhere.
+    """
     rng = np.random.default_rng(76)
-    signs = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)])
-    came, jets, sums_of = [], [], []
     for n, sums in (
         ((6, 9, 7, 5), (100, 150, 120, 90)),
         ((9, 5, 5, 8), (120, 70, 90, 160)),
@@ -600,67 +707,296 @@ def _(function):
         ((8, 5, 6, 4), (180, 90, 60, 100)),
         ((7, 5, 3, 8), (90, 160, 100, 80)),
     ):
-        eta, phi = rng.uniform(0.05, 0.7, (2, sum(n))) * np.repeat(signs, n, axis=0).T
+        eta, phi = rng.uniform(0.05, 0.7, (2, sum(n))) * np.repeat(SIGNS, n, axis=0).T
         parts = [rng.uniform(0.5, 1.5, k) for k in n]
         parts[int(np.argmin(sums))][0] += 30  # one hard constituent takes most of its quadrant's pT
         pt = np.concatenate([total * part / part.sum() for total, part in zip(sums, parts, strict=True)])
         order = rng.permutation(len(pt))
-        eta, phi, pt = eta[order], phi[order], pt[order]
-        got = _parts(call(function, eta, phi, pt, name="mirrored"), 2, "mirrored", "two arrays, eta and phi")
-        if any(np.shape(part) != eta.shape for part in got):
-            fail(f"mirrored should return two arrays of {len(eta)} numbers; what came is {describe(got[0])}.")
-        ratio = np.asarray(got, dtype=float) / (eta, phi)
-        if not np.allclose(np.abs(ratio), 1):
-            fail("eta and phi may only change their signs, all of one jet in the same way.")
-        if np.ptp(ratio, axis=1).max() > 1:
-            fail(
-                "single constituents were mirrored: the picture is folded. The whole jet gets one sign for eta and one "
-                "for phi."
-            )
-        came.append(ratio[:, 0].round().astype(int))
-        jets.append((eta, phi, pt))
-        sums_of.append(sums)
-    right = signs[np.argmax(sums_of, axis=1)]
-    if np.array_equal(came, right):
-        return
+        yield eta[order], phi[order], pt[order]
 
-    def halves(weight):
-        return [[1 if (x * weight(pt)).sum() >= 0 else -1 for x in np.sign((eta, phi))] for eta, phi, pt in jets]
 
-    def quadrants(value, best=np.argmax):
-        return [signs[best([value(pt[(a * eta > 0) & (b * phi > 0)]) for a, b in signs])] for eta, phi, pt in jets]
+def halves(weight):
+    """Return what those write who look at two halves at a time."""
+    return lambda eta, phi, pt: [np.sign(np.sum(np.sign(x) * weight(pt))) * x for x in (eta, phi)]
 
-    mistakes = {
-        "It follows the brighter half, right or left, upper or lower, each by itself. The brightest quadrant can be "
-        "another one.": halves(lambda pt: pt),
-        "It follows the fuller half, right or left, upper or lower. The brightest quadrant is that with the largest "
-        "sum of pT.": halves(np.ones_like),
-        "It follows the hardest constituent. The brightest quadrant is that with the largest sum of pT.": quadrants(
-            np.max
+
+def quadrant(value, best=np.argmax):
+    """Return what those write who judge the quadrants in another way."""
+
+    def mirrored(eta, phi, pt):
+        a, b = SIGNS[best([value(pt[(a * eta > 0) & (b * phi > 0)]) for a, b in SIGNS])]
+        return a * eta, b * phi
+
+    return mirrored
+
+
+def then(a, b):
+    """Return what those write who find the brightest quadrant, and send it to another place."""
+    return lambda *jet: (a * mirrored(*jet)[0], b * mirrored(*jet)[1])
+
+
+def quarter_turns(eta, phi, pt):
+    for _ in range(np.argmax([pt[(a * eta > 0) & (b * phi > 0)].sum() for a, b in SIGNS])):
+        eta, phi = phi, -eta
+    return eta, phi
+
+
+def by_bins(eta, phi, pt):
+    which = 2 * (eta > 0) + (phi > 0)
+    right, up = divmod(int(np.argmax(np.bincount(which, pt, minlength=4))), 2)
+    return [eta if right else -eta, phi if up else -phi]
+
+
+@exercise(
+    "7.6",
+    "a jet mirrored so that its brightest quadrant is the upper right",
+    cases=jets_of_four_quadrants,
+    returns=("the new eta", "the new phi"),
+    hints=(
+        "Four sums of pT, one for each quadrant: pt[(eta > 0) & (phi > 0)].sum() is that of the upper right.",
+        "If the brightest lies on the left, change the sign of eta; if it lies below, that of phi.",
+        "signs = [(1, 1), (-1, 1), (-1, -1), (1, -1)]; the brightest is np.argmax of "
+        "pt[(a * eta > 0) & (b * phi > 0)].sum() for a, b in signs; return a * eta, b * phi.",
+    ),
+    mistakes=[
+        (
+            "It follows the brighter half, right or left, upper or lower, each by itself. The brightest quadrant can "
+            "be another one.",
+            halves(lambda pt: pt),
         ),
-        "The quadrant with the most constituents was taken, not that with the largest sum of pT.": quadrants(len),
-        "The quadrant with the largest mean pT was taken, not that with the largest sum.": quadrants(np.mean),
-        "The faintest quadrant was taken: np.argmin for np.argmax.": quadrants(np.sum, np.argmin),
-        "Nothing was mirrored.": np.ones_like(right),
-        "Only eta was mirrored; the brightest quadrant must go up, too.": right * [1, 0] + [0, 1],
-        "Only phi was mirrored; the brightest quadrant must go to the right, too.": right * [0, 1] + [1, 0],
-        "The brightest quadrant was sent to the lower left.": -right,
-        "The brightest quadrant was sent to the upper left.": right * [-1, 1],
-        "The brightest quadrant was sent to the lower right.": right * [1, -1],
-    }
-    for sentence, wrong in mistakes.items():
-        if np.array_equal(came, wrong):
-            fail(sentence)
-    jet = int(np.argmax(np.any(np.array(came) != right, axis=1)))
-    fail(
-        f"a jet whose quadrants have {sums_of[jet]} GeV, counter-clockwise from the upper right, was multiplied by "
-        f"{tuple(came[jet].tolist())} in (eta, phi), expected {tuple(right[jet].tolist())}."
+        (
+            "It follows the fuller half, right or left, upper or lower. The brightest quadrant is that with the "
+            "largest sum of pT.",
+            halves(np.ones_like),
+        ),
+        (
+            "It follows the hardest constituent. The brightest quadrant is that with the largest sum of pT.",
+            quadrant(np.max),
+        ),
+        ("The quadrant with the most constituents was taken, not that with the largest sum of pT.", quadrant(len)),
+        ("The quadrant with the largest mean pT was taken, not that with the largest sum.", quadrant(np.mean)),
+        ("The faintest quadrant was taken: np.argmin for np.argmax.", quadrant(np.sum, np.argmin)),
+        ("Nothing was mirrored.", lambda eta, phi, pt: (eta, phi)),
+        (
+            "Only eta was mirrored; the brightest quadrant must go up, too.",
+            lambda eta, phi, pt: (mirrored(eta, phi, pt)[0], phi),
+        ),
+        (
+            "Only phi was mirrored; the brightest quadrant must go to the right, too.",
+            lambda eta, phi, pt: (eta, mirrored(eta, phi, pt)[1]),
+        ),
+        ("The brightest quadrant was sent to the lower left.", then(-1, -1)),
+        ("The brightest quadrant was sent to the upper left.", then(-1, 1)),
+        ("The brightest quadrant was sent to the lower right.", then(1, -1)),
+        (
+            "Single constituents were mirrored: the picture is folded. The whole jet gets one sign for eta and one for "
+            "phi.",
+            lambda eta, phi, pt: (np.abs(eta), np.abs(phi)),
+        ),
+        (
+            "It is turned by quarters, not mirrored: eta and phi may only change their signs, all of one jet in the "
+            "same way.",
+            quarter_turns,
+        ),
+        ("The two are exchanged: first eta, then phi.", lambda *jet: mirrored(*jet)[::-1]),
+        ("changes its input in place", lambda eta, phi, pt: (np.abs(eta, out=eta), phi)),
+    ],
+    accepted=[
+        by_bins,
+        lambda eta, phi, pt: max(
+            ([a * eta, b * phi] for a, b in SIGNS), key=lambda at: sum(pt[(at[0] > 0) & (at[1] > 0)])
+        ),
+        lambda *jet: np.array(mirrored(*jet)),
+    ],
+)
+def mirrored(eta, phi, pt):
+    signs = [(1, 1), (-1, 1), (-1, -1), (1, -1)]
+    brightness = [pt[(a * eta > 0) & (b * phi > 0)].sum() for a, b in signs]
+    a, b = signs[np.argmax(brightness)]
+    return a * eta, b * phi
+
+
+# --- 7.7 --------------------------------------------------------------------------------------------------------------
+
+
+def small_pictures():
+    yield (20, 18, 2), 3, 10  # unlike those of the lesson, in everything
+
+
+def network(*order, begin=keras.Input, put=None, second=2, **convolution):
+    """Return a cnn that differs from the answer in what is given: the order of its layers, or some of them."""
+    settings = {"kernel_size": 3, "padding": "same", "activation": "relu", **convolution}
+
+    def cnn(shape, filters, dense):
+        a, b, c, d = (
+            layers.Conv2D(**{"filters": n, **settings}) for n in (filters, filters, second * filters, second * filters)
+        )
+        pools, flat = (layers.MaxPooling2D(2), layers.MaxPooling2D(2)), layers.Flatten()
+        head = layers.Dense(dense, activation="relu"), layers.Dropout(0.5), sigmoid("float32")
+        parts = dict(enumerate([a, b, pools[0], c, d, pools[1], flat, *head]))
+        parts |= {at: make() for at, make in (put or {}).items()}
+        return keras.Sequential([begin(shape), *(parts[at] for at in order or sorted(parts))])
+
+    return cnn
+
+
+def sigmoid(dtype=None):
+    return layers.Dense(1, activation="sigmoid", dtype=dtype)
+
+
+def last(activation, units=1):
+    """Return a network with another activation at the end."""
+    return network(put={9: lambda: layers.Dense(units, activation=activation, dtype="float32")})
+
+
+def functional(shape, filters, dense):
+    x = inputs = keras.Input(shape)
+    for n in (filters, 2 * filters):
+        for _ in range(2):
+            x = keras.ops.relu(layers.Conv2D(n, (3, 3), padding="same")(x))
+        x = layers.MaxPool2D()(x)
+    x = layers.Activation("relu")(layers.Dense(dense)(layers.Flatten()(x)))
+    return keras.Model(inputs, layers.Dense(1, "sigmoid", dtype="float32")(layers.Dropout(0.5)(x)))
+
+
+def one_by_one(shape, filters, dense):
+    model = keras.Sequential()
+    model.add(keras.Input(shape))
+    for n in (filters, 2 * filters):
+        for _ in range(2):
+            model.add(layers.Conv2D(n, 3, padding="same"))
+            model.add(layers.ReLU())
+        model.add(layers.MaxPooling2D((2, 2)))
+    for layer in (layers.Flatten(), layers.Dense(dense, "relu"), layers.Dropout(0.5), layers.Dense(1, dtype="float32")):
+        model.add(layer)
+    model.add(layers.Activation("sigmoid", dtype="float32"))
+    model.compile(loss="binary_crossentropy")
+    return model
+
+
+def shared(shape, filters, dense):
+    x = inputs = keras.Input(shape)
+    for n in (filters, 2 * filters):
+        first, second = (layers.Conv2D(n, 3, padding="same", activation="relu") for _ in range(2))
+        x = second(first(x))
+        x = layers.MaxPooling2D(2)(second(x) if n == filters else x)
+    x = layers.Dropout(0.5)(layers.Dense(dense, activation="relu")(layers.Flatten()(x)))
+    return keras.Model(inputs, layers.Dense(1, activation="sigmoid", dtype="float32")(x))
+
+
+def built(cnn, shape, filters, dense):
+    """Build a student's network, with words for what Keras says about wrong shapes."""
+    nothing_left = (
+        f'a picture of {shape} has nothing left at the end: the convolutions need padding="same" and no strides, the '
+        "poolings are layers.MaxPooling2D(2)."
     )
+    try:
+        model = call(cnn, shape, filters, dense)
+    except Mistake as mistake:
+        if "ndim=3" in str(mistake) or "ndim=5" in str(mistake):
+            fail(
+                "Keras found images of the wrong number of axes: is the channel axis forgotten, or there twice? A "
+                "picture is (rows, columns, channels), and `shape` has all three: keras.Input(shape)."
+            )
+        if "negative" in str(mistake) or "empty output" in str(mistake):
+            fail(nothing_left)
+        raise
+    if not isinstance(model, keras.Model):
+        fail(f"cnn should return a keras.Sequential; what came is {describe(model)}.")
+    if not model.built:
+        fail("`shape` is not used: the network begins with keras.Input(shape).")
+    if (takes := tuple(model.input_shape[1:])) != shape:
+        fail(
+            f"cnn({shape}, {filters}, {dense}) takes images of {takes}. The network should take whatever `shape` says: "
+            "keras.Input(shape)."
+        )
+    if any(0 in layer.output.shape for layer in model.layers):
+        fail(nothing_left)
+    return model
+
+
+def parts_of(model):
+    """Return [layer, names of its activations] of each layer; an activation can be a layer, or an operation, too."""
+    parts = []
+    for part in getattr(model, "operations", model.layers):
+        alone = not isinstance(part, layers.Layer) or type(part).__module__.split(".")[-2] == "activations"
+        name = type(part).__name__.lower() if alone else None
+        if alone or isinstance(part, layers.Activation):
+            function = None if alone else part.activation
+        elif isinstance(part, layers.InputLayer):
+            continue
+        else:
+            function = getattr(part, "activation", None)
+            parts.append([part, []])
+        name = name or getattr(function, "__name__", "linear")
+        if name != "linear" and parts:
+            parts[-1][1].append(name)
+    return parts
+
+
+def seen_in(cnn, shape, filters, dense):
+    """Return what is seen of a network: its layers with their settings, and the scores that it gives."""
+    model = built(cnn, shape, filters, dense)
+    parts = parts_of(model)
+
+    def of(kind, *settings):
+        return [{name: layer.get_config()[name] for name in settings} for layer, _ in parts if isinstance(layer, kind)]
+
+    def activations(chosen):
+        return ", ".join(dict.fromkeys(" and then ".join(names) or "none" for _, names in chosen))
+
+    convolutions = of(
+        layers.Conv2D, "filters", "kernel_size", "padding", "strides", "dilation_rate", "groups", "use_bias"
+    )
+    n_parameters = [model.count_params(), sum(int(np.prod(w.shape)) for w in model.trainable_weights)]
+    at_zero = sum(w.path.endswith("kernel") and not np.any(keras.ops.convert_to_numpy(w)) for w in model.weights)
+    rng = np.random.default_rng(77)
+    model.set_weights([rng.normal(0, 0.3, w.shape) for w in model.get_weights()])
+    pictures = rng.exponential(1, (8, *shape)).astype(np.float32)
+    scores = keras.ops.convert_to_numpy(model(pictures, training=False))
+    return {
+        "the number of convolutions": len(convolutions),
+        "the settings of the convolutions": convolutions,
+        "the activation of the convolutions": activations([p for p in parts if isinstance(p[0], layers.Conv2D)]),
+        "the poolings": of(layers.MaxPooling2D, "pool_size", "strides", "padding"),
+        "the shape of the scores of eight images": scores.shape,
+        "the activation of the output": activations(parts[-1:]),
+        "the dense layers": of(layers.Dense, "units", "use_bias"),
+        "the activation of the dense layer": activations([p for p in parts[:-1] if isinstance(p[0], layers.Dense)]),
+        "the dropouts": of(layers.Dropout, "rate"),
+        "the layers": [type(layer).__name__ for layer, _ in parts],
+        "the number of parameters, and of those that are trained,": n_parameters,
+        "the number of terms that are added to the loss": len(model.losses),
+        "the number of layers whose weights begin at zero": at_zero,
+        "the scores, with other weights,": scores,
+    }
+
+
+def single_precision(function, *arguments):
+    """Demand that the output stays in 32 bits where the layers before it compute in 16."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        precision = function(*arguments).layers[-1].compute_dtype
+    finally:
+        keras.config.set_dtype_policy(before)
+    if precision == "float16":
+        fail(
+            "on a GPU, where this lesson computes in half precision, the score would come in float16: above 0.999 it "
+            'knows no third number between two neighbours, and its logarithm overflows. dtype="float32" in the last '
+            "layer."
+        )
+    if precision != "float32":
+        fail(f'the last layer computes in {precision}, expected dtype="float32".')
 
 
 @exercise(
     "7.7",
     "a convolutional network",
+    cases=small_pictures,
+    observe=seen_in,
+    demands=[single_precision],
+    tolerance={"rtol": 1e-4, "atol": 1e-5},
     hints=(
         'layers.Conv2D(filters, 3, padding="same", activation="relu") is one convolution; a pair is two of them and '
         "layers.MaxPooling2D(2).",
@@ -668,365 +1004,511 @@ def _(function):
         "dense layer with ReLU, layers.Dropout(0.5), the output.",
         'The last line is layers.Dense(1, activation="sigmoid", dtype="float32").',
     ),
-    reference=lambda *, keras: cnn(keras),
+    mistakes=[
+        ("is the channel axis forgotten", network(begin=lambda shape: keras.Input(shape[:2]))),
+        ("or there twice?", network(begin=lambda shape: keras.Input((*shape, 1)))),
+        ("has nothing left at the end", network(put={2: lambda: layers.MaxPooling2D(6)}, padding="valid")),
+        ("cnn should return a keras.Sequential; what came is list", lambda *settings: cnn(*settings).layers),
+        ("`shape` is not used", network(begin=lambda shape: layers.Rescaling(1.0))),
+        ("The network should take whatever `shape` says", network(begin=lambda shape: keras.Input((16, 22, 1)))),
+        ("There are four convolutions, two pairs; here each is alone.", network(0, 2, 3, 5, 6, 7, 8, 9)),
+        (
+            "The layers lie in models inside the model. Put all into one keras.Sequential: a later cell looks for the "
+            "first convolution there.",
+            network(0, 6, 7, 8, 9, put={0: lambda: keras.Sequential(cnn((20, 18, 2), 3, 10).layers[:6])}),
+        ),
+        ("The filters have 3 x 3 pixels, not 5 x 5.", network(kernel_size=5)),
+        (
+            'The pictures shrink: without padding="same" each convolution eats one row and one column on every side, '
+            "and the border of the jet is seen less often than its centre.",
+            network(padding="valid"),
+        ),
+        ("The second pair has as many filters as the first; it has twice as many.", network(second=1)),
+        ("['filters'] is 8, expected 3", network(filters=8)),
+        ("and no strides", network(strides=2)),
+        ("['dilation_rate'][0] is 2, expected 1", network(dilation_rate=2)),
+        ("['use_bias'] is False, expected True", network(use_bias=False)),
+        (
+            'The convolutions have no activation: two of them in a row are one linear filter. activation="relu" in '
+            "each.",
+            network(activation=None),
+        ),
+        ("the activation of the convolutions is 'gelu', expected 'relu'", network(activation="gelu")),
+        ("There is no pooling: layers.MaxPooling2D(2) follows each pair.", network(0, 1, 3, 4, 6, 7, 8, 9)),
+        (
+            "The pooling takes the largest of 2 x 2 pixels, not of 4 x 4.",
+            network(put={at: lambda: layers.MaxPooling2D(4) for at in (2, 5)}),
+        ),
+        (
+            "The pooling takes the mean; it keeps the largest pixel, layers.MaxPooling2D(2).",
+            network(put={at: lambda: layers.AveragePooling2D(2) for at in (2, 5)}),
+        ),
+        (
+            "The poolings are misplaced: the first comes after the first pair of convolutions, the second after the "
+            "second pair.",
+            network(0, 2, 1, 3, 5, 4, 6, 7, 8, 9),
+        ),
+        (
+            "Before the dense layers comes a Flatten: without it they work on each pixel by itself.",
+            network(0, 1, 2, 3, 4, 5, 7, 8, 9),
+        ),
+        (
+            "There is no layers.Flatten(): what is left of the picture must become one row of numbers without losing "
+            "where it was. A global pooling keeps one number a filter.",
+            network(put={6: layers.GlobalAveragePooling2D}),
+        ),
+        ("The softmax of a single number is always 1, and so is every score. Use a sigmoid.", last("softmax")),
+        (
+            "The network has two outputs. Top and QCD exclude each other: one score, with a sigmoid, is enough.",
+            last("softmax", 2),
+        ),
+        (
+            "The softmax is applied twice: no score is below 0.27 or above 0.73, however bright the picture. And "
+            "one output with a sigmoid is enough for two classes.",
+            network(put={9: lambda: layers.Dense(2, activation="softmax", dtype="float32"), 10: layers.Softmax}),
+        ),
+        ("The sigmoid is missing at the output: a probability lies between 0 and 1.", last(None)),
+        (
+            "The sigmoid is applied twice: no score is below 0.5 or above 0.73. Once is enough.",
+            network(put={10: lambda: layers.Activation("sigmoid", dtype="float32")}),
+        ),
+        ("the activation of the output is 'hard_sigmoid', expected 'sigmoid'", last("hard_sigmoid")),
+        ("the dense layers[0]['units'] is 64, expected 10", network(put={7: lambda: layers.Dense(64, "relu")})),
+        ('The dense layer has no activation: activation="relu".', network(put={7: lambda: layers.Dense(10)})),
+        ("the activation of the dense layer is 'tanh'", network(put={7: lambda: layers.Dense(10, "tanh")})),
+        ("There is no dropout: layers.Dropout(0.5) stands in front of the output.", network(*range(8), 9)),
+        ("['rate'] is 0.2, expected 0.5", network(put={8: lambda: layers.Dropout(0.2)})),
+        ("The dropout belongs between the dense layer and the output.", network(*range(7), 8, 7, 9)),
+        (
+            "There is a layer too many, Rescaling. The network of the study does without.",
+            network(put={-1: lambda: layers.Rescaling(0.01)}),
+        ),
+        (
+            "There is a layer too many, BatchNormalization. The network of the study does without.",
+            network(0, 10, *range(1, 10), put={10: layers.BatchNormalization}),
+        ),
+        ("The convolutions are frozen, trainable=False: they would never learn.", network(trainable=False)),
+        ("There is a regulariser; the network of the study does without.", network(kernel_regularizer="l2")),
+        (
+            "The weights of the convolutions begin at zero: no gradient reaches them. Leave the initialiser as it is.",
+            network(kernel_initializer="zeros"),
+        ),
+        ("One convolution is applied twice, with the same weights. Each is a layer of its own.", shared),
+        ("knows no third number", network(put={9: sigmoid})),
+        ("the last layer computes in float64", network(put={9: lambda: sigmoid("float64")})),
+    ],
+    accepted=[functional, one_by_one, network(kernel_initializer="he_normal")],
 )
-def _(function, *, keras):
-    rng = np.random.default_rng(77)
-    for shape, filters, dense in (((20, 24, 1), 3, 10), ((16, 8, 2), 2, 7)):
-        model = _built(function, shape, filters, dense)
-        if not model.built:
-            fail("`shape` is not used: the network begins with keras.Input(shape).")
-        x = rng.exponential(1.0, (64, *shape)).astype(np.float32)
-        if tuple(getattr(model, "input_shape", (None, *shape))[1:]) != shape:
-            fail(
-                f"cnn({shape}, {filters}, {dense}) takes images of {model.input_shape[1:]}. The network should take "
-                "whatever `shape` says: keras.Input(shape)."
-            )
-        found = _with_activations(model)
-        _check_convolutions(found, filters)
-        if found[-1][0] == "Dense" and (names := found[-1][2]) and "softmax" not in names:
-            if names.count("sigmoid") > 1:
-                fail("the sigmoid is applied twice: no score is below 0.5 or above 0.73. Once is enough.")
-            if names != ["sigmoid"]:
-                fail(f"the activation of the output is {' and '.join(names)}, expected sigmoid.")
-        _check_output(*(_outputs(keras, call(model, part, name="the network")) for part in (x, 1e4 * x)))
-        _check_dense(found, dense)
-        height, width, channels = shape
-        flat = (height // 4) * (width // 4) * 2 * filters
-        expected = (9 * channels + 1) * filters + (9 * filters + 1) * (filters + 2 * filters)
-        expected += (18 * filters + 1) * 2 * filters + (flat + 1) * dense + dense + 1
-        if (got := model.count_params()) != expected:
-            fail(f"cnn({shape}, {filters}, {dense}) has {got} parameters, expected {expected}.")
-    _check_precision(function, keras)
+def cnn(shape, filters, dense):
+    return keras.Sequential(
+        [
+            keras.Input(shape),  # (N, H, W, C)
+            layers.Conv2D(filters, 3, padding="same", activation="relu"),  # (N, H, W, filters)
+            layers.Conv2D(filters, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(2),  # (N, H / 2, W / 2, filters)
+            layers.Conv2D(2 * filters, 3, padding="same", activation="relu"),  # (N, H / 2, W / 2, 2 filters)
+            layers.Conv2D(2 * filters, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(2),  # (N, H / 4, W / 4, 2 filters)
+            layers.Flatten(),
+            layers.Dense(dense, activation="relu"),
+            layers.Dropout(0.5),
+            layers.Dense(1, activation="sigmoid", dtype="float32"),  # (N, 1)
+        ]
+    )
 
 
-def _built(function, shape, filters, dense):
-    try:
-        model = function(shape, filters, dense)
-    except Exception as error:
-        if "ndim=3" in str(error) or "ndim=5" in str(error):
-            fail(
-                "Keras found images of the wrong number of axes: is the channel axis forgotten, or there twice? A "
-                "picture is (rows, columns, channels), and `shape` has all three: keras.Input(shape)."
-            )
-        if "negative dimension" in str(error).lower() or "empty output" in str(error).lower():
-            fail(
-                f'a picture of {shape} has nothing left at the end: the convolutions need padding="same", the poolings '
-                "are layers.MaxPooling2D(2)."
-            )
-        model = call(function, shape, filters, dense, name="cnn")  # with the usual message
-    if not hasattr(model, "layers") or not callable(model):
-        came = describe(model) if model is not None else "None; did you forget a `return`?"
-        fail(f"cnn should return a keras.Sequential; what came is {came}")
-    return model
+# --- 7.8 --------------------------------------------------------------------------------------------------------------
 
 
-def _check_output(p, p_large):
-    """Tell from the outputs for ordinary and for very bright images whether each is one probability."""
-    n = len(p)
-    if p.shape == (n, 2):
-        if p_large.min() > 0.26 and p_large.max() < 0.74:
-            fail(
-                "the softmax is applied twice: no score is below 0.27 or above 0.73, however bright the picture. And "
-                "one output with a sigmoid is enough for two classes."
-            )
-        fail("the network has two outputs. Top and QCD exclude each other: one score, with a sigmoid, is enough.")
-    if p.ndim > 2:
-        fail(f"for {n} images the network gives an array of shape {p.shape}: before the dense layers comes a Flatten.")
-    if p.shape != (n, 1):
-        fail(f"for {n} images the network gives an array of shape {p.shape}, expected {(n, 1)}.")
-    if np.allclose(p, 1, rtol=0, atol=1e-5):
-        fail("every score is 1: the softmax of a single number is always 1. Use a sigmoid at the output.")
-    if p_large.min() < 0 or p_large.max() > 1:
-        fail(
-            f"the scores of bright images reach from {p_large.min():.3g} to {p_large.max():.3g}, where 0 to 1 is "
-            "expected: the sigmoid is missing at the output."
-        )
+def curves():
+    for loss, validation in (
+        (
+            [0.61, 0.44, 0.39, 0.35, 0.33, 0.30, 0.27, 0.24, 0.22],
+            [0.66, 0.46, 0.40, 0.41, 0.38, 0.37, 0.39, 0.42, 0.45],
+        ),
+        ([0.5, 0.4, 0.3, 0.2], [0.52, 0.47, 0.48, 0.55]),
+        ([0.5, 0.45, 0.4, 0.38, 0.36, 0.35], [0.49, 0.39, 0.4, 0.41, 0.37, 0.38]),  # two worse ones, then a better one
+        ([0.5, 0.45, 0.4, 0.38, 0.36, 0.35, 0.34], [0.49, 0.39, 0.4, 0.41, 0.42, 0.37, 0.38]),  # three
+        ([0.5, 0.45, 0.4, 0.38, 0.36], [0.49, 0.353, 0.36, 0.347, 0.357]),  # alike to two digits
+        ([0.7], [0.6]),
+    ):
+        yield ({"loss": loss, "val_loss": validation},)
 
 
-def _with_activations(model) -> list:
-    """Return (kind, layer, names of its activations), where an activation may be in the layer or a layer after it."""
-    found = []
-    for layer in model.layers:
-        kind = type(layer).__name__
-        function = getattr(layer, "activation", None)
-        name = getattr(function, "__name__", type(function).__name__.lower())
-        if kind in ("ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"):
-            name = kind.lower()
-            if kind == "ReLU" and (layer.max_value is not None or layer.negative_slope or layer.threshold):
-                name = "a ReLU with settings of its own"
-        elif kind != "Activation":
-            if kind != "InputLayer":
-                found.append((kind, layer, [] if function is None or name == "linear" else [name]))
-            continue
-        if found and name != "linear":
-            found[-1][2].append(name)
-    return found
+def smallest(values):
+    """Return what those write who look for the smallest of something else."""
+    return lambda history: int(np.argmin(values(np.array(history["loss"]), np.array(history["val_loss"])))) + 1
 
 
-def _check_convolutions(found, filters):
-    kinds = [kind for kind, _, _ in found]
-    convolutions = [layer for kind, layer, _ in found if kind == "Conv2D"]
-    pools = [layer for kind, layer, _ in found if kind == "MaxPooling2D"]
-    if len(convolutions) != 4:
-        fail(f"the number of convolutions is {len(convolutions)}, expected 4: two pairs.")
-    if any(tuple(layer.kernel_size) != (3, 3) for layer in convolutions):
-        fail(f"the filters have {[tuple(layer.kernel_size) for layer in convolutions]} pixels, expected (3, 3).")
-    if any(layer.padding != "same" for layer in convolutions):
-        fail(
-            'the pictures shrink: without padding="same" each convolution eats one row and one column on every side, '
-            "and the border of the jet is seen less often than its centre."
-        )
-    for kind, _, names in found:
-        if kind == "Conv2D" and not names:
-            fail(
-                'the convolutions have no activation: two of them in a row are one linear filter. activation="relu" in '
-                "each."
-            )
-        if kind == "Conv2D" and set(names) != {"relu"}:
-            fail(f"the activation of a convolution is {' and '.join(names)}, expected relu.")
-    if (numbers := [layer.filters for layer in convolutions]) != [filters, filters, 2 * filters, 2 * filters]:
-        fail(
-            f"with filters={filters} the convolutions have {numbers} filters, expected "
-            f"{[filters, filters, 2 * filters, 2 * filters]}."
-        )
-    if len(pools) != 2:
-        fail(f"the number of poolings, layers.MaxPooling2D(2), is {len(pools)}, expected 2: one after each pair.")
-    for layer in pools:
-        if (sizes := (tuple(layer.pool_size), tuple(layer.strides))) != ((2, 2), (2, 2)):
-            fail(f"the pooling takes {sizes[0]} pixels in steps of {sizes[1]}, expected (2, 2) and (2, 2).")
-    if "Flatten" not in kinds:
-        fail(
-            "there is no layers.Flatten(): what is left of the picture must become one row of numbers without losing "
-            "where it was."
-        )
-    for kind in kinds:
-        if kind not in LAYERS:
-            fail(f"there is a layer too many, {kind}. The network of the study does without.")
-    if [kind for kind in kinds if kind in LAYERS[:3]] != LAYERS[:6]:
-        fail("the first pooling comes after the first pair of convolutions, the second after the second pair.")
+def patient(history, patience=2):
+    losses = history["val_loss"]
+    best = 0
+    for i, loss in enumerate(losses):
+        if loss < losses[best]:
+            best = i
+        if i - best >= patience:
+            break
+    return best + 1
 
 
-LAYERS = ["Conv2D", "Conv2D", "MaxPooling2D"] * 2 + ["Flatten", "Dense", "Dropout", "Dense"]
+def first_rise(history):
+    losses = history["val_loss"]
+    return next((i for i in range(1, len(losses)) if losses[i] > losses[i - 1]), len(losses))
 
 
-def _check_dense(found, dense):
-    kinds = [kind for kind, _, _ in found]
-    denses = [(layer.units, names) for kind, layer, names in found if kind == "Dense"]
-    dropouts = [layer.rate for kind, layer, _ in found if kind == "Dropout"]
-    if (units := [n for n, _ in denses]) != [dense, 1]:
-        fail(f"the dense layers have {units} units, expected {[dense, 1]}.")
-    if not (names := denses[0][1]):
-        fail('the dense layer has no activation: activation="relu".')
-    if set(names) != {"relu"}:
-        fail(f"the activation of the dense layer is {' and '.join(names)}, expected relu.")
-    if len(dropouts) != 1:
-        fail(f"the number of dropouts is {len(dropouts)}, expected one layers.Dropout(0.5), in front of the output.")
-    if abs(dropouts[0] - 0.5) > 1e-9:
-        fail(f"the rate of the dropout is {dropouts[0]:g}, expected 0.5.")
-    if kinds.index("Dropout") != len(kinds) - 2:
-        fail("the dropout belongs between the dense layer and the output.")
-    if kinds != LAYERS:
-        fail(f"the layers are {', '.join(kinds)}, expected {', '.join(LAYERS)}.")
-
-
-def _check_precision(function, keras):
-    """See to it that the output stays in 32 bits where the layers before it compute in 16."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
-        model = _built(function, (8, 8, 1), 2, 3)
-    finally:
-        keras.config.set_dtype_policy(before)
-    if (precision := model.layers[-1].compute_dtype) not in ("float16", "float32"):
-        fail(f'the last layer computes in {precision}, expected dtype="float32".')
-    if precision == "float16":
-        fail(
-            f"on a GPU, where this lesson computes in half precision, the score would come in {precision}: above 0.999 "
-            'it knows no third number between two neighbours, and its logarithm overflows. dtype="float32" in the '
-            "last layer."
-        )
-
-
-def _outputs(keras, result) -> np.ndarray:
-    return keras.ops.convert_to_numpy(result).astype(float)
+def loop(history):
+    best, at = float("inf"), 0
+    for epoch, loss in enumerate(history["val_loss"], start=1):
+        if loss < best:
+            best, at = loss, epoch
+    return at
 
 
 @exercise(
     "7.8",
     "the epoch after which the network only learns by heart",
+    cases=curves,
+    returns=("the epoch",),
     hints=(
         "It is the epoch of the smallest validation loss.",
         "np.argmin gives the position, which begins at 0; the first epoch is epoch 1.",
     ),
-    reference=lambda: best_epoch,
-)
-def _(function):
-    history = {
-        "loss": [0.61, 0.44, 0.39, 0.35, 0.33, 0.30, 0.27, 0.24, 0.22],
-        "val_loss": [0.66, 0.46, 0.40, 0.41, 0.38, 0.37, 0.39, 0.42, 0.45],
-    }
-    other = {"loss": [0.5, 0.4, 0.3, 0.2], "val_loss": [0.52, 0.47, 0.48, 0.55]}
-    for curves in (history, other):
-        loss, validation = np.array(curves["loss"]), np.array(curves["val_loss"])
-        right = best_epoch(curves)
-        first_rise = int(np.argmax(np.diff(validation) > 0)) + 1
-        answer = call(function, curves, name="best_epoch")
-        mistakes = {
-            "Epochs are counted from 1: np.argmin counts from 0.": right - 1,
-            "This is the epoch of the largest validation loss: np.argmax for np.argmin. A loss is to be small.": int(
-                np.argmax(validation)
-            )
-            + 1,
-            "This is the largest validation loss (np.argmax for np.argmin), counted from 0.": int(
-                np.argmax(validation)
-            ),
+    mistakes=[
+        ("Epochs are counted from 1: np.argmin counts from 0.", lambda history: np.argmin(history["val_loss"])),
+        (
+            "This is the epoch of the largest validation loss: np.argmax for np.argmin. A loss is to be small.",
+            lambda history: np.argmax(history["val_loss"]) + 1,
+        ),
+        (
+            "This is the largest validation loss (np.argmax for np.argmin), counted from 0.",
+            lambda history: np.argmax(history["val_loss"]),
+        ),
+        (
             "This is the last epoch, where the training loss is smallest: of course, since the network is trained on "
-            "these jets. Look at the validation loss.": len(loss),
-            "This is the last epoch, where the training loss is smallest, counted from 0. Look at the validation "
-            "loss.": len(loss) - 1,
-            "The validation loss scatters and may fall again after it has risen once: take its smallest value of "
-            "all.": first_rise,
-            "This is the smallest loss itself; the epoch is wanted.": float(validation.min()),
-        }
-        expect_close("the epoch", answer, right, mistakes=mistakes)
+            "these jets. Look at the validation loss.",
+            smallest(lambda loss, validation: loss),
+        ),
+        (
+            "This is the last epoch, where the training loss is smallest, counted from 0. Look at the validation loss.",
+            lambda history: np.argmin(history["loss"]),
+        ),
+        (
+            "The validation loss scatters and may fall again after it has risen once: take its smallest value of all.",
+            first_rise,
+        ),
+        (
+            "The validation loss may fall again after two epochs without a better one: take its smallest value of all.",
+            patient,
+        ),
+        (
+            "The validation loss may fall again even after it has risen three times: take its smallest value of all.",
+            lambda history: patient(history, 3),
+        ),
+        ("This is the smallest loss itself; the epoch is wanted.", lambda history: min(history["val_loss"])),
+        (
+            "The losses were rounded, and the first of several that seem alike was taken. Compare them as they are.",
+            smallest(lambda loss, validation: validation.round(2)),
+        ),
+        (
+            "This is where the two losses are closest. The validation loss alone decides.",
+            smallest(lambda loss, validation: np.abs(validation - loss)),
+        ),
+        (
+            "This is where the sum of the two losses is smallest. The validation loss alone decides.",
+            smallest(lambda loss, validation: loss + validation),
+        ),
+        (
+            "This is the first epoch with a validation loss above the training loss. That gap is no overfitting as "
+            "long as both fall: take the smallest validation loss.",
+            lambda history: np.argmax(np.greater(history["val_loss"], history["loss"])) + 1,
+        ),
+        (
+            "This is where the validation loss falls fastest, not where it is smallest.",
+            smallest(lambda loss, validation: np.diff(validation)),
+        ),
+        (
+            "This is the minimum of a smoothed curve. Take the smallest loss as it is.",
+            smallest(lambda loss, validation: np.convolve(validation, np.ones(3) / 3, mode="same")),
+        ),
+        ("the epoch should be", lambda history: str(best_epoch(history))),
+    ],
+    accepted=[loop, lambda history: history["val_loss"].index(min(history["val_loss"])) + 1],
+)
+def best_epoch(history):
+    return int(np.argmin(history["val_loss"])) + 1
+
+
+# --- 7.9 --------------------------------------------------------------------------------------------------------------
+
+
+def scored_jets():
+    rng = np.random.default_rng(79)
+    for n, share in ((12_000, 0.7), (8_000, 0.999)):  # more tops than QCD jets: then it shows who sets the threshold
+        labels = (rng.random(n) < share).astype(int)
+        score = 1 / (1 + np.exp(-rng.normal(2.2 * labels - 1.1, 1.3)))
+        yield labels, score, 0.6
+        yield labels, score, 0.8
+
+
+def passing(labels, score, threshold):
+    return np.mean(score[labels == 0] >= threshold)
+
+
+def threshold_at(choose):
+    """Return what those write who choose the threshold in another way."""
+    return lambda labels, score, efficiency: 1 / passing(labels, score, choose(labels, score, efficiency))
+
+
+def tops(labels, score, efficiency):
+    return np.quantile(score[labels == 1], 1 - efficiency)
+
+
+def by_sorting(labels, score, efficiency):
+    falling = sorted(score[labels == 1], reverse=True)
+    threshold = falling[round(efficiency * len(falling)) - 1]
+    background = [s for s, label in zip(score, labels, strict=True) if label == 0]
+    return len(background) / sum(s >= threshold for s in background)
+
+
+def by_roc(labels, score, efficiency):
+    order = np.argsort(-score)
+    passed = np.cumsum(labels[order]) / labels.sum()
+    return 1 / (np.cumsum(1 - labels[order]) / (1 - labels).sum())[np.searchsorted(passed, efficiency)]
 
 
 @exercise(
     "7.9",
     "the background rejection at a signal efficiency",
+    cases=scored_jets,
+    returns=("the rejection",),
+    tolerance={"rtol": 0.01},
     hints=(
         "Two steps: the threshold above which the share `efficiency` of the tops lies; then the share of QCD jets "
         "above it.",
         "The threshold is np.quantile(score[labels == 1], 1 - efficiency); the mean of a boolean array is a share.",
         "1 / np.mean(score[labels == 0] >= threshold)",
     ),
-    reference=lambda: rejection_at,
+    mistakes=[
+        (
+            "This is 1/(1 - eps): one over the share of QCD jets that fail. The rejection is one over the share that "
+            "passes.",
+            lambda *jets: 1 / (1 - 1 / rejection_at(*jets)),
+        ),
+        (
+            "This is the background efficiency. The rejection is one over it.",
+            lambda *jets: passing(*jets[:2], tops(*jets)),
+        ),
+        (
+            "This is the share of QCD jets that fail. The rejection is one over the share that passes.",
+            lambda *jets: 1 - passing(*jets[:2], tops(*jets)),
+        ),
+        (
+            "The threshold is a quantile of the background's scores: that fixes the share of QCD jets, not of tops. "
+            "Use score[labels == 1].",
+            threshold_at(lambda labels, score, efficiency: np.quantile(score[labels == 0], 1 - efficiency)),
+        ),
+        (
+            "The threshold is a quantile of the background's scores. Use score[labels == 1], and 1 - efficiency.",
+            threshold_at(lambda labels, score, efficiency: np.quantile(score[labels == 0], efficiency)),
+        ),
+        (
+            "The threshold is a quantile of all scores. The efficiency is a share of the tops: use score[labels == 1].",
+            threshold_at(lambda labels, score, efficiency: np.quantile(score, 1 - efficiency)),
+        ),
+        (
+            "The threshold is the quantile `efficiency` of the tops' scores, which only the rest passes. It is the "
+            "quantile 1 - efficiency.",
+            threshold_at(lambda labels, score, efficiency: np.quantile(score[labels == 1], efficiency)),
+        ),
+        (
+            "The threshold is the efficiency itself. A score above 0.6 does not mean that 60% of the tops pass.",
+            threshold_at(lambda labels, score, efficiency: efficiency),
+        ),
+        (
+            "The share is one of all jets, tops included. Count the QCD jets alone.",
+            lambda *jets: 1 / np.mean(jets[1] >= tops(*jets)),
+        ),
+        (
+            "This is QCD jets over all jets: divide by the number of QCD jets.",
+            lambda *jets: rejection_at(*jets) / np.mean(jets[0] == 0),
+        ),
+        (
+            "This is one over the signal efficiency.",
+            lambda *jets: 1 / np.mean(jets[1][jets[0] == 1] >= tops(*jets)),
+        ),
+        (
+            "This is the rejection at 0.6, whatever is asked for. Use `efficiency`.",
+            lambda labels, score, efficiency: rejection_at(labels, score, 0.6),
+        ),
+        ("the rejection should be", lambda *jets: f"{rejection_at(*jets):.4f}"),
+    ],
+    accepted=[by_sorting, by_roc, lambda *jets: np.sum(jets[0] == 0) / np.sum(jets[1][jets[0] < 1] > tops(*jets))],
 )
-def _(function):
-    rng = np.random.default_rng(79)
-    labels = (rng.random(12_000) < 0.7).astype(int)  # more tops than QCD jets: then it shows who sets the threshold
-    score = 1 / (1 + np.exp(-rng.normal(2.2 * labels - 1.1, 1.3)))
-    for efficiency in (0.6, 0.8):
-        right = rejection_at(labels, score, efficiency)
+def rejection_at(labels, score, efficiency):
+    threshold = np.quantile(score[labels == 1], 1 - efficiency)
+    return 1 / np.mean(score[labels == 0] >= threshold)
 
-        def passing(threshold):
-            return np.mean(score[labels == 0] >= threshold)
 
-        def quantile(values, share):
-            return passing(np.quantile(values, share))
+# --- 7.10 -------------------------------------------------------------------------------------------------------------
 
-        background = 1 / right
-        turned = quantile(score[labels == 1], efficiency)
-        expect_close(
-            f"at efficiency {efficiency}, the rejection",
-            call(function, labels, score, efficiency, name="rejection_at"),
-            right,
-            mistakes={
-                "This is 1/(1 - eps): one over the share of QCD jets that fail. The rejection is one over the share "
-                "that passes.": 1 / (1 - background),
-                "This is the background efficiency. The rejection is one over it.": background,
-                "This is the share of QCD jets that fail. The rejection is one over the share that passes.": 1
-                - background,
-                "The threshold is a quantile of the background's scores: that fixes the share of QCD jets, not of "
-                "tops. Use score[labels == 1].": 1 / quantile(score[labels == 0], 1 - efficiency),
-                "The threshold is a quantile of the background's scores. Use score[labels == 1], and 1 - efficiency.": 1
-                / quantile(score[labels == 0], efficiency),
-                "The threshold is a quantile of all scores. The efficiency is a share of the tops: use "
-                "score[labels == 1].": 1 / quantile(score, 1 - efficiency),
-                "The threshold is the quantile `efficiency` of the tops' scores, which only the rest passes. It is the "
-                "quantile 1 - efficiency.": 1 / turned,
-                "The threshold is the efficiency itself. A score above 0.6 does not mean that 60% of the tops pass.": 1
-                / passing(efficiency),
-                "The share is one of all jets, tops included. Count the QCD jets alone.": 1
-                / np.mean(score >= np.quantile(score[labels == 1], 1 - efficiency)),
-                "This is QCD jets over all jets: divide by the number of QCD jets.": 1
-                / (background * np.mean(labels == 0)),
-                "This is one over the signal efficiency.": 1 / efficiency,
-                "This is the rejection at 0.6, whatever is asked for. Use `efficiency`.": rejection_at(
-                    labels, score, 0.6
-                ),
-            },
-            rtol=0.01,
-        )
+
+def three_thousand_jets():
+    rng = np.random.default_rng(710)
+    labels = rng.integers(0, 2, 3000)
+    score = 1 / (1 + np.exp(-rng.normal(2 * labels - 1, 1.6)))
+    labels[np.argsort(score)[[-2, 2]]] = (0, 1)  # a QCD jet among the most top-like, and the other way round
+    yield labels, score, 400  # so many that np.argpartition leaves them unsorted on every processor
+
+
+def positions(pick, labels, score, n):
+    """Return the four arrays, unless they hold the right jets in an order that is neither right nor reversed."""
+    got = call(pick, labels, score, n)
+    right = reference(labels, score, n)
+    for part, expected in zip(got if isinstance(got, tuple | list) else (), right, strict=False):
+        same_jets = np.shape(part) == (n,) and np.array_equal(np.sort(part), np.sort(expected))
+        if same_jets and not any(np.array_equal(part, order) for order in (expected, expected[::-1])):
+            fail("These are the right jets in another order. The most extreme comes first.")
+    return got
+
+
+def replaced(at, chosen):
+    """Return what those write who choose one of the four groups in another way."""
+
+    def mistaken(labels, score, n):
+        groups = list(pick(labels, score, n))
+        groups[at] = chosen(labels, score)[:n]
+        return groups
+
+    return mistaken
+
+
+def among(label, key):
+    """Return the positions of jets of one label, in the order of the key."""
+    return lambda labels, score: np.flatnonzero(labels == label)[np.argsort(key(score[labels == label]))]
+
+
+def least_wrong(labels, score):
+    error = np.abs(score - labels)
+    return np.argsort(np.where(error > 0.5, error, np.inf))
+
+
+def middle(labels, score, n):
+    begin = len(score) // 2 - n // 2
+    groups = list(pick(labels, score, n))
+    groups[2] = np.argsort(score)[begin : begin + n]
+    return groups
 
 
 @exercise(
     "7.10",
     "the most certain, uncertain and wrong jets",
+    cases=three_thousand_jets,
+    returns=("the most top-like", "the most QCD-like", "the most uncertain", "the most confidently wrong"),
+    observe=positions,
+    demands=[whole_numbers],
     hints=(
         "np.argsort gives the positions in rising order: the first n of np.argsort(score) are the most QCD-like.",
         "With a minus in front the order is reversed: np.argsort(-score)[:n].",
         "Uncertain is a small distance from 0.5, wrong a large distance from the label: np.abs(score - labels).",
     ),
-    reference=lambda: pick,
-)
-def _(function):
-    rng = np.random.default_rng(710)
-    labels = rng.integers(0, 2, 3000)
-    score = 1 / (1 + np.exp(-rng.normal(2 * labels - 1, 1.6)))
-    labels[np.argsort(score)[[-2, 2]]] = (0, 1)  # a QCD jet among the most top-like, and the other way round
-    n = 400  # so many that np.argpartition leaves them unsorted on every processor
-    names = ("most top-like", "most QCD-like", "most uncertain", "most confidently wrong")
-    answer = call(function, labels, score, n, name="pick")
-    answer = _parts(answer, 4, "pick", f"four arrays of {n} positions")
-    right = pick(labels, score, n)
-    if np.array_equal(answer[0], right[1]) and np.array_equal(answer[1], right[0]):
-        fail("the first two are exchanged, np.argmin for np.argmax: the score rises with the top, label 1.")
-    if np.array_equal(answer[2], right[3]) and np.array_equal(answer[3], right[2]):
-        fail("the last two are exchanged: first the most uncertain, then the most confidently wrong.")
-    error, doubt = np.abs(score - labels), np.abs(score - 0.5)
-    tops, background = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
-    keys = (-score, score, doubt, -error)
-    only_qcd = background[np.argsort(-score[background])][:n]
-    only_top = tops[np.argsort(score[tops])][:n]
-    special = (
-        {
+    mistakes=[
+        (
+            "The first two are exchanged, np.argmin for np.argmax: the score rises with the top, label 1.",
+            lambda *jets: [pick(*jets)[i] for i in (1, 0, 2, 3)],
+        ),
+        (
+            "The last two are exchanged: first the most uncertain, then the most confidently wrong.",
+            lambda *jets: [pick(*jets)[i] for i in (0, 1, 3, 2)],
+        ),
+        (
             "These are the most top-like among the true tops. Take all jets: whether the network is right is another "
-            "question.": tops[np.argsort(-score[tops])][:n],
-            "These are positions among the tops, not in the whole array. Sort the whole array.": np.argsort(
-                -score[tops]
-            )[:n],
-        },
-        {
-            "These are the most QCD-like among the true QCD jets. Take all jets.": background[
-                np.argsort(score[background])
-            ][:n],
-            "These are positions among the QCD jets, not in the whole array. Sort the whole array.": np.argsort(
-                score[background]
-            )[:n],
-        },
-        {
-            "These are the most QCD-like jets. A distance has no sign: np.abs(score - 0.5).": right[1],
-            "These are the most certain jets. Uncertain is a score near 0.5: a small distance, not a large "
-            "one.": np.argsort(-doubt)[:n],
-            "These are jets in the middle of the order. The middle of the order need not be a score of "
-            "0.5.": np.argsort(score)[len(score) // 2 - n // 2 : len(score) // 2 + n // 2],
-        },
-        {
-            "These are the most confidently right jets: a small distance from the label is right.": np.argsort(error)[
-                :n
-            ],
-            "These are QCD jets only. A top with a score near 0 is as wrong as a QCD jet with one near 1.": only_qcd,
-            "These are tops only. A QCD jet with a score near 1 is as wrong as a top with one near 0.": only_top,
+            "question.",
+            replaced(0, among(1, np.negative)),
+        ),
+        (
+            "These are positions among the tops, not in the whole array. Sort the whole array.",
+            replaced(0, lambda labels, score: np.argsort(-score[labels == 1])),
+        ),
+        ("These are the most QCD-like among the true QCD jets. Take all jets.", replaced(1, among(0, np.positive))),
+        (
+            "These are positions among the QCD jets, not in the whole array. Sort the whole array.",
+            replaced(1, lambda labels, score: np.argsort(score[labels == 0])),
+        ),
+        (
+            "These are the most QCD-like jets. A distance has no sign: np.abs(score - 0.5).",
+            replaced(2, lambda labels, score: np.argsort(score - 0.5)),
+        ),
+        (
+            "These are the most certain jets. Uncertain is a score near 0.5: a small distance, not a large one.",
+            replaced(2, lambda labels, score: np.argsort(-np.abs(score - 0.5))),
+        ),
+        (
+            "These are jets in the middle of the order. The middle of the order need not be a score of 0.5.",
+            middle,
+        ),
+        (
+            "These are the most confidently right jets: a small distance from the label is right.",
+            replaced(3, lambda labels, score: np.argsort(np.abs(score - labels))),
+        ),
+        (
+            "These are QCD jets only. A top with a score near 0 is as wrong as a QCD jet with one near 1.",
+            replaced(3, among(0, np.negative)),
+        ),
+        (
+            "These are tops only. A QCD jet with a score near 1 is as wrong as a top with one near 0.",
+            replaced(3, among(1, np.positive)),
+        ),
+        (
             "These are positions among the QCD jets, not in the whole array. Sort the whole array by the distance from "
-            "the label.": np.argsort(-score[background])[:n],
-            "These are the wrong jets that are least certain. Confidently wrong is far from the label.": np.argsort(
-                np.where(error > 0.5, error, np.inf)
-            )[:n],
-        },
-    )
-    for name, got, expected, key, mistakes in zip(names, answer, right, keys, special, strict=True):
-        if np.shape(got) == (n,) and _close(np.asarray(got, float), score[expected]):
-            fail(f"the {name} jets come as scores; positions are wanted, np.argsort instead of np.sort.")
-        if np.asarray(got).dtype == bool:
-            fail(f"the {name} jets come as a mask, True and False; positions are wanted, np.argsort(...)[:n].")
-        order = np.argsort(key)
-        reversed_ = {f"The order is reversed: the {name} jet comes first.": expected[::-1]}
-        if np.shape(got) == (n,) and np.array_equal(np.sort(got), np.sort(expected)):
-            reversed_["These are the right jets in another order. The most extreme comes first."] = got
-        if len(order) == np.size(got):
-            fail(f"all {len(order)} jets came; the first n = {n} are wanted.")
-        expect_close(f"the array of the {name} jets", got, expected, mistakes={**mistakes, **reversed_})
-        if np.asarray(got).dtype.kind not in "iu":
-            fail(f"the positions of the {name} jets are {np.asarray(got).dtype}; whole numbers are wanted.")
+            "the label.",
+            replaced(3, lambda labels, score: np.argsort(-score[labels == 0])),
+        ),
+        (
+            "These are the wrong jets that are least certain. Confidently wrong is far from the label.",
+            replaced(3, least_wrong),
+        ),
+        (
+            "These are scores; positions are wanted, np.argsort instead of np.sort.",
+            lambda *jets: [jets[1][group] for group in pick(*jets)],
+        ),
+        (
+            "These are masks, True and False; positions are wanted, np.argsort(...)[:n].",
+            lambda *jets: [np.isin(np.arange(len(jets[0])), group) for group in pick(*jets)],
+        ),
+        ("The order is reversed: the most extreme comes first.", lambda *jets: [group[::-1] for group in pick(*jets)]),
+        ("These are the right jets in another order.", lambda *jets: [np.sort(group) for group in pick(*jets)]),
+        (
+            "All jets came; the first n are wanted, [:n].",
+            lambda labels, score, n: pick(labels, score, len(labels)),
+        ),
+        ("they are no whole numbers", lambda *jets: np.array(pick(*jets), dtype=float)),
+        ("pick should return the most top-like and the most QCD-like and", lambda *jets: pick(*jets)[:3]),
+    ],
+    accepted=[
+        lambda labels, score, n: [
+            np.array(sorted(range(len(score)), key=lambda i: key[i])[:n])
+            for key in (-score, score, abs(score - 0.5), -abs(score - labels))
+        ],
+        lambda labels, score, n: np.stack(
+            [
+                np.argsort(score)[::-1][:n],
+                np.argsort(score)[:n],
+                np.argsort((score - 0.5) ** 2)[:n],
+                np.argsort(np.where(labels == 1, score, 1 - score))[:n],
+            ]
+        ),
+        lambda labels, score, n: tuple(
+            group[np.argsort(key[group])]
+            for key in (-score, score, abs(score - 0.5), -abs(score - labels))
+            for group in [np.argpartition(key, n)[:n]]
+        ),
+    ],
+)
+def pick(labels, score, n):
+    top_like, qcd_like = np.argsort(-score)[:n], np.argsort(score)[:n]
+    uncertain = np.argsort(np.abs(score - 0.5))[:n]
+    wrong = np.argsort(-np.abs(score - labels))[:n]
+    return top_like, qcd_like, uncertain, wrong
+
+
+reference = pick

@@ -136,7 +136,7 @@ def _disturb_keras(keras, seed: int) -> None:
     build, apply, train_step = Optimizer.build, Optimizer.apply, Model.train_step
 
     def changed(value, phase=seed):
-        floats = value is not None and keras.ops.is_tensor(value) and str(value.dtype).endswith(("float32", "float64"))
+        floats = keras.ops.is_tensor(value) and keras.backend.standardize_dtype(value.dtype) in ("float32", "float64")
         return near(value, phase, keras.ops) if floats else value
 
     def build_near(self, variables):

@@ -270,7 +270,7 @@ def merged(parts):
     return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 
-def with_order(take):
+def taken(take):
     """Return what those write who merge and draw one order, and `take` what they return from these."""
     return lambda parts, rng: take(*merged(parts), rng.permutation(sum(len(part[1]) for part in parts)))
 
@@ -295,66 +295,63 @@ def as_table(parts, rng):
     hints=(
         "zip(*parts) turns a list of triples into three tuples: all inputs, all labels, all weights.",
         "np.concatenate merges the arrays of one kind; rng.permutation(n) draws an order of n events.",
-        "The same `order` indexes all three arrays: inputs[order], labels[order], weights[order].",
+        "The same `order` indexes all three arrays: inputs[i], labels[i], weights[i].",
     ),
     mistakes=[
         (
             "The inputs are shuffled but not the labels and weights: every event now has the label of another.",
-            with_order(lambda x, y, w, order: (x[order], y, w)),
+            taken(lambda x, y, w, i: (x[i], y, w)),
         ),
         (
             "The weights stay behind: every event now has the weight of another.",
-            with_order(lambda x, y, w, order: (x[order], y[order], w)),
+            taken(lambda x, y, w, i: (x[i], y[i], w)),
         ),
         (
             "The labels stay behind: every event now has the label of another.",
-            with_order(lambda x, y, w, order: (x[order], y, w[order])),
+            taken(lambda x, y, w, i: (x[i], y, w[i])),
         ),
         (
             "Labels and weights are exchanged: first the inputs, then the labels, then the weights.",
-            with_order(lambda x, y, w, order: (x[order], w[order], y[order])),
+            taken(lambda x, y, w, i: (x[i], w[i], y[i])),
         ),
         (
             "Three orders for three arrays: draw one permutation, and use it for inputs, labels and weights.",
-            lambda parts, rng: tuple(rng.permutation(array) for array in merged(parts)),
+            lambda p, rng: tuple(rng.permutation(array) for array in merged(p)),
         ),
         (
             "The columns of the inputs are torn apart: shuffle rows, not single numbers.",
-            with_order(lambda x, y, w, order: (np.stack([x[order, 0], x[:, 1]], axis=1), y[order], w[order])),
+            taken(lambda x, y, w, i: (np.stack([x[i, 0], x[:, 1]], axis=1), y[i], w[i])),
         ),
-        ("Only the first of the pieces is there. Merge them first.", lambda parts, rng: shuffled(parts[:1], rng)),
-        (
-            "Only the last of the pieces is there: a loop overwrites those before.",
-            lambda parts, rng: shuffled(parts[-1:], rng),
-        ),
+        ("Only the first of the pieces is there. Merge them first.", lambda p, rng: shuffled(p[:1], rng)),
+        ("Only the last of the pieces is there: a loop overwrites those before.", lambda p, rng: shuffled(p[-1:], rng)),
         (
             "Some events come twice and others never: draw without replacement, rng.permutation(n).",
-            with_order(lambda x, y, w, order: [array[order // 2] for array in (x, y, w)]),
+            taken(lambda x, y, w, i: [array[i // 2] for array in (x, y, w)]),
         ),
-        ("The pieces are merged, but not shuffled.", lambda parts, rng: tuple(merged(parts))),
+        ("The pieces are merged, but not shuffled.", lambda p, rng: tuple(merged(p))),
         (
             "Each piece is shuffled within itself, and the pieces keep their order. Merge first, then shuffle.",
             each_by_itself,
         ),
         (
             "The events keep their order but for a shift. Use rng.permutation.",
-            with_order(lambda x, y, w, order: [np.roll(array, order[0], axis=0) for array in (x, y, w)]),
+            taken(lambda x, y, w, i: [np.roll(array, i[0], axis=0) for array in (x, y, w)]),
         ),
         (
             "This repeats the same order every epoch: use the argument rng, not a generator made inside.",
-            lambda parts, rng: shuffled(parts, np.random.default_rng(1)),
+            lambda p, rng: shuffled(p, np.random.default_rng(1)),
         ),
         (
             "The same seed gives two orders: draw from the argument rng alone.",
-            lambda parts, rng: shuffled(parts, np.random.default_rng()),
+            lambda p, rng: shuffled(p, np.random.default_rng()),
         ),
-        ("shapes (240,), (120,), (120,)", with_order(lambda x, y, w, order: (x.ravel(), y[order], w[order]))),
-        ("what came is tuple ([[", lambda parts, rng: tuple(array.tolist() for array in shuffled(parts, rng))),
+        ("shapes (240,), (120,), (120,)", taken(lambda x, y, w, i: (x.ravel(), y[i], w[i]))),
+        ("what came is tuple ([[", lambda p, rng: tuple(array.tolist() for array in shuffled(p, rng))),
     ],
     accepted=[
         as_table,
-        lambda parts, rng: list(shuffled(parts[::-1], rng)),
-        with_order(lambda x, y, w, order: [array[order[::-1]] for array in (x, y, w)]),
+        lambda p, rng: list(shuffled(p[::-1], rng)),
+        taken(lambda x, y, w, i: [array[i[::-1]] for array in (x, y, w)]),
     ],
 )
 def shuffled(parts, rng):
@@ -450,7 +447,7 @@ def changed(change):
         ("batches gave no batch at all", lambda *given: iter(())),
         ("what came is an array of shape", changed(lambda x, y, w: x)),
         ("of shapes (32,), (16,), (16,)", changed(lambda x, y, w: (x.ravel(), y, w))),
-        ("raised ValueError", lambda chunks, size, n, rng: cut(shuffled([part[:2] for part in chunks], rng), size)),
+        ("raised ValueError", lambda c, size, n, rng: cut(shuffled([part[:2] for part in c], rng), size)),
         (
             "The buffer is never emptied, or not of all that was given, and events come again and again.",
             buffered(keep=lambda waiting, pool, n_out: waiting),
@@ -463,7 +460,7 @@ def changed(change):
         (
             "This reads everything first: all chunks were read before the first batch came, and all events were in "
             "memory. Give batches whenever the buffer is full.",
-            lambda chunks, size, n, rng: cut(shuffled(list(chunks), rng), size),
+            lambda c, size, n, rng: cut(shuffled(list(c), rng), size),
         ),
         (
             "This drops the last batch: fewer events than a batch are left at the end, and belong to the epoch, too.",
@@ -471,11 +468,11 @@ def changed(change):
         ),
         (
             "Events are lost at the end: what waits in the buffer after the last chunk is a part.",
-            buffered(end=lambda *waiting: ()),
+            buffered(end=lambda *_: ()),
         ),
         (
             "Events are lost at each filling: what does not fill a batch waits for the next filling.",
-            buffered(keep=lambda *pool: []),
+            buffered(keep=lambda *_: []),
         ),
         (
             "Events are lost at each filling: all that waits is shuffled, also what is beyond `buffer`.",
@@ -501,16 +498,16 @@ def changed(change):
         ),
         (
             "The first batch came before the buffer was full: events are shuffled among few others. Fill it first.",
-            buffered(full=lambda n_waiting, n_read, buffer: True),
+            buffered(full=lambda n, n_read, buffer: True),
         ),
         (
             "The buffer is full with `buffer` events, and this waits for more: >=, not >.",
-            buffered(full=lambda n_waiting, n_read, buffer: n_waiting > buffer),
+            buffered(full=lambda n, n_read, buffer: n > buffer),
         ),
         (
             "After the first filling every chunk passes for a full buffer. The number of events that wait must come "
             "down to that of the rest.",
-            buffered(full=lambda n_waiting, n_read, buffer: n_read >= buffer),
+            buffered(full=lambda n, n_read, buffer: n_read >= buffer),
         ),
         (
             "The events come in the order of the file: shuffle the full buffer with shuffled(..., rng).",
@@ -535,11 +532,11 @@ def changed(change):
         ),
         (
             "This repeats the same order every epoch: use the argument rng, not a generator made inside.",
-            lambda chunks, size, n, rng: batches(chunks, size, n, np.random.default_rng(1)),
+            lambda c, size, n, rng: batches(c, size, n, np.random.default_rng(1)),
         ),
         (
             "The same seed gives two orders: draw from the argument rng alone.",
-            lambda chunks, size, n, rng: batches(chunks, size, n, np.random.default_rng()),
+            lambda c, size, n, rng: batches(c, size, n, np.random.default_rng()),
         ),
     ],
     accepted=[
@@ -622,17 +619,14 @@ def one_by_one(u, n_buckets):
             "positions of its events.",
             lambda u, n: np.floor(n * u).astype(int),
         ),
-        (
-            "These are the numbers u themselves; the positions of the events are asked for.",
-            each(lambda chosen, u: u[chosen]),
-        ),
+        ("These are the numbers u themselves; the positions of the events are asked for.", each(lambda i, u: u[i])),
         (
             "np.where returns a tuple, an array for each axis. Take its first entry: np.where(...)[0].",
-            each(lambda chosen, u: (chosen,)),
+            each(lambda i, u: (i,)),
         ),
         (
             "np.argwhere gives a column, one row for each event. A flat array of positions comes from np.flatnonzero.",
-            each(lambda chosen, u: chosen[:, np.newaxis]),
+            each(lambda i, u: i[:, np.newaxis]),
         ),
         (
             "The events are dealt out like cards, by their position; u does not enter, so nothing is random.",
@@ -668,10 +662,10 @@ def one_by_one(u, n_buckets):
         ),
         (
             "The events of a bucket should stay in the order of the file: they are appended as they come.",
-            each(lambda chosen, u: chosen[np.argsort(u[chosen])]),
+            each(lambda i, u: i[np.argsort(u[i])]),
         ),
         ("they come as a list", one_by_one),
-        ("their type is float64", each(lambda chosen, u: np.array(chosen, dtype=float))),
+        ("their type is float64", each(lambda i, u: np.array(i, dtype=float))),
     ],
     accepted=[
         between(np.greater_equal, np.less),

@@ -30,7 +30,7 @@ def record():
     return Particles(np.array([0, SIZE, 2 * SIZE]), code, status, shift, first + shift, second + shift, **unused)
 
 
-def follow(same=lambda code, other: code == other, daughters=("daughter1", "daughter2"), steps=99):
+def follow(daughters=("daughter1", "daughter2"), same=lambda code, other: code == other, steps=99):
     """Return what those write who follow copies in another way."""
 
     def last(particles, row):
@@ -78,20 +78,14 @@ def recursive(particles, row):
         (
             "This is the row that went in. That is the first copy; go on to its daughters as long as one has the same "
             "code. (A function that calls itself has to `return` what comes of it.)",
-            lambda p, row: row,
+            lambda p, i: i,
         ),
         (
             "This goes one step only. The copy may have been copied again: repeat until no daughter has the same code.",
             follow(steps=1),
         ),
-        (
-            "This looks at daughter1 alone. When a particle radiates, it can go on as daughter2.",
-            follow(daughters=["daughter1"]),
-        ),
-        (
-            "This looks at daughter2 alone. When a particle radiates, it can go on as daughter1.",
-            follow(daughters=["daughter2"]),
-        ),
+        ("This looks at daughter1 alone. When a particle radiates, it can go on as daughter2.", follow(["daughter1"])),
+        ("This looks at daughter2 alone. When a particle radiates, it can go on as daughter1.", follow(["daughter2"])),
         (
             "This takes all rows from daughter1 to daughter2, and there are none where daughter2 is the smaller. "
             "Ask the two.",
@@ -99,29 +93,29 @@ def recursive(particles, row):
         ),
         (
             "This follows tops only. Compare with the particle's own code, so that a W boson can be followed as well.",
-            follow(lambda code, other: code == other and abs(code) == 6),
+            follow(same=lambda a, b: a == b and abs(a) == 6),
         ),
         (
             "This takes an antiparticle for a copy. Its code has the other sign.",
-            follow(lambda code, other: abs(code) == abs(other)),
+            follow(same=lambda a, b: abs(a) == abs(b)),
         ),
         (
             "This is the last row with the same code in the whole record, and so in another event. Follow the "
             "daughters.",
-            lambda p, row: np.flatnonzero(p.pdgid == p.pdgid[row])[-1],
+            lambda p, i: np.flatnonzero(p.pdgid == p.pdgid[i])[-1],
         ),
         (
             "This is the last row with the same code in the event, maybe of another particle. Follow the daughters.",
-            lambda p, row: np.flatnonzero((p.pdgid == p.pdgid[row]) & (p.event == p.event[row]))[-1],
+            lambda p, i: np.flatnonzero((p.pdgid == p.pdgid[i]) & (p.event == p.event[i]))[-1],
         ),
         (
             "This is one generation too far: it is what the last copy decays to.",
-            lambda p, row: p.daughter1[last_copy(p, row)],
+            lambda p, i: p.daughter1[last_copy(p, i)],
         ),
-        ("This is the code of the particle. The answer is the row where it stands.", lambda p, row: p.pdgid[row]),
-        ("their type is float64", lambda p, row: float(last_copy(p, row))),
+        ("This is the code of the particle. The answer is the row where it stands.", lambda p, i: p.pdgid[i]),
+        ("their type is float64", lambda p, i: float(last_copy(p, i))),
     ],
-    accepted=[recursive, follow(), lambda p, row: int(last_copy(p, row))],
+    accepted=[recursive, follow(), lambda p, i: int(last_copy(p, i))],
 )
 def last_copy(particles, row):
     while True:
@@ -216,11 +210,8 @@ def by_ranges(p, top):
             "These are the last copies of the quarks, after they have radiated. Take them as the decay makes them.",
             with_quarks(lambda p, *rows: [last_copy(p, row) for row in rows]),
         ),
-        (
-            "These are codes. The answer is the rows where the quarks stand.",
-            with_quarks(lambda p, *rows: [p.pdgid[row] for row in rows]),
-        ),
-        ("should return three rows of the record", with_quarks(lambda p, *rows: rows[0])),
+        ("These are codes. The answer is the rows where the quarks stand.", with_quarks(lambda p, *q: p.pdgid[[*q]])),
+        ("should return three rows of the record", with_quarks(lambda p, *q: q[0])),
     ],
     accepted=[by_ranges, with_quarks(lambda p, bottom, one, other: (bottom, other, one))],
 )
@@ -252,38 +243,38 @@ def codes_and_status():
         (
             "The neutrinos are counted as seen. They pass through any detector. (Without parentheses & is done before "
             ">, and `!= 12 | != 14` is true of every code.)",
-            lambda pdgid, status: status > 0,
+            lambda code, status: status > 0,
         ),
         (
             "The antineutrinos are counted as seen; their codes are negative. Compare np.abs(pdgid).",
-            lambda pdgid, status: (status > 0) & ~np.isin(pdgid, (12, 14, 16)),
+            lambda code, status: (status > 0) & ~np.isin(code, (12, 14, 16)),
         ),
         (
             "Only electron neutrinos are left out. Muon and tau neutrinos have the codes 14 and 16.",
-            lambda pdgid, status: (status > 0) & (np.abs(pdgid) != 12),
+            lambda code, status: (status > 0) & (np.abs(code) != 12),
         ),
         (
             "Particles on the way are counted, which have decayed or radiated since: each momentum enters several "
             "times. Keep status > 0.",
-            lambda pdgid, status: ~np.isin(np.abs(pdgid), (12, 14, 16)),
+            lambda code, status: ~np.isin(np.abs(code), (12, 14, 16)),
         ),
         (
             "Only charged particles are kept. The calorimeter sees photons and neutral hadrons too.",
-            lambda pdgid, status: (status > 0) & np.isin(np.abs(pdgid), (11, 13, 211, 321, 2212)),
+            lambda code, status: (status > 0) & np.isin(np.abs(code), (11, 13, 211, 321, 2212)),
         ),
         (
             "Muons are left out as well. They leave little in the calorimeter but a track in the tracker.",
-            lambda pdgid, status: visible(pdgid, status) & (np.abs(pdgid) != 13),
+            lambda code, status: visible(code, status) & (np.abs(code) != 13),
         ),
-        ("This is the opposite: True for what cannot be seen.", lambda pdgid, status: ~visible(pdgid, status)),
-        ("they come as a list", lambda pdgid, status: visible(pdgid, status).tolist()),
-        ("its dtype is int64", lambda pdgid, status: visible(pdgid, status) * 1),
+        ("This is the opposite: True for what cannot be seen.", lambda code, status: ~visible(code, status)),
+        ("they come as a list", lambda code, status: visible(code, status).tolist()),
+        ("its dtype is int64", lambda code, status: visible(code, status) * 1),
     ],
     accepted=[
-        lambda pdgid, status: np.array(
-            [s > 0 and abs(p) not in (12, 14, 16) for p, s in zip(pdgid, status, strict=True)]
+        lambda code, status: np.array(
+            [s > 0 and abs(p) not in (12, 14, 16) for p, s in zip(code, status, strict=True)]
         ),
-        lambda pdgid, status: np.logical_and(status > 0, (pdgid**2 != 144) & (pdgid**2 != 196) & (pdgid**2 != 256)),
+        lambda code, status: np.logical_and(status > 0, (code**2 != 144) & (code**2 != 196) & (code**2 != 256)),
     ],
 )
 def visible(pdgid, status):
@@ -382,10 +373,7 @@ def uniform(pt, rng):
             "quadrature.",
             gaussian(lambda pt: 0.06),
         ),
-        (
-            "Only the first term is there, 6% at every momentum. The second grows with pt.",
-            gaussian(lambda pt: 0.06 * pt),
-        ),
+        ("Only the first term is there, 6% at every momentum. The second grows with pt.", gaussian(lambda p: 0.06 * p)),
         ("Only the second term is there.", gaussian(lambda pt: 0.0015 * pt**2)),
         (
             "These are the squares added in quadrature: take the square root, as np.hypot does.",
@@ -441,36 +429,33 @@ def one_by_one(keep=lambda eta: np.abs(eta) < 4.9, number=np.digitize):
     mistakes=[
         (
             "np.histogram2d returns the histogram together with the edges. Return the histogram alone, [0].",
-            lambda eta, phi, energy: np.histogram2d(eta, phi, (ETA_EDGES, PHI_EDGES), weights=energy),
+            lambda x, y, e: np.histogram2d(x, y, (ETA_EDGES, PHI_EDGES), weights=e),
         ),
         (
             "These are numbers of particles. A calorimeter measures energy: weights=energy.",
-            lambda eta, phi, energy: histogram(eta, phi),
+            lambda x, y, e: histogram(x, y),
         ),
         (
             "Eta and phi are exchanged: the first axis is eta, 98 towers, the second phi, 30.",
-            lambda eta, phi, energy: histogram(phi, eta, energy, (PHI_EDGES, ETA_EDGES)),
+            lambda x, y, e: histogram(y, x, e, (PHI_EDGES, ETA_EDGES)),
         ),
         (
             "These are transverse momenta. What stops in a tower leaves its energy there.",
-            lambda eta, phi, energy: histogram(eta, phi, energy / np.cosh(eta)),
+            lambda x, y, e: histogram(x, y, e / np.cosh(x)),
         ),
         (
             "The towers begin and end with the data, so they differ from event to event. Use ETA_EDGES and PHI_EDGES.",
-            lambda eta, phi, energy: histogram(eta, phi, energy, (98, 30)),
+            lambda x, y, e: histogram(x, y, e, (98, 30)),
         ),
         (
             "This is divided by the size of the bins and the sum: density=True makes a density, not an energy.",
-            lambda eta, phi, energy: histogram(eta, phi, energy, density=True),
+            lambda x, y, e: histogram(x, y, e, density=True),
         ),
         (
             "This is the mean energy of the particles in a tower. A tower sees their sum.",
-            lambda eta, phi, energy: histogram(eta, phi, energy) / np.maximum(histogram(eta, phi), 1),
+            lambda x, y, e: histogram(x, y, e) / np.maximum(histogram(x, y), 1),
         ),
-        (
-            "Phi was turned into degrees, but the edges are in radians.",
-            lambda eta, phi, energy: histogram(eta, np.degrees(phi), energy),
-        ),
+        ("Phi was turned into degrees, but the edges are in radians.", lambda x, y, e: histogram(x, np.degrees(y), e)),
         (
             "What flies by outside, beyond 4.9, is added to the outermost towers. No tower sees it.",
             one_by_one(np.isfinite, lambda eta, edges: np.digitize(eta, edges).clip(1, 98)),
@@ -479,15 +464,9 @@ def one_by_one(keep=lambda eta: np.abs(eta) < 4.9, number=np.digitize):
             "What flies by below -4.9 has tower number -1, which is the last one in Python. No tower sees it.",
             one_by_one(lambda eta: eta < 4.9),
         ),
-        (
-            "Some particles fly by outside, beyond 4.9, where there is no tower. Leave them out.",
-            one_by_one(np.isfinite),
-        ),
+        ("Some particles fly by outside, beyond 4.9, where no tower is. Leave them out.", one_by_one(np.isfinite)),
     ],
-    accepted=[
-        one_by_one(),
-        lambda eta, phi, energy: np.histogramdd((eta, phi), (ETA_EDGES, PHI_EDGES), weights=energy)[0],
-    ],
+    accepted=[one_by_one(), lambda x, y, e: np.histogramdd((x, y), (ETA_EDGES, PHI_EDGES), weights=e)[0]],
 )
 def tower_energies(eta, phi, energy):
     return np.histogram2d(eta, phi, bins=(ETA_EDGES, PHI_EDGES), weights=energy)[0]
@@ -571,27 +550,24 @@ def pair_by_pair(pt, y, phi, radius, power, difference):
             "anti-kT.",
             formed(pair=np.maximum),
         ),
-        ("The weight is pt ** power. The exponent is 2 * power.", formed(weight=lambda pt, power: pt ** float(power))),
+        ("The weight is pt ** power. The exponent is 2 * power.", formed(weight=lambda pt, p: pt ** float(p))),
         (
             "The sign of the exponent is turned round: this is kT where anti-kT is meant.",
-            formed(weight=lambda pt, power: pt ** (-2.0 * power)),
+            formed(weight=lambda pt, p: pt ** (-2.0 * p)),
         ),
-        ("This is anti-kT, whatever is passed: use `power`.", formed(weight=lambda pt, power: pt**-2)),
-        (
-            "It is divided by R. The formula has R squared, as the distance is squared.",
-            formed(scale=lambda radius: radius),
-        ),
-        ("It is not divided by R squared: pairs merge as if R were 1.", formed(scale=lambda radius: 1)),
+        ("This is anti-kT, whatever is passed: use `power`.", formed(weight=lambda pt, p: pt**-2)),
+        ("It is divided by R. The formula has R squared, as the distance is squared.", formed(scale=lambda r: r)),
+        ("It is not divided by R squared: pairs merge as if R were 1.", formed(scale=lambda r: 1)),
         ("This is the distance, not its square: no square root here.", formed(separation=np.hypot)),
-        ("This has the distance over R without the square.", formed(separation=np.hypot, scale=lambda radius: radius)),
+        ("This has the distance over R without the square.", formed(separation=np.hypot, scale=lambda r: r)),
         (
             "The differences are added before they are squared. Square each, then add.",
-            formed(separation=lambda dy, dphi: (dy + dphi) ** 2),
+            formed(separation=lambda y, phi: (y + phi) ** 2),
         ),
         ("The weights of the two are multiplied. Take the smaller one.", formed(pair=np.multiply)),
         (
             "The weight of the first particle is used for each pair. Take the smaller of the two.",
-            formed(pair=lambda first, second: first),
+            formed(pair=lambda i, j: i),
         ),
     ],
     accepted=[formed(), pair_by_pair],
@@ -719,58 +695,58 @@ def jet_by_jet(jet_eta, jet_phi, eta, phi, radius):
     mistakes=[
         (
             "This has one answer for each parton. A jet contains its top when all four are inside: .all(axis=1).",
-            inside(lambda x, y, radius: np.hypot(x, y) < radius),
+            inside(lambda x, y, r: np.hypot(x, y) < r),
         ),
         (
             "One parton inside is enough here. All four must be: .all(axis=1).",
-            inside(lambda x, y, radius: (np.hypot(x, y) < radius).any(axis=1)),
+            inside(lambda x, y, r: (np.hypot(x, y) < r).any(axis=1)),
         ),
         (
             "The angles are not wrapped, so jets near phi = pi lose their tops. Use delta_phi.",
-            inside(lambda x, y, radius: (np.hypot(x, y) < radius).all(axis=1), np.subtract),
+            inside(lambda x, y, r: (np.hypot(x, y) < r).all(axis=1), np.subtract),
         ),
         (
             "Only the top itself is asked for, column 0. Its quarks may be outside.",
-            inside(lambda x, y, radius: np.hypot(x, y)[:, 0] < radius),
+            inside(lambda x, y, r: np.hypot(x, y)[:, 0] < r),
         ),
         (
             "The mean distance is compared. One lost quark changes the jet: all four must be inside.",
-            inside(lambda x, y, radius: np.hypot(x, y).mean(axis=1) < radius),
+            inside(lambda x, y, r: np.hypot(x, y).mean(axis=1) < r),
         ),
         (
             "The squared distance is compared with R. Compare it with R squared, or take the root.",
-            inside(lambda x, y, radius: (x**2 + y**2 < radius).all(axis=1)),
+            inside(lambda x, y, r: (x**2 + y**2 < r).all(axis=1)),
         ),
         (
             "The distance is compared with 2 R, the width of a jet. The axis is in its middle: R to each side.",
-            inside(lambda x, y, radius: (np.hypot(x, y) < 2 * radius).all(axis=1)),
+            inside(lambda x, y, r: (np.hypot(x, y) < 2 * r).all(axis=1)),
         ),
         (
             "This asks for eta and phi one by one, which is a square. Inside the circle: np.hypot of the two.",
-            inside(lambda x, y, radius: ((np.abs(x) < radius) & (np.abs(y) < radius)).all(axis=1)),
+            inside(lambda x, y, r: ((np.abs(x) < r) & (np.abs(y) < r)).all(axis=1)),
         ),
         (
             "The two differences are added: distances add as the sides of a right triangle, np.hypot.",
-            inside(lambda x, y, radius: (np.abs(x) + np.abs(y) < radius).all(axis=1)),
+            inside(lambda x, y, r: (np.abs(x) + np.abs(y) < r).all(axis=1)),
         ),
         (
             "Only the three quarks are asked for. The top, column 0, belongs to it.",
-            inside(lambda x, y, radius: (np.hypot(x, y) < radius)[:, 1:].all(axis=1)),
+            inside(lambda x, y, r: (np.hypot(x, y) < r)[:, 1:].all(axis=1)),
         ),
         (
             "This is the opposite: True where something is outside.",
-            inside(lambda x, y, radius: (np.hypot(x, y) >= radius).any(axis=1)),
+            inside(lambda x, y, r: (np.hypot(x, y) >= r).any(axis=1)),
         ),
         (
             "The radius is 0.8 here, whatever is passed. Use the argument.",
-            inside(lambda x, y, radius: (np.hypot(x, y) < 0.8).all(axis=1)),
+            inside(lambda x, y, r: (np.hypot(x, y) < 0.8).all(axis=1)),
         ),
         ("they come as a list", lambda *given: contained(*given).tolist()),
     ],
     accepted=[
         jet_by_jet,
-        inside(lambda x, y, radius: np.hypot(x, y).max(axis=1) <= radius),
-        inside(lambda x, y, radius: np.sum(x**2 + y**2 < radius**2, axis=1) == 4),
+        inside(lambda x, y, r: np.hypot(x, y).max(axis=1) <= r),
+        inside(lambda x, y, r: np.sum(x**2 + y**2 < r**2, axis=1) == 4),
     ],
 )
 def contained(jet_eta, jet_phi, eta, phi, radius):
@@ -826,17 +802,11 @@ def sorted_tuples(px, py, pz, energy):
         "Write the sorted constituents into the first rows of np.zeros((200, 4)); .ravel() makes it one row of 800.",
     ),
     mistakes=[
-        (
-            "The constituents are not sorted. The layout has them by falling pT.",
-            laid_out(lambda px, py, pz, energy: 0 * px),
-        ),
-        (
-            "They are sorted by rising pT; the leading one comes first.",
-            laid_out(lambda px, py, pz, energy: np.hypot(px, py)),
-        ),
+        ("The constituents are not sorted. The layout has them by falling pT.", laid_out(lambda x, y, z, e: 0 * x)),
+        ("They are sorted by rising pT; the leading one comes first.", laid_out(lambda x, y, z, e: np.hypot(x, y))),
         (
             "They are sorted by energy. Along the beam energy is large and pT small: sort by pT.",
-            laid_out(lambda px, py, pz, energy: -energy),
+            laid_out(lambda x, y, z, e: -e),
         ),
         ("The order is px, py, pz, E. The layout has E first: E_0, PX_0, PY_0, PZ_0.", laid_out(columns=(0, 1, 2, 3))),
         (

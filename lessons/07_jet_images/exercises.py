@@ -15,9 +15,6 @@ def constituents(rng, n, spread=0.4):
     return eta, phi, rng.exponential(20, n) + 60 * np.exp(-8 * (eta**2 + phi**2)) + 1
 
 
-# --- 7.1 --------------------------------------------------------------------------------------------------------------
-
-
 def two_windows():
     jet = constituents(np.random.default_rng(71), 60, spread=0.5)
     yield *jet, np.linspace(-0.8, 0.8, 9), np.linspace(-0.8, 0.8, 9)
@@ -113,9 +110,6 @@ def make_image(d_eta, d_phi, pt, eta_edges, phi_edges):
     return np.histogram2d(d_phi, d_eta, bins=(phi_edges, eta_edges), weights=pt)[0]
 
 
-# --- 7.2 --------------------------------------------------------------------------------------------------------------
-
-
 def far_forward_jets():
     rng = np.random.default_rng(72)
     axis_eta, axis_phi = np.repeat([3.6, -3.7, 0.3, 1.1], 12), np.repeat([3.05, -3.1, 0.4, -1.3], 12)
@@ -203,9 +197,6 @@ def phi(wrap):
 )
 def relative(eta, phi, axis_eta, axis_phi):
     return eta - axis_eta, (phi - axis_phi + np.pi) % (2 * np.pi) - np.pi
-
-
-# --- 7.3 --------------------------------------------------------------------------------------------------------------
 
 
 def packed_jets():
@@ -381,9 +372,6 @@ def make_images(d_eta, d_phi, pt, counts, eta_edges, phi_edges):
     return summed.reshape(len(counts), height, width)
 
 
-# --- 7.4 --------------------------------------------------------------------------------------------------------------
-
-
 def windows_of_three_sizes():
     rng = np.random.default_rng(74)
     for rows, columns in ((14, 20), (13, 20), (9, 15)):
@@ -514,9 +502,6 @@ def padded_integers(windows):
     return np.pad(integers, ((0, 0), (1, 16 - rows - 1), (1, 22 - columns - 1)))
 
 
-# --- 7.5 --------------------------------------------------------------------------------------------------------------
-
-
 def leaning_jets():
     rng = np.random.default_rng(75)
     for angle in (0.5, 1.9, 2.7, 4.2):  # the last one has more pT below
@@ -589,7 +574,7 @@ def standing(upright, eta, phi, pt):
     x, y = np.asarray(got, dtype=float)
     half_turn = np.sign(y[np.argmax(np.abs(y))])
     return {
-        "the mean position afterwards, weighted with pT,": np.array([pt @ x, pt @ y]) / pt.sum(),
+        "the mean position afterwards, weighted with pT,": np.array([pt @ x, pt @ y]).round(6) / pt.sum() + 0.0,
         "the sum of squared distances from the centre": np.sum(x**2 + y**2),
         "the angle between principal axis and vertical [degrees]": np.degrees(-angle(x, y, pt)) % 180 - 90,
         "eta": half_turn * x,
@@ -686,8 +671,6 @@ def upright(eta, phi, pt):
     cos, sin = np.cos(np.pi / 2 - alpha), np.sin(np.pi / 2 - alpha)
     return eta * cos - phi * sin, eta * sin + phi * cos
 
-
-# --- 7.6 --------------------------------------------------------------------------------------------------------------
 
 SIGNS = [(1, 1), (-1, 1), (-1, -1), (1, -1)]
 
@@ -816,9 +799,6 @@ def mirrored(eta, phi, pt):
     return a * eta, b * phi
 
 
-# --- 7.7 --------------------------------------------------------------------------------------------------------------
-
-
 def small_pictures():
     yield (20, 18, 2), 3, 10  # unlike those of the lesson, in everything
 
@@ -893,7 +873,7 @@ def built(cnn, shape, filters, dense):
     try:
         model = call(cnn, shape, filters, dense)
     except Mistake as mistake:
-        if "ndim=3" in str(mistake) or "ndim=5" in str(mistake):
+        if any(words in str(mistake) for words in ("ndim=3", "ndim=5", "same length as input")):
             fail(
                 "Keras found images of the wrong number of axes: is the channel axis forgotten, or there twice? A "
                 "picture is (rows, columns, channels), and `shape` has all three: keras.Input(shape)."
@@ -917,21 +897,17 @@ def built(cnn, shape, filters, dense):
 
 def parts_of(model):
     """Return [layer, names of its activations] of each layer; an activation can be a layer, or an operation, too."""
-    parts = []
+    parts = [[None, []]]  # an activation may even come first
     for part in getattr(model, "operations", model.layers):
-        alone = not isinstance(part, layers.Layer) or type(part).__module__.split(".")[-2] == "activations"
-        name = type(part).__name__.lower() if alone else None
-        if alone or isinstance(part, layers.Activation):
-            function = None if alone else part.activation
-        elif isinstance(part, layers.InputLayer):
-            continue
-        else:
-            function = getattr(part, "activation", None)
-            parts.append([part, []])
-        name = name or getattr(function, "__name__", "linear")
-        if name != "linear" and parts:
-            parts[-1][1].append(name)
-    return parts
+        kind = type(part).__name__.lower()
+        if kind in ("relu", "leakyrelu", "prelu", "elu", "softmax", "sigmoid", "tanh"):
+            parts[-1][1].append(kind)
+        elif kind != "inputlayer":
+            if kind != "activation":
+                parts.append([part, []])
+            name = getattr(getattr(part, "activation", None), "__name__", "linear")
+            parts[-1][1].extend([] if name == "linear" else [name])
+    return parts[1:]
 
 
 def seen_in(cnn, shape, filters, dense):
@@ -948,7 +924,7 @@ def seen_in(cnn, shape, filters, dense):
     convolutions = of(
         layers.Conv2D, "filters", "kernel_size", "padding", "strides", "dilation_rate", "groups", "use_bias"
     )
-    n_parameters = [model.count_params(), sum(int(np.prod(w.shape)) for w in model.trainable_weights)]
+    n_parameters, n_trained = model.count_params(), sum(int(np.prod(w.shape)) for w in model.trainable_weights)
     at_zero = sum(w.path.endswith("kernel") and not np.any(keras.ops.convert_to_numpy(w)) for w in model.weights)
     rng = np.random.default_rng(77)
     model.set_weights([rng.normal(0, 0.3, w.shape) for w in model.get_weights()])
@@ -958,14 +934,15 @@ def seen_in(cnn, shape, filters, dense):
         "the number of convolutions": len(convolutions),
         "the settings of the convolutions": convolutions,
         "the activation of the convolutions": activations([p for p in parts if isinstance(p[0], layers.Conv2D)]),
-        "the poolings": of(layers.MaxPooling2D, "pool_size", "strides", "padding"),
+        "the list of poolings": of(layers.MaxPooling2D, "pool_size", "strides", "padding"),
         "the shape of the scores of eight images": scores.shape,
         "the activation of the output": activations(parts[-1:]),
-        "the dense layers": of(layers.Dense, "units", "use_bias"),
+        "the list of dense layers": of(layers.Dense, "units", "use_bias"),
         "the activation of the dense layer": activations([p for p in parts[:-1] if isinstance(p[0], layers.Dense)]),
-        "the dropouts": of(layers.Dropout, "rate"),
-        "the layers": [type(layer).__name__ for layer, _ in parts],
-        "the number of parameters, and of those that are trained,": n_parameters,
+        "the list of dropouts": of(layers.Dropout, "rate"),
+        "the list of layers": [type(layer).__name__ for layer, _ in parts],
+        "the number of parameters": n_parameters,
+        "the number of parameters that are trained": n_trained,
         "the number of terms that are added to the loss": len(model.losses),
         "the number of layers whose weights begin at zero": at_zero,
         "the scores, with other weights,": scores,
@@ -1073,7 +1050,7 @@ def single_precision(function, *arguments):
             network(put={10: lambda: layers.Activation("sigmoid", dtype="float32")}),
         ),
         ("the activation of the output is 'hard_sigmoid', expected 'sigmoid'", last("hard_sigmoid")),
-        ("the dense layers[0]['units'] is 64, expected 10", network(put={7: lambda: layers.Dense(64, "relu")})),
+        ("the list of dense layers[0]['units'] is 64, expected 10", network(put={7: lambda: layers.Dense(64, "relu")})),
         ('The dense layer has no activation: activation="relu".', network(put={7: lambda: layers.Dense(10)})),
         ("the activation of the dense layer is 'tanh'", network(put={7: lambda: layers.Dense(10, "tanh")})),
         ("There is no dropout: layers.Dropout(0.5) stands in front of the output.", network(*range(8), 9)),
@@ -1117,9 +1094,6 @@ def cnn(shape, filters, dense):
     )
 
 
-# --- 7.8 --------------------------------------------------------------------------------------------------------------
-
-
 def curves():
     for loss, validation in (
         (
@@ -1129,8 +1103,8 @@ def curves():
         ([0.5, 0.4, 0.3, 0.2], [0.52, 0.47, 0.48, 0.55]),
         ([0.5, 0.45, 0.4, 0.38, 0.36, 0.35], [0.49, 0.39, 0.4, 0.41, 0.37, 0.38]),  # two worse ones, then a better one
         ([0.5, 0.45, 0.4, 0.38, 0.36, 0.35, 0.34], [0.49, 0.39, 0.4, 0.41, 0.42, 0.37, 0.38]),  # three
-        ([0.5, 0.45, 0.4, 0.38, 0.36], [0.49, 0.353, 0.36, 0.347, 0.357]),  # alike to two digits
-        ([0.7], [0.6]),
+        ([0.5, 0.45, 0.4, 0.36, 0.34], [0.49, 0.353, 0.36, 0.347, 0.357]),  # alike to two digits
+        ([0.7, 0.6], [0.6, 0.5]),
     ):
         yield ({"loss": loss, "val_loss": validation},)
 
@@ -1238,9 +1212,6 @@ def best_epoch(history):
     return int(np.argmin(history["val_loss"])) + 1
 
 
-# --- 7.9 --------------------------------------------------------------------------------------------------------------
-
-
 def scored_jets():
     rng = np.random.default_rng(79)
     for n, share in ((12_000, 0.7), (8_000, 0.999)):  # more tops than QCD jets: then it shows who sets the threshold
@@ -1303,6 +1274,10 @@ def by_roc(labels, score, efficiency):
             lambda *jets: 1 - passing(*jets[:2], tops(*jets)),
         ),
         (
+            "This is one over the signal efficiency.",
+            lambda *jets: 1 / np.mean(jets[1][jets[0] == 1] >= tops(*jets)),
+        ),
+        (
             "The threshold is a quantile of the background's scores: that fixes the share of QCD jets, not of tops. "
             "Use score[labels == 1].",
             threshold_at(lambda labels, score, efficiency: np.quantile(score[labels == 0], 1 - efficiency)),
@@ -1333,10 +1308,6 @@ def by_roc(labels, score, efficiency):
             lambda *jets: rejection_at(*jets) / np.mean(jets[0] == 0),
         ),
         (
-            "This is one over the signal efficiency.",
-            lambda *jets: 1 / np.mean(jets[1][jets[0] == 1] >= tops(*jets)),
-        ),
-        (
             "This is the rejection at 0.6, whatever is asked for. Use `efficiency`.",
             lambda labels, score, efficiency: rejection_at(labels, score, 0.6),
         ),
@@ -1349,7 +1320,7 @@ def rejection_at(labels, score, efficiency):
     return 1 / np.mean(score[labels == 0] >= threshold)
 
 
-# --- 7.10 -------------------------------------------------------------------------------------------------------------
+KINDS = ("most top-like", "most QCD-like", "most uncertain", "most confidently wrong")
 
 
 def three_thousand_jets():
@@ -1403,7 +1374,7 @@ def middle(labels, score, n):
     "7.10",
     "the most certain, uncertain and wrong jets",
     cases=three_thousand_jets,
-    returns=("the most top-like", "the most QCD-like", "the most uncertain", "the most confidently wrong"),
+    returns=tuple(f"the array of the {kind} jets" for kind in KINDS),
     observe=positions,
     demands=[whole_numbers],
     hints=(
@@ -1482,7 +1453,7 @@ def middle(labels, score, n):
             lambda labels, score, n: pick(labels, score, len(labels)),
         ),
         ("they are no whole numbers", lambda *jets: np.array(pick(*jets), dtype=float)),
-        ("pick should return the most top-like and the most QCD-like and", lambda *jets: pick(*jets)[:3]),
+        ("pick should return the array of the most top-like jets and the array of", lambda *jets: pick(*jets)[:3]),
     ],
     accepted=[
         lambda labels, score, n: [

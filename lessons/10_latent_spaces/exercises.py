@@ -80,51 +80,45 @@ def evaluated(vectors):
     tolerance={"atol": 1e-5},
     hints=(
         "The network can compute them itself: model.latent(features, counts).",
-        "model.eval() switches off what is meant for the training alone; `with torch.no_grad():` records no gradients.",
+        "m.eval() switches off what is meant for the training alone; `with torch.no_grad():` records no gradients.",
         "A tensor becomes an array with .cpu().numpy(); .cpu() fetches it from a GPU, if there is one.",
     ),
     mistakes={
         "The model is in training mode, in which dropout switches units off at random: two calls with the same "
         "jets give different vectors. Call model.eval() first.": torch.no_grad()(
-            lambda model, x, n: model.latent(x, n).numpy()
+            lambda m, x, n: m.latent(x, n).numpy()
         ),
         "The model is in training mode, and dropout switches units off at random; and gradients were recorded. "
-        "model.eval() first, and `with torch.no_grad():`.": lambda model, x, n: model.latent(x, n).detach().numpy(),
+        "model.eval() first, and `with torch.no_grad():`.": lambda m, x, n: m.latent(x, n).detach().numpy(),
         "These are the outputs of the network, one for each jet. The latent vectors are what goes into rho.": evaluated(
-            lambda model, x, n: model(x, n)
+            lambda m, x, n: m(x, n)
         ),
         "There is one row for each constituent: these are the phi(x_i). The latent vector of a jet is their "
-        "sum.": evaluated(lambda model, x, n: model.phi(x)),
+        "sum.": evaluated(lambda m, x, n: m.phi(x)),
         "The negative numbers are cut to zero: this is after another activation. Take the vectors as they go into "
-        "rho.": evaluated(lambda model, x, n: torch.relu(model.latent(x, n))),
+        "rho.": evaluated(lambda m, x, n: torch.relu(m.latent(x, n))),
         "This is the mean over the constituents; the network works with the sum, and model.latent knows it.": evaluated(
-            lambda model, x, n: model.latent(x, n) / n[:, None]
+            lambda m, x, n: m.latent(x, n) / n[:, None]
         ),
-        "These are the vectors after the first layer of rho.": evaluated(
-            lambda model, x, n: model.rho[0](model.latent(x, n))
-        ),
+        "These are the vectors after the first layer of rho.": evaluated(lambda m, x, n: m.rho[0](m.latent(x, n))),
         "These are the vectors after the first layer of rho and its activation.": evaluated(
-            lambda model, x, n: model.rho[:2](model.latent(x, n))
+            lambda m, x, n: m.rho[:2](m.latent(x, n))
         ),
-        "The lesson goes on with NumPy and scikit-learn, which want an array: .cpu().numpy() at the "
-        "end.": torch.no_grad()(lambda model, x, n: model.eval().latent(x, n)),
+        "The vectors are a tensor; the lesson goes on with NumPy and scikit-learn: .cpu().numpy() at the "
+        "end.": torch.no_grad()(lambda m, x, n: m.eval().latent(x, n)),
         "The vectors are right, but gradients were recorded on the way, which takes several times the memory: put "
-        "the call of the model inside `with torch.no_grad():`.": lambda model, x, n: (
-            model.eval().latent(x, n).detach().numpy()
-        ),
+        "the call of the model inside `with torch.no_grad():`.": lambda m, x, n: m.eval().latent(x, n).detach().numpy(),
         "The parameters stay frozen after the call, and no later training would learn anything. `with "
-        "torch.no_grad():` ends by itself; requires_grad_(False) does not.": lambda model, x, n: (
-            model.eval().requires_grad_(False).latent(x, n).numpy()
+        "torch.no_grad():` ends by itself; requires_grad_(False) does not.": lambda m, x, n: (
+            m.eval().requires_grad_(False).latent(x, n).numpy()
         ),
-        "still carries its gradients": lambda model, x, n: model.eval().latent(x, n).numpy(),
-        "gradients stay switched off": lambda model, x, n: (torch.set_grad_enabled(False), latent_vectors(model, x, n))[
-            1
-        ],
+        "still carries its gradients": lambda m, x, n: m.eval().latent(x, n).numpy(),
+        "gradients stay switched off": lambda *given: (torch.set_grad_enabled(False), latent_vectors(*given))[1],
     },
     accepted=[
-        evaluated(lambda model, x, n: pool(model.phi(x), n)),
-        torch.inference_mode()(lambda model, x, n: np.asarray(model.train(False).latent(x, n), dtype=np.float64)),
-        evaluated(lambda model, x, n: torch.stack([rows.sum(dim=0) for rows in model.phi(x).split(n.tolist())])),
+        evaluated(lambda m, x, n: pool(m.phi(x), n)),
+        torch.inference_mode()(lambda m, x, n: np.asarray(m.train(False).latent(x, n), dtype=np.float64)),
+        evaluated(lambda m, x, n: torch.stack([rows.sum(dim=0) for rows in m.phi(x).split(n.tolist())])),
     ],
 )
 def latent_vectors(model, features, counts):
@@ -159,38 +153,18 @@ def up_to_signs(function, train, other, k):
     return coordinates * np.sign(largest), answer[1]
 
 
-def svd(vectors):
-    """Return singular values and directions."""
-    return np.linalg.svd(vectors, full_matrices=False)[1:]
-
-
-def analysed(centre_train, centre_other):
-    """Return what those write who subtract something else than the mean of `train` from both."""
-
-    def wrong(train, other, k):
-        s, axes = svd(train - centre_train(train))
-        return (other - centre_other(train, other)) @ axes[:k].T, s[:k] ** 2 / (s**2).sum()
-
-    return wrong
-
-
-def projected(coordinates):
-    """Return what those write who have the shares, and project in another way."""
+def analysed(
+    coordinates=lambda x, k, s, axes: x @ axes[:k].T,
+    shares=lambda s2, k: s2[:k] / s2.sum(),
+    centre=lambda train: train.mean(axis=0),
+    of_other=None,
+):
+    """Return what those write who take one of the steps in another way."""
 
     def wrong(train, other, k):
-        mean = train.mean(axis=0)
-        s, axes = svd(train - mean)
-        return coordinates(other - mean, k, s, axes), s[:k] ** 2 / (s**2).sum()
-
-    return wrong
-
-
-def shared(shares):
-    """Return what those write who have the coordinates, and other shares of the squared singular values."""
-
-    def wrong(train, other, k):
-        s, axes = svd(train - train.mean(axis=0))
-        return (other - train.mean(axis=0)) @ axes[:k].T, shares(s**2, k)
+        _, s, axes = np.linalg.svd(train - centre(train), full_matrices=False)
+        x = other - (centre(train) if of_other is None else of_other(other))
+        return coordinates(x, k, s, axes), shares(s**2, k)
 
     return wrong
 
@@ -203,22 +177,8 @@ def diagonalised(eigenvectors, choose):
     return wrong
 
 
-def mean_of_columns(train, *_):
-    return train.mean(axis=0)
-
-
-def fitted_to_other(train, other, k):
-    return principal_components(other, other, k)
-
-
-def scaled_columns(train, other, k):
-    spread = train.std(axis=0)
-    return principal_components(train / spread, other / spread, k)
-
-
-def pca_of_sklearn(train, other, k):
-    fitted = PCA(k).fit(train)
-    return fitted.transform(other), fitted.explained_variance_ratio_
+def with_shares(shares):
+    return lambda train, other, k: (principal_components(train, other, k)[0], shares(train, other, k))
 
 
 @exercise(
@@ -236,16 +196,18 @@ def pca_of_sklearn(train, other, k):
     ),
     mistakes={
         "Nothing was centred: the first direction then points to the mean of the cloud, not along its largest "
-        "spread.": analysed(lambda train: 0, lambda train, other: 0),
+        "spread.": analysed(centre=lambda x: 0),
         "The training vectors were not centred before the directions were looked for: the first one points to "
-        "their mean.": analysed(lambda train: 0, mean_of_columns),
+        "their mean.": lambda train, other, k: analysed(centre=lambda x: 0)(train, other - train.mean(axis=0), k),
         "The directions are right, but the other vectors were not centred: subtract the mean of `train` from them, "
-        "too.": analysed(mean_of_columns, lambda train, other: 0),
+        "too.": analysed(of_other=lambda x: 0),
         "The other vectors were centred with their own mean. The same jet would get different coordinates in "
-        "different samples.": analysed(mean_of_columns, lambda train, other: other.mean(axis=0)),
-        "The directions were fitted to the other vectors. They come from `train` alone.": fitted_to_other,
+        "different samples.": analysed(of_other=lambda x: x.mean(axis=0)),
+        "The directions were fitted to the other vectors. They come from `train` alone.": lambda train, other, k: (
+            principal_components(other, other, k)
+        ),
         "The mean was taken over the wrong axis, over the numbers of each jet. Centre each column: axis=0.": analysed(
-            lambda x: x.mean(axis=1, keepdims=True), lambda train, x: x.mean(axis=1, keepdims=True)
+            centre=lambda x: x.mean(axis=1, keepdims=True), of_other=lambda x: x.mean(axis=1, keepdims=True)
         ),
         "These are the directions of the smallest variance: np.linalg.eigh sorts upwards.": diagonalised(
             np.linalg.eigh, lambda axes, k: axes[:, :k]
@@ -258,47 +220,45 @@ def pca_of_sklearn(train, other, k):
             np.linalg.eigh, lambda axes, k: axes[:, -k:]
         ),
         "Rows and columns of the matrix of directions are mixed up: the directions are the rows of the third "
-        "result of np.linalg.svd.": projected(lambda x, k, s, axes: x @ axes[:, :k]),
-        "Each coordinate was divided by its spread. That hides which direction is the important one.": projected(
+        "result of np.linalg.svd.": analysed(lambda x, k, s, axes: x @ axes[:, :k]),
+        "Each coordinate was divided by its spread. That hides which direction is the important one.": analysed(
             lambda x, k, s, axes: x @ axes[:k].T / (s[:k] / np.sqrt(400))
         ),
-        "Each coordinate was divided by its singular value.": projected(lambda x, k, s, axes: x @ axes[:k].T / s[:k]),
+        "Each coordinate was divided by its singular value.": analysed(lambda x, k, s, axes: x @ axes[:k].T / s[:k]),
         "The columns were scaled to spread one first. Here the latent numbers have one unit, and their spread is "
-        "information.": scaled_columns,
+        "information.": lambda train, other, k: principal_components(
+            train / train.std(axis=0), other / train.std(axis=0), k
+        ),
         "These are the coordinates of the training vectors; `other` is asked for.": lambda train, other, k: (
             principal_components(train, train, k)
         ),
-        "Rows and columns are exchanged: one row for each jet.": projected(lambda x, k, s, axes: axes[:k] @ x.T),
-        "All coordinates are there; keep the first k.": projected(lambda x, k, s, axes: x @ axes.T),
-        "Singular values are lengths, variances are their squares: s**2.": shared(
-            lambda s2, k: np.sqrt(s2)[:k] / np.sqrt(s2).sum()
+        "Rows and columns are exchanged: one row for each jet.": analysed(lambda x, k, s, axes: axes[:k] @ x.T),
+        "All coordinates are there; keep the first k.": analysed(lambda x, k, s, axes: x @ axes.T),
+        "Singular values are lengths, variances are their squares: s**2.": analysed(
+            shares=lambda s2, k: np.sqrt(s2)[:k] / np.sqrt(s2).sum()
         ),
-        "These are shares of the first k variances; the others are variance, too.": shared(
-            lambda s2, k: s2[:k] / s2[:k].sum()
+        "These are shares of the first k variances; the others are variance, too.": analysed(
+            shares=lambda s2, k: s2[:k] / s2[:k].sum()
         ),
-        "These are variances; divide by the sum of all.": lambda train, other, k: (
-            principal_components(train, other, k)[0],
-            PCA(k).fit(train).explained_variance_,
+        "These are variances; divide by the sum of all.": with_shares(
+            lambda train, other, k: PCA(k).fit(train).explained_variance_
         ),
-        "These are the squared singular values; divide by the sum of all.": shared(lambda s2, k: s2[:k]),
-        "These are sums from the first to each: give the share of each direction.": shared(
-            lambda s2, k: np.cumsum(s2[:k]) / s2.sum()
+        "These are the squared singular values; divide by the sum of all.": analysed(shares=lambda s2, k: s2[:k]),
+        "These are sums from the first to each: give the share of each direction.": analysed(
+            shares=lambda s2, k: np.cumsum(s2[:k]) / s2.sum()
         ),
-        "All shares are there; keep the first k.": shared(lambda s2, k: s2 / s2.sum()),
-        "The mean still takes part in these shares: centre before.": lambda train, other, k: (
-            principal_components(train, other, k)[0],
-            analysed(lambda train: 0, mean_of_columns)(train, other, k)[1],
+        "All shares are there; keep the first k.": analysed(shares=lambda s2, k: s2 / s2.sum()),
+        "The mean still takes part in these shares: centre before.": with_shares(
+            lambda *given: analysed(centre=lambda x: 0)(*given)[1]
         ),
-        "These are the spreads of the *other* vectors, as shares. The shares are those of "
-        "`train`.": lambda train, other, k: (
-            principal_components(train, other, k)[0],
-            principal_components(train, other, k)[0].var(axis=0) / other.var(axis=0).sum(),
+        "These are the spreads of the *other* vectors, as shares. The shares are those of `train`.": with_shares(
+            lambda *given: principal_components(*given)[0].var(axis=0) / given[1].var(axis=0).sum()
         ),
     },
     accepted=[
-        pca_of_sklearn,
+        lambda train, other, k: ((pca := PCA(k).fit(train)).transform(other), pca.explained_variance_ratio_),
         diagonalised(np.linalg.eigh, lambda axes, k: axes[:, ::-1][:, :k]),
-        projected(lambda x, k, s, axes: np.stack([x @ -axis for axis in axes[:k]], axis=1)),
+        analysed(lambda x, k, s, axes: np.stack([x @ -axis for axis in axes[:k]], axis=1)),
     ],
 )
 def principal_components(train, other, k):
@@ -440,28 +400,19 @@ def there_and_back(function, train, other, outputs):
     }
 
 
-def scaled(forward=None, back=None):
-    """Return what those write who make another step of `x` with the mean and the standard deviation."""
+def scaled(
+    forward=lambda x, m, s: (x - m) / s,
+    back=lambda x, m, s: x * s + m,
+    centre=lambda train: train.mean(axis=0),
+    width=lambda train: train.std(axis=0),
+):
+    """Return what those write who make another step of `x`, or with other numbers."""
 
-    def wrong(train):
-        mean, spread = train.mean(axis=0), train.std(axis=0)
-        right = make_scale(train)
-        return (
-            (lambda x: forward(x, mean, spread)) if forward else right[0],
-            (lambda x: back(x, mean, spread)) if back else right[1],
-        )
+    def make(train):
+        low, size = centre(train), width(train)
+        return lambda x: forward(x, low, size), lambda x: back(x, low, size)
 
-    return wrong
-
-
-def by_range(train):
-    low, high = train.min(axis=0), train.max(axis=0)
-    return lambda targets: (targets - low) / (high - low), lambda outputs: outputs * (high - low) + low
-
-
-def one_for_all_columns(train):
-    mean, spread = train.mean(), train.std()
-    return lambda targets: (targets - mean) / spread, lambda outputs: outputs * spread + mean
+    return make
 
 
 _kept = {}
@@ -485,19 +436,6 @@ def scaler_of_sklearn(train):
     return [fitted.transform, fitted.inverse_transform]
 
 
-class Scale:
-    """The same as methods of an object."""
-
-    def __init__(self, train):
-        self.mean, self.spread = np.mean(train, axis=0), np.std(train, axis=0, ddof=1)
-
-    def forward(self, targets):
-        return np.array([(row - self.mean) / self.spread for row in targets])
-
-    def back(self, outputs):
-        return np.array([row * self.spread + self.mean for row in outputs])
-
-
 @exercise(
     "10.4",
     "targets to order one and back",
@@ -512,46 +450,46 @@ class Scale:
     mistakes={
         "The other jets were scaled with their own mean and standard deviation. The network was trained with those "
         "of the training jets, and its outputs would be scaled back with other numbers.": scaled(
-            forward=lambda x, mean, spread: (x - x.mean(axis=0)) / x.std(axis=0)
+            forward=lambda x, m, s: (x - x.mean(axis=0)) / x.std(axis=0)
         ),
         "One mean and one standard deviation for both columns: a mass in GeV and a C3 of 0.3 need their own. "
-        "axis=0.": one_for_all_columns,
+        "axis=0.": scaled(centre=np.mean, width=np.std),
         "The standard deviation is missing: the mass keeps its size in GeV.": scaled(
-            lambda x, mean, spread: x - mean, lambda x, mean, spread: x + mean
+            lambda x, m, s: x - m, lambda x, m, s: x + m
         ),
-        "The mean is missing.": scaled(lambda x, mean, spread: x / spread, lambda x, mean, spread: x * spread),
+        "The mean is missing.": scaled(lambda x, m, s: x / s, lambda x, m, s: x * s),
         "This is divided by the variance; divide by the standard deviation.": scaled(
-            lambda x, mean, spread: (x - mean) / spread**2, lambda x, mean, spread: x * spread**2 + mean
+            lambda x, m, s: (x - m) / s**2, lambda x, m, s: x * s**2 + m
         ),
         "These are shares of the range between the smallest and the largest training target. A single odd jet sets "
-        "that range; use mean and standard deviation.": by_range,
-        "Nothing has changed.": scaled(lambda x, mean, spread: x, lambda x, mean, spread: x),
+        "that range; use mean and standard deviation.": scaled(
+            centre=lambda train: train.min(axis=0), width=lambda train: np.ptp(train, axis=0)
+        ),
+        "Nothing has changed.": scaled(lambda x, m, s: x, lambda x, m, s: x),
         "The functions of a first scale change when a second one is made: they read global variables. Keep mean "
         "and standard deviation inside make_scale.": kept_outside,
         "Targets can have any number of columns K, not two alone.": two_columns,
         "The mean was added before the multiplication. Undo the steps in reversed order: first times the spread, "
-        "then plus the mean.": scaled(back=lambda x, mean, spread: (x + mean) * spread),
-        "The mean is missing: the outputs are differences from it.": scaled(back=lambda x, mean, spread: x * spread),
-        "The spread is missing.": scaled(back=lambda x, mean, spread: x + mean),
-        "This is forward once more, not back.": scaled(back=lambda x, mean, spread: (x - mean) / spread),
+        "then plus the mean.": scaled(back=lambda x, m, s: (x + m) * s),
+        "The mean is missing: the outputs are differences from it.": scaled(back=lambda x, m, s: x * s),
+        "The spread is missing.": scaled(back=lambda x, m, s: x + m),
+        "This is forward once more, not back.": scaled(back=lambda x, m, s: (x - m) / s),
         "The outputs were scaled with their own mean and standard deviation.": scaled(
-            back=lambda x, mean, spread: (x - x.mean(axis=0)) / x.std(axis=0)
+            back=lambda x, m, s: (x - x.mean(axis=0)) / x.std(axis=0)
         ),
         "The outputs come back as they are: nobody can compare them with a mass in GeV.": scaled(
-            back=lambda x, mean, spread: x
+            back=lambda x, m, s: x
         ),
-        "The mean was subtracted; forward has subtracted it, back adds it.": scaled(
-            back=lambda x, mean, spread: x * spread - mean
-        ),
+        "The mean was subtracted; forward has subtracted it, back adds it.": scaled(back=lambda x, m, s: x * s - m),
         "This is multiplied by the variance; multiply by the standard deviation.": scaled(
-            back=lambda x, mean, spread: x * spread**2 + mean
+            back=lambda x, m, s: x * s**2 + m
         ),
         "two functions, forward and back, not their results": lambda train: (train - train.mean()) / train.std(),
-        "back returned None": scaled(back=lambda x, mean, spread: None),
+        "back returned None": scaled(back=lambda x, m, s: None),
     },
     accepted=[
         scaler_of_sklearn,
-        lambda train: (Scale(train).forward, Scale(train).back),
+        scaled(lambda x, m, s: np.array([(row - m) / s for row in x]), width=lambda t: np.std(t, 0, ddof=1)),
     ],
 )
 def make_scale(train):
@@ -579,18 +517,14 @@ def error_of_mean(off):
     return off.std() / np.sqrt(len(off))
 
 
-def root_mean_square(off):
-    return np.sqrt((off**2).mean())
-
-
 def binned(
     bias=np.mean,
     error=error_of_mean,
     resolution=np.std,
     *,
-    off=lambda true, predicted: predicted - true,
-    by=lambda true, predicted: true,
-    inside=lambda value, low, high: (value >= low) & (value < high),
+    off=lambda t, p: p - t,
+    by=lambda t, p: t,
+    inside=lambda x, a, b: (x >= a) & (x < b),
 ):
     """Return what those write who take another number, of other differences, or in other bins."""
 
@@ -600,6 +534,10 @@ def binned(
         return tuple(np.array([of(part) for part in parts]) for of in (bias, error, resolution))
 
     return wrong
+
+
+def with_resolution(wrong):
+    return lambda *jets: (*bias_and_resolution(*jets)[:2], wrong(*jets)[2])
 
 
 def numbered_from(first):
@@ -645,23 +583,19 @@ def with_counts(true, predicted, edges):
             lambda off: np.abs(off).mean()
         ),
         "The sign is reversed: predicted - true, so that a bias above zero means too large.": binned(
-            off=lambda true, predicted: true - predicted
+            off=lambda t, p: t - p
         ),
-        "The jets are in bins of the prediction. Put them in bins of the true value.": binned(
-            by=lambda true, predicted: predicted
-        ),
+        "The jets are in bins of the prediction. Put them in bins of the true value.": binned(by=lambda t, p: p),
         "This is the median, which hides the tails; the bias is the mean.": binned(np.median),
         "These are means of relative differences. Keep the unit of the target.": binned(
-            off=lambda true, predicted: (predicted - true) / np.maximum(true, 1)
+            off=lambda t, p: (p - t) / np.maximum(t, 1)
         ),
-        "This is the mean prediction of each bin; subtract the true values.": binned(
-            off=lambda true, predicted: predicted
-        ),
+        "This is the mean prediction of each bin; subtract the true values.": binned(off=lambda t, p: p),
         "A jet on an edge belongs to the bin that begins there: low <= true < high.": binned(
-            inside=lambda value, low, high: (value > low) & (value <= high)
+            inside=lambda x, a, b: (x > a) & (x <= b)
         ),
         "A jet on an edge is in two bins here, or in the last one: low <= true < high.": binned(
-            inside=lambda value, low, high: (value >= low) & (value <= high)
+            inside=lambda x, a, b: (x >= a) & (x <= b)
         ),
         "binned_statistic and np.histogram count the last edge, too. Here low <= true < high, in every bin.": of_scipy,
         "These are the bins one further down: np.digitize numbers the bins from 1, and 0 is what lies below the "
@@ -678,20 +612,18 @@ def with_counts(true, predicted, edges):
             error=lambda off: off.std() / np.sqrt(6000)
         ),
         "This is the root mean square divided by sqrt(n). The spread is measured from the mean.": binned(
-            error=lambda off: root_mean_square(off) / np.sqrt(len(off))
+            error=lambda off: np.linalg.norm(off) / len(off)
         ),
         "This is the root mean square: the bias is still in it. Subtract it first, as .std() does.": binned(
-            resolution=root_mean_square
+            resolution=lambda off: np.sqrt((off**2).mean())
         ),
         "This is the variance; take the root.": binned(resolution=np.var),
-        "This is the spread of the predictions. It contains that of the true values within the bin.": lambda *jets: (
-            *bias_and_resolution(*jets)[:2],
-            binned(off=lambda true, predicted: predicted)(*jets)[2],
+        "This is the spread of the predictions. It contains that of the true values within the bin.": with_resolution(
+            binned(off=lambda t, p: p)
         ),
         "This is the mean absolute difference.": binned(resolution=lambda off: np.abs(off).mean()),
-        "This is relative to the true value. Keep the unit of the target.": lambda *jets: (
-            *bias_and_resolution(*jets)[:2],
-            binned(off=lambda true, predicted: predicted / np.maximum(true, 1) - 1)(*jets)[2],
+        "This is relative to the true value. Keep the unit of the target.": with_resolution(
+            binned(off=lambda t, p: p / np.maximum(t, 1) - 1)
         ),
         "This is the error of the mean once more.": binned(resolution=error_of_mean),
         "should return the bias and the error of the bias and the resolution": lambda *jets: np.zeros((2, 3)),
@@ -739,18 +671,27 @@ def drawn_at_random(function, values, n, n_pairs, rng):
         demands.given_generator(function, values, n, n_pairs, rng)
 
 
-def paired(two, combine=np.mean, scale=lambda values: values, repeated=lambda n_pairs: n_pairs):
-    """Return what those write who choose the two samples in another way, or combine the distances in another way."""
+def paired(
+    two=lambda drawn, n: (drawn[:n], drawn[n : 2 * n]),
+    combine=np.mean,
+    distance=wasserstein_distance,
+    prepared=lambda values: values,
+    repeated=lambda n_pairs: n_pairs,
+):
+    """Return what those write who divide the shuffled values, or combine the distances, in another way."""
 
     def wrong(values, n, n_pairs, rng):
-        values = scale(values)
-        return combine([wasserstein_distance(*two(values, n, rng)) for _ in range(repeated(n_pairs))])
+        values = prepared(values)
+        return combine([distance(*two(rng.permutation(values), n)) for _ in range(repeated(n_pairs))])
 
     return wrong
 
 
-def without_replacement(values, n, rng):
-    return np.split(rng.permutation(values)[: 2 * n], 2)
+def drawn_apart(draw):
+    """Return what those write who draw each of the two by itself."""
+    return lambda values, n, n_pairs, rng: np.mean(
+        [wasserstein_distance(draw(values, n, rng), draw(values, n, rng)) for _ in range(n_pairs)]
+    )
 
 
 def drawn_by_index(values, n, n_pairs, rng):
@@ -760,19 +701,6 @@ def drawn_by_index(values, n, n_pairs, rng):
         chosen = rng.choice(len(values), 2 * n, replace=False)
         total += wasserstein_distance(values[chosen[-n:]], values[chosen[:n]])
     return total / n_pairs
-
-
-def by_sorting(values, n, n_pairs, rng):
-    """Without SciPy: for two samples of one size the distance is the mean difference of the sorted values."""
-    return float(
-        np.mean([np.abs(np.subtract(*np.sort(without_replacement(values, n, rng)))).mean() for _ in range(n_pairs)])
-    )
-
-
-def of_pairs(distance):
-    return lambda values, n, n_pairs, rng: np.mean(
-        [distance(*without_replacement(values, n, rng)) for _ in range(n_pairs)]
-    )
 
 
 @exercise(
@@ -789,63 +717,57 @@ def of_pairs(distance):
     ),
     mistakes={
         "The distance is zero: a sample was compared with itself. The two must not share jets.": paired(
-            lambda values, n, rng: [rng.permutation(values)[:n]] * 2
+            lambda drawn, n: (drawn[:n], drawn[:n])
         ),
         "The two samples share jets, which brings them closer: of two values, one in each sample, the distance "
-        "would not always be their difference. Draw 2 n at once, without replacement, and divide them.": paired(
-            lambda values, n, rng: (rng.permutation(values)[:n], rng.permutation(values)[:n])
-        ),
-        "A value is drawn more than once: rng.choice puts back what it draws, unless replace=False.": paired(
-            lambda values, n, rng: np.split(rng.choice(values, 2 * n), 2)
+        "would not always be their difference. Draw 2 n at once, without replacement, and divide "
+        "them.": drawn_apart(lambda values, n, rng: rng.permutation(values)[:n]),
+        "A value is drawn more than once: rng.choice puts back what it draws, unless replace=False.": drawn_apart(
+            lambda values, n, rng: rng.choice(values, n)
         ),
         "The two samples share one jet: the second begins at n, where the first has ended.": paired(
-            lambda values, n, rng: (lambda p: (p[:n], p[n - 1 : 2 * n - 1]))(rng.permutation(values))
+            lambda drawn, n: (drawn[:n], drawn[n - 1 : 2 * n - 1])
         ),
         "Each sample is half of the sample that is given. The floor falls with the root of their number: compare "
-        "samples of n, as large as the one that is to be judged.": paired(
-            lambda values, n, rng: np.array_split(rng.permutation(values), 2)
-        ),
+        "samples of n, as large as the one that is to be judged.": paired(lambda drawn, n: np.array_split(drawn, 2)),
         "Each sample has n / 2 jets. The floor falls with the root of their number: both need n.": paired(
-            lambda values, n, rng: (lambda p: (p[: n // 2], p[n // 2 : n]))(rng.permutation(values))
+            lambda drawn, n: (drawn[: n // 2], drawn[n // 2 : n])
         ),
         "One of the samples has all values that are left. Both need n.": paired(
-            lambda values, n, rng: (lambda p: (p[:n], p[n:]))(rng.permutation(values))
+            lambda drawn, n: (drawn[:n], drawn[n:])
         ),
         "One of the samples has all values. Both need n, and must not share jets.": paired(
-            lambda values, n, rng: (rng.choice(values, n, replace=False), values)
+            lambda drawn, n: (drawn[:n], drawn)
         ),
         "The values were divided by their spread, so that the distance has no unit any more. Keep the unit.": paired(
-            without_replacement, scale=lambda values: values / np.std(values)
+            prepared=lambda values: values / np.std(values)
         ),
         "The values were sorted before they were divided. The two samples must be drawn at random.": paired(
-            lambda values, n, rng: np.split(np.sort(rng.permutation(values)[: 2 * n]), 2)
+            lambda drawn, n: np.split(np.sort(drawn[: 2 * n]), 2)
         ),
         "Equal values were dropped. No jet is used twice, but two jets may have the same value.": paired(
-            without_replacement, scale=np.unique
+            prepared=np.unique
         ),
-        "This is the mean difference of random partners. The least mean way is that of wasserstein_distance.": of_pairs(
-            lambda one, other: np.abs(one - other).mean()
+        "This is the mean difference of random partners. The least mean way is that of wasserstein_distance.": paired(
+            distance=lambda one, other: np.abs(one - other).mean()
         ),
-        "This is the difference of the two means. Samples with the same mean can be far apart.": of_pairs(
-            lambda one, other: abs(one.mean() - other.mean())
+        "This is the difference of the two means. Samples with the same mean can be far apart.": paired(
+            distance=lambda one, other: abs(one.mean() - other.mean())
         ),
-        "This is the sum over the pairs; take the mean.": paired(without_replacement, np.sum),
-        "The sum over the pairs was divided by n, the size of a sample. Divide by "
-        "n_pairs.": lambda values, n, n_pairs, rng: paired(without_replacement, np.sum)(values, n, n_pairs, rng) / n,
-        "This is the median of the distances, which hides the large ones; take the mean.": paired(
-            without_replacement, np.median
+        "This is the sum over the pairs; take the mean.": paired(combine=np.sum),
+        "The sum over the pairs was divided by n, the size of a sample. Divide by n_pairs.": lambda values, n, *rest: (
+            paired(combine=np.sum)(values, n, *rest) / n
         ),
+        "This is the median of the distances, which hides the large ones; take the mean.": paired(combine=np.median),
         "This is the root mean square of the distances; take their mean.": paired(
-            without_replacement, lambda distances: np.sqrt(np.mean(np.square(distances)))
+            combine=lambda distances: np.sqrt(np.mean(np.square(distances)))
         ),
         "This is that of a single pair, which scatters by a third. Draw n_pairs pairs, and return the mean of the "
-        "distances.": paired(without_replacement, repeated=lambda n_pairs: 1),
+        "distances.": paired(repeated=lambda n_pairs: 1),
         "The number of pairs does not come from the argument n_pairs: there are n_pairs - 1.": paired(
-            without_replacement,
-            lambda distances: sum(distances) / len(distances),
-            repeated=lambda n_pairs: n_pairs - 1,
+            repeated=lambda n_pairs: n_pairs - 1
         ),
-        "These are the distances of all pairs; return their mean.": paired(without_replacement, np.array),
+        "These are the distances of all pairs; return their mean.": paired(combine=np.array),
         "a generator with the same seed gives another result": lambda values, n, n_pairs, rng: floor(
             values, n, n_pairs, np.random.default_rng()
         ),
@@ -853,7 +775,11 @@ def of_pairs(distance):
             values, n, n_pairs, np.random.default_rng(1)
         ),
     },
-    accepted=[drawn_by_index, by_sorting],
+    accepted=[
+        drawn_by_index,
+        # Without SciPy: for two samples of one size it is the mean difference of the sorted values.
+        paired(distance=lambda one, other: float(np.abs(np.sort(one) - np.sort(other)).mean())),
+    ],
 )
 def floor(values, n, n_pairs, rng):
     distances = []
@@ -925,18 +851,14 @@ exercise(
     ),
     mistakes={
         "The sign of the two means is reversed: this critic learns to give true jets the small numbers. A loss is "
-        "made small.": of_critic(lambda true, made, penalty: true - made + 10 * penalty),
+        "made small.": of_critic(lambda t, m, p: t - m + 10 * p),
         "The whole loss has the wrong sign: a critic that makes it small makes the penalty large.": of_critic(
-            lambda true, made, penalty: true - made - 10 * penalty
+            lambda t, m, p: t - m - 10 * p
         ),
-        "The penalty is subtracted, so that steep slopes are rewarded.": of_critic(
-            lambda true, made, penalty: made - true - 10 * penalty
-        ),
-        "The factor 10 of the penalty is missing.": of_critic(lambda true, made, penalty: made - true + penalty),
-        "The penalty is missing: without it the numbers grow without end.": of_critic(
-            lambda true, made, penalty: made - true
-        ),
-        "The two means are added.": of_critic(lambda true, made, penalty: made + true + 10 * penalty),
+        "The penalty is subtracted, so that steep slopes are rewarded.": of_critic(lambda t, m, p: m - t - 10 * p),
+        "The factor 10 of the penalty is missing.": of_critic(lambda t, m, p: m - t + p),
+        "The penalty is missing: without it the numbers grow without end.": of_critic(lambda t, m, p: m - t),
+        "The two means are added.": of_critic(lambda t, m, p: m + t + 10 * p),
         "These are sums over the batch; take the means.": (
             lambda on_true, on_made, penalty: on_made.sum() - on_true.sum() + 10 * penalty,
             generator_loss,
@@ -945,12 +867,12 @@ exercise(
             lambda on_true, on_made, penalty: on_made - on_true + 10 * penalty,
             lambda on_made: -on_made,
         ),
-        "The critic's numbers for true jets do not enter.": of_critic(lambda true, made, penalty: made + 10 * penalty),
-        "The generated jets do not enter.": of_critic(lambda true, made, penalty: -true + 10 * penalty),
+        "The critic's numbers for true jets do not enter.": of_critic(lambda t, m, p: m + 10 * p),
+        "The generated jets do not enter.": of_critic(lambda t, m, p: -t + 10 * p),
         "This is an absolute difference, without a sign: a critic that is wrong with certainty would be as "
-        "good.": of_critic(lambda true, made, penalty: abs(made - true) + 10 * penalty),
+        "good.": of_critic(lambda t, m, p: abs(m - t) + 10 * p),
         "This is an absolute difference, without a sign: minus |difference|.": of_critic(
-            lambda true, made, penalty: 10 * penalty - abs(made - true)
+            lambda t, m, p: 10 * p - abs(m - t)
         ),
         "The sign is wrong: this generator tries to look as false as possible. It wants large numbers, and a loss "
         "is made small.": (critic_loss, torch.mean),
@@ -965,16 +887,12 @@ exercise(
             critic_loss,
             lambda on_made: -on_made.detach().mean(),
         ),
-        "the penalty is only a number here and cannot teach": of_critic(
-            lambda true, made, penalty: made - true + 10 * penalty.item()
-        ),
-        "the numbers for true jets are only a number here": of_critic(
-            lambda true, made, penalty: made - true.detach() + 10 * penalty
-        ),
+        "the penalty is only a number here and cannot teach": of_critic(lambda t, m, p: m - t + 10 * p.item()),
+        "the numbers for true jets are only a number here": of_critic(lambda t, m, p: m - t.detach() + 10 * p),
         "should return a tensor, through which gradients flow": (critic_loss, lambda on_made: -on_made.mean().item()),
     },
     accepted=[
-        of_critic(lambda true, made, penalty: torch.stack([made, -true, 10 * penalty]).sum()),
+        of_critic(lambda t, m, p: torch.stack([m, -t, 10 * p]).sum()),
         (
             lambda on_true, on_made, penalty: torch.mean(on_made - on_true) + 10 * penalty,
             lambda on_made: torch.mean(-1 * on_made),
@@ -1035,8 +953,8 @@ def norms(slope, counts):
 
 
 def penalised(
-    form=lambda slope, counts: (norms(slope, counts) - 1).square().mean(),
-    at=lambda mix, real, fake: mix * real + (1 - mix) * fake,
+    form=lambda norm, slope, n: (norm - 1).square().mean(),
+    at=lambda e, real, fake: e * real + (1 - e) * fake,
 ):
     """Return what those write who take the slope at another place, or make another number of it."""
 
@@ -1044,7 +962,7 @@ def penalised(
         mix = torch.repeat_interleave(mix, counts)[:, None]
         between = at(mix, real, fake).detach().requires_grad_()
         (slope,) = torch.autograd.grad(critic(between, counts).sum(), between, create_graph=True)
-        return form(slope, counts)
+        return form(norms(slope, counts), slope, counts)
 
     return wrong
 
@@ -1106,67 +1024,61 @@ def with_an_index(critic, real, fake, counts, mix):
     ),
     mistakes={
         "The slope was taken at the true points. What is asked for is the way between true and generated "
-        "ones.": penalised(at=lambda mix, real, fake: real),
+        "ones.": penalised(at=lambda e, real, fake: real),
         "The slope was taken at the generated points. What is asked for is the way between true and "
-        "generated ones.": penalised(at=lambda mix, real, fake: fake),
-        "The slope was taken half-way. Use the mix of each jet.": penalised(
-            at=lambda mix, real, fake: (real + fake) / 2
-        ),
+        "generated ones.": penalised(at=lambda e, real, fake: fake),
+        "The slope was taken half-way. Use the mix of each jet.": penalised(at=lambda e, real, fake: (real + fake) / 2),
         "mix and 1 - mix are exchanged: here mix is the share of the true jet. (For the training it would make no "
-        "difference.)": penalised(at=lambda mix, real, fake: (1 - mix) * real + mix * fake),
+        "difference.)": penalised(at=lambda e, real, fake: (1 - e) * real + e * fake),
         "This is one norm over the whole batch. Each jet has a slope of its own: sum over its rows only.": penalised(
-            lambda slope, counts: (slope.norm() - 1).square()
+            lambda norm, slope, n: (slope.norm() - 1).square()
         ),
         "The norm was taken row by row. The slope of a jet goes over all its points: pool the squares "
-        "first.": penalised(lambda slope, counts: (slope.norm(dim=1) - 1).square().mean()),
+        "first.": penalised(lambda norm, slope, n: (slope.norm(dim=1) - 1).square().mean()),
         "The squared norm is compared with one; take the root first.": penalised(
-            lambda slope, counts: (norms(slope, counts) ** 2 - 1).square().mean()
+            lambda norm, slope, n: (norm**2 - 1).square().mean()
         ),
         "Only slopes above one are punished. That is a variant; here a slope below one costs as much.": penalised(
-            lambda slope, counts: torch.relu(norms(slope, counts) - 1).square().mean()
+            lambda norm, slope, n: torch.relu(norm - 1).square().mean()
         ),
         "This is the absolute difference from one; square it.": penalised(
-            lambda slope, counts: (norms(slope, counts) - 1).abs().mean()
+            lambda norm, slope, n: (norm - 1).abs().mean()
         ),
         "The one is missing: this draws the slope to zero, and the critic becomes flat.": penalised(
-            lambda slope, counts: norms(slope, counts).square().mean()
+            lambda norm, slope, n: norm.square().mean()
         ),
         "The mean was taken before the square. Each jet has its own difference from one: square it, then the "
-        "mean.": penalised(lambda slope, counts: (norms(slope, counts).mean() - 1).square()),
-        "This is the sum over the jets; take the mean.": penalised(
-            lambda slope, counts: (norms(slope, counts) - 1).square().sum()
-        ),
+        "mean.": penalised(lambda norm, slope, n: (norm.mean() - 1).square()),
+        "This is the sum over the jets; take the mean.": penalised(lambda norm, slope, n: (norm - 1).square().sum()),
         "There is a number for each jet; the penalty is one number, the mean over the jets.": penalised(
-            lambda slope, counts: (norms(slope, counts) - 1).square()
+            lambda norm, slope, n: (norm - 1).square()
         ),
         "The squares were averaged over the rows of a jet; the norm is the root of their sum.": penalised(
-            lambda slope, counts: (norms(slope, counts) / counts.sqrt() - 1).square().mean()
+            lambda norm, slope, n: (norm / n.sqrt() - 1).square().mean()
         ),
         "This is the sum of absolute values; the norm is the root of the sum of squares.": penalised(
-            lambda slope, counts: (pool(slope.abs(), counts).sum(dim=1) - 1).square().mean()
+            lambda norm, slope, n: (pool(slope.abs(), n).sum(dim=1) - 1).square().mean()
         ),
         "The factor 10 is in the critic's loss already: return the penalty without it.": lambda *jets: (
             10 * gradient_penalty(*jets)
         ),
         "The penalty does not depend on the critic's parameters any more, so that the critic cannot learn from it: "
         "torch.autograd.grad needs create_graph=True, and nothing may be detached behind it.": slope_from(
-            lambda critic, x, counts: gradient(
-                critic(x.requires_grad_(), counts).sum(), x, create_graph=False, retain_graph=True
-            )
+            lambda f, x, n: gradient(f(x.requires_grad_(), n).sum(), x, create_graph=False, retain_graph=True)
         ),
         "backward() fills the gradients of the critic's own parameters as well, and the next step would use them. "
         "torch.autograd.grad leaves them alone.": slope_from(by_backward),
         "The points between do not record gradients: between.requires_grad_() first, then critic(between, "
-        "counts).": slope_from(lambda critic, x, counts: gradient(critic(x, counts).sum(), x)),
+        "counts).": slope_from(lambda f, x, n: gradient(f(x, n).sum(), x)),
         "The critic was asked about other points than those of the slope: the same `between` must go into "
         "critic(between, counts) and into torch.autograd.grad.": slope_from(
-            lambda critic, x, counts: gradient(critic(x.clone(), counts).sum(), x.requires_grad_())
+            lambda f, x, n: gradient(f(x.clone(), n).sum(), x.requires_grad_())
         ),
         "The critic was called under torch.no_grad(), which records nothing; here a gradient is wanted.": slope_from(
             without_recording
         ),
         "torch.autograd.grad wants one number: the sum of the critic's numbers over the jets.": slope_from(
-            lambda critic, x, counts: gradient(critic(x.requires_grad_(), counts), x)
+            lambda f, x, n: gradient(f(x.requires_grad_(), n), x)
         ),
         "gradient_penalty should return a tensor": lambda *jets: gradient_penalty(*jets).item(),
     },
@@ -1237,7 +1149,7 @@ def what_is_learned_and_judged(function, true, made, rng):
 def stepwise(
     shuffled=lambda inputs, labels, rng: rng.permutation(len(labels)),
     inputs=lambda true, made: np.concatenate([true, made]),
-    labels=(1, 0),
+    labels=lambda true, made: np.repeat([1, 0], [len(true), len(made)]),
     divided=lambda order: np.array_split(order, 2),
     model=lambda: HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=8, early_stopping=False, random_state=1),
     score=lambda model, inputs: model.predict_proba(inputs)[:, 1],
@@ -1246,7 +1158,7 @@ def stepwise(
     """Return what those write who take one of the steps in another way."""
 
     def answer(true, made, rng):
-        x, y = inputs(true, made), np.repeat(labels, [len(true), len(made)])
+        x, y = inputs(true, made), labels(true, made)
         learn, judge = divided(shuffled(x, y, rng))
         return judged(y[judge], score(model().fit(x[learn], y[learn]), x[judge]))
 
@@ -1255,26 +1167,6 @@ def stepwise(
 
 def each_by_itself(step):
     return lambda true, made: np.concatenate([step(true), step(made)])
-
-
-def jets_without_their_labels(true, made, rng):
-    return classifier_test(*np.split(rng.permutation(np.concatenate([true, made])), [len(true)]), rng)
-
-
-def labels_for_twice_the_true(true, made, rng):
-    inputs, labels = np.concatenate([true, made]), np.repeat([1, 0], len(true))
-    learn, judge = np.array_split(rng.permutation(len(inputs)), 2)
-    trees = HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=8, early_stopping=False, random_state=1)
-    trees.fit(inputs[learn], labels[learn])
-    return auc(labels[judge], trees.predict_proba(inputs[judge])[:, 1])
-
-
-def in_the_middle_of_the_true(true, made, rng):
-    n, true = len(true) // 2, rng.permutation(true)
-    trees = HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=8, early_stopping=False, random_state=1)
-    trees.fit(np.concatenate([true[:n], made[:n]]), np.repeat([1, 0], n))
-    inputs, labels = np.concatenate([true[n:], made[n:]]), np.repeat([1, 0], [len(true) - n, len(made) - n])
-    return auc(labels, trees.predict_proba(inputs)[:, 1])
 
 
 def with_sklearn(true, made, rng):
@@ -1324,12 +1216,15 @@ def halves_of_each(true, made, rng):
         ),
         "The AUC is below one half, the labels are reversed. 1 is true, and column 1 of predict_proba its "
         "probability.": stepwise(score=lambda model, x: model.predict_proba(x)[:, 0]),
-        "The labels are exchanged: 1 is true and 0 generated. (The AUC is the same.)": stepwise(labels=(0, 1)),
+        "The labels are exchanged: 1 is true and 0 generated. (The AUC is the same.)": stepwise(
+            labels=lambda true, made: np.repeat([0, 1], [len(true), len(made)])
+        ),
         "Were answers used in the place of probabilities? predict gives the class alone; the AUC needs "
         "predict_proba.": stepwise(score=lambda model, x: model.predict(x)),
         "should return what `auc` returns": lambda *samples: classifier_test(*samples).value,
-        "There is nothing to find: have labels and jets lost each other when they were "
-        "shuffled?": jets_without_their_labels,
+        "There is nothing to find: have labels and jets lost each other when they were shuffled?": lambda t, m, rng: (
+            classifier_test(*np.split(rng.permutation(np.concatenate([t, m])), [len(t)]), rng)
+        ),
         "This is not the AUC of the boosted trees. That of a linear classifier, for one, does not see "
         "correlations. Use HistGradientBoostingClassifier.": stepwise(model=LogisticRegression),
         "The trees have other settings than asked for: max_iter=50, max_leaf_nodes=8, early_stopping=False, "
@@ -1343,9 +1238,14 @@ def halves_of_each(true, made, rng):
         "Each sample was scaled or centred by itself, which takes away what should be found. Do the same to "
         "both, or nothing.": stepwise(inputs=each_by_itself(lambda x: (x - x.mean(axis=0)) / x.std(axis=0))),
         "The labels are made for twice the number of true jets; there may be more generated ones than true "
-        "ones.": labels_for_twice_the_true,
+        "ones.": stepwise(
+            shuffled=lambda x, y, rng: rng.permutation(len(x)), labels=lambda true, made: np.repeat([1, 0], len(true))
+        ),
         "The generated jets are not shuffled, and as many as half of the true ones are learned from: take one half "
-        "of all jets.": in_the_middle_of_the_true,
+        "of all jets.": stepwise(
+            shuffled=lambda x, y, rng: np.r_[rng.permutation(2000), 2000:4800],
+            divided=lambda order: np.split(order[np.r_[:1000, 2000:3000, 1000:2000, 3000:4800]], [2000]),
+        ),
         "an AUC below one half was turned round: max(auc, 1 - auc) makes a difference of mere chance.": stepwise(
             judged=lambda labels, score: max(auc(labels, score), auc(labels, -score))
         ),

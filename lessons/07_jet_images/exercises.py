@@ -1331,11 +1331,11 @@ def three_thousand_jets():
     yield labels, score, 400  # so many that np.argpartition leaves them unsorted on every processor
 
 
-def positions(pick, labels, score, n):
+def positions(function, labels, score, n):
     """Return the four arrays, unless they hold the right jets in an order that is neither right nor reversed."""
-    got = call(pick, labels, score, n)
-    right = reference(labels, score, n)
-    for part, expected in zip(got if isinstance(got, tuple | list) else (), right, strict=False):
+    got = call(function, labels, score, n)
+    right = pick(labels, score, n)
+    for part, expected in zip(got if isinstance(got, tuple | list | np.ndarray) else (), right, strict=False):
         same_jets = np.shape(part) == (n,) and np.array_equal(np.sort(part), np.sort(expected))
         if same_jets and not any(np.array_equal(part, order) for order in (expected, expected[::-1])):
             fail("These are the right jets in another order. The most extreme comes first.")
@@ -1480,6 +1480,3 @@ def pick(labels, score, n):
     uncertain = np.argsort(np.abs(score - 0.5))[:n]
     wrong = np.argsort(-np.abs(score - labels))[:n]
     return top_like, qcd_like, uncertain, wrong
-
-
-reference = pick

@@ -1,5 +1,7 @@
-"""Exercises of lesson 01, reading."""
+"""Exercises of lesson 01: trees, branches, tables, jagged arrays, slices of a file."""
 
+import functools
+import shutil
 import tempfile
 from pathlib import Path
 from unittest import mock
@@ -7,316 +9,490 @@ from unittest import mock
 import awkward as ak
 import numpy as np
 import pandas as pd
+import tables
 import uproot
 from uproot.behaviors.TBranch import HasBranches, TBranch
 
-from coursekit import events
-from coursekit.checks.engine import call, describe, exercise, expect_close, expect_equal, fail
+from coursekit.checks import call, describe, exercise, fail
+from coursekit.checks.compare import agree
+
+AS_ANOTHER_KIND = "are right, but they come as"
+
+
+@functools.cache
+def root_files():
+    """Write two files, the first with another tree beside Events; the folder lives as long as it is returned."""
+    rng = np.random.default_rng(14)
+    folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    names = ["mth", "mth_up", "ptll", "mll", "ptll_raw"]
+    for number, (size, trees) in enumerate([(1500, ["Also", "Events"]), (7, ["Events"])]):
+        with uproot.recreate(Path(folder.name) / f"{number}.root") as file:
+            for tree in trees:
+                content = {name: rng.uniform(0, 100, size).astype(np.float32) for name in names}
+                file.mktree(tree, dict.fromkeys(names, "float32")).extend(content)
+    return folder
+
+
+def root_file(number):
+    return Path(root_files().name) / f"{number}.root"
 
 
 @exercise(
     "1.1",
     "the trees of a ROOT file",
+    cases=lambda: [{"file": uproot.open(root_file(1))}],
+    returns=("the list of trees",),
+    accept=(tuple, set),
     hints=(
         "An open file answers `file.keys()`; look at what it offers with `help(file.keys)`.",
         'Two arguments help: `filter_classname="TTree"` keeps the trees, `cycle=False` drops the `;1`.',
     ),
-    reference=lambda *, file: file.keys(filter_classname="TTree", cycle=False),
+    mistakes={
+        "These names still carry the cycle number behind the semicolon.": lambda *, file: file.keys(),
+        "These are the kinds of the objects, not their names.": lambda *, file: list(file.classnames().values()),
+        "These are the branches of the tree; the question is which trees the file holds.": lambda *, file: file[
+            "Events"
+        ].keys(),
+        "This is one name; the answer is a list, since a file may hold several trees.": lambda *, file: file.keys(
+            cycle=False
+        )[0],
+        "This pairs names with kinds; only the names are asked for.": lambda *, file: file.classnames(),
+        "This is how many there are; the names are asked for.": lambda *, file: len(file.keys()),
+    },
+    accepted=[
+        lambda *, file: [name.split(";")[0] for name, kind in file.classnames().items() if kind == "TTree"],
+        lambda *, file: tuple(file.keys(cycle=False)),
+        lambda *, file: set(file.keys(cycle=False)),
+    ],
 )
-def _(trees, *, file):
-    expected = file.keys(filter_classname="TTree", cycle=False)
-    expect_equal(
-        "trees",
-        list(trees) if isinstance(trees, tuple | set) else trees,
-        expected,
-        mistakes={
-            "These names still carry the cycle number behind the semicolon.": [f"{name};1" for name in expected],
-            "These are the kinds of the objects, not their names.": list(file.classnames().values()),
-            "These are the branches of the tree; the question is which trees the file holds.": file[expected[0]].keys(),
-            "This is one name; the answer is a list, since a file may hold several trees.": expected[0],
-            "This pairs names with kinds; only the names are asked for.": file.classnames(),
-        },
-    )
+def tree_names(*, file):
+    trees = file.keys(filter_classname="TTree", cycle=False)
+    return trees
+
+
+def pair(centre=np.mean, spread=np.std):
+    return lambda *, mtw1: (centre(mtw1), spread(mtw1))
 
 
 @exercise(
     "1.2",
     "mean and standard deviation of mtw1",
+    cases=lambda: [{"mtw1": np.random.default_rng(12).gamma(5, 13, 500).astype(np.float32)}],
+    returns=("the mean", "the standard deviation"),
+    tolerance={"rtol": 1e-4},
     hints=(
         "A NumPy array knows its own mean: `mtw1.mean()`.",
         "The standard deviation is the square root of the variance; the method is `std`.",
     ),
-    reference=lambda *, mtw1: (mtw1.mean(), mtw1.std()),
+    mistakes={
+        "The two are exchanged: the first is the mean, the second the standard deviation.": pair(np.std, np.mean),
+        "This is the median, which half of the events lie below; the mean is the sum over the number.": pair(np.median),
+        "This is the variance; the standard deviation is its square root.": pair(spread=np.var),
+        "This is the root mean square; the mean is to be subtracted first.": pair(
+            spread=lambda x: np.sqrt((x**2).mean())
+        ),
+        "This is the error of the mean; do not divide by the root of the number of events.": pair(
+            spread=lambda x: x.std() / np.sqrt(len(x))
+        ),
+        "These are the methods themselves; brackets call them: mtw1.mean().": lambda *, mtw1: (mtw1.mean, mtw1.std),
+        "what came is '": lambda *, mtw1: (f"{mtw1.mean():.1f}", f"{mtw1.std():.1f}"),
+    },
+    accepted=[
+        pair(np.average, lambda x: np.sqrt(np.var(x.astype(np.float64)))),
+        pair(lambda x: sum(x.tolist()) / len(x), lambda x: pd.Series(x).std(ddof=0)),
+    ],
 )
-def _(mean, std, *, mtw1):
-    x = mtw1.astype(np.float64)
-    right = {"mean": x.mean(), "std": x.std()}
-    if np.ndim(mean) == 0 and np.ndim(std) == 0 and np.allclose([mean, std], [right["std"], right["mean"]], rtol=1e-4):
-        fail("the two are exchanged: the first is the mean, the second the standard deviation.")
-    wrong = {
-        "This is the median, which half of the events lie below; the mean is the sum over the number.": np.median(x)
-    }
-    expect_close("the mean", mean, right["mean"], mistakes=wrong, rtol=1e-4)
-    wrong = {
-        "This is the variance; the standard deviation is its square root.": x.var(),
-        "This is the root mean square; the mean is to be subtracted first.": np.sqrt((x**2).mean()),
-        "This is the error of the mean; do not divide by the root of the number of events.": x.std() / np.sqrt(len(x)),
-    }
-    expect_close("the standard deviation", std, right["std"], mistakes=wrong, rtol=1e-4)
+def mean_and_std(*, mtw1):
+    mean = mtw1.mean()
+    std = mtw1.std()
+    return mean, std
+
+
+def samples_of_numbers():
+    rng = np.random.default_rng(13)
+    for mean, std, size in ((60.0, 30.0, 300), (-4.0, 0.5, 23)):
+        x = rng.normal(mean, std, size)
+        x[7] = mean + 9 * std  # a value far out is data, too
+        yield (x,)
+    yield (rng.integers(0, 9, 40),)
+
+
+def not_one_by_one(normalise, x):
+    """Look whether the result for an entry depends on the others, as it does through their mean."""
+    result = call(normalise, x)
+    if np.shape(result) == x.shape and not agree(result, x) and agree(result[:9], normalise(x[:9])):
+        fail(
+            "each entry of the result is the same whatever the others are. Do you use the mean and standard deviation "
+            "of this particular sample, mtw1? Compute them from the argument."
+        )
+    return {"normalise(x)": result}
+
+
+def shifted(centre, spread):
+    """Return what those write who subtract and divide by something else."""
+    return lambda x: (x - centre(x)) / spread(x)
 
 
 @exercise(
     "1.3",
     "a function that normalises an array",
+    cases=samples_of_numbers,
+    observe=not_one_by_one,
     hints=(
         "Two steps: subtract the mean from every entry, then divide every difference by the standard deviation.",
         "Division binds tighter than subtraction: put brackets round the difference.",
         "`x.mean()` and `x.std()` are the mean and the standard deviation of the argument.",
         "`(x - x.mean()) / x.std()` makes a new array and leaves `x` alone.",
     ),
-    reference=lambda: lambda x: (x - x.mean()) / x.std(),
+    mistakes={
+        "Division comes before subtraction: put brackets round x - mean.": lambda x: x - x.mean() / x.std(),
+        "This is divided by the variance; divide by the standard deviation.": shifted(np.mean, np.var),
+        "The mean is gone but the spread is as before: divide by the standard deviation.": lambda x: x - x.mean(),
+        "The spread is one but the mean is not zero: subtract the mean first.": lambda x: x / x.std(),
+        "Nothing has changed: this is the array that came in.": lambda x: x,
+        "The sign is wrong: subtract the mean from the entries, not the entries from the mean.": lambda x: (
+            (x.mean() - x) / x.std()
+        ),
+        "The mean is added; subtract it.": lambda x: (x + x.mean()) / x.std(),
+        "Mean and standard deviation have changed places.": shifted(np.std, np.mean),
+        "This subtracts the median; use the mean.": shifted(np.median, np.std),
+        "This divides by the standard deviation with N - 1; use that with N, as NumPy does by default.": shifted(
+            np.mean, lambda x: x.std(ddof=1)
+        ),
+        "This lies between 0 and 1, which is another normalisation; we want mean 0 and standard deviation 1.": shifted(
+            np.min, np.ptp
+        ),
+        "This is divided by the largest distance.": shifted(np.mean, lambda x: np.abs(x - x.mean()).max()),
+        "This is divided by the root mean square: the mean is still in it.": shifted(
+            np.mean, lambda x: np.sqrt((x**2).mean())
+        ),
+        "This is divided by the error of the mean.": shifted(np.mean, lambda x: x.std() / np.sqrt(len(x))),
+        "The sum is one now. We want mean 0 and standard deviation 1.": lambda x: x / x.sum(),
+        "The length is one now. We want mean 0 and standard deviation 1.": lambda x: x / np.linalg.norm(x),
+        "An array of whole numbers, like this x, cannot hold the result: make one of floats.": lambda x: (
+            (x - x.mean()) / x.std()
+        ).astype(x.dtype),
+        "of this particular sample, mtw1": lambda x: (x - 66.4) / 28.8,
+        "changes its input in place": lambda x: np.subtract(x, x.mean(), out=x) / x.std(),
+        AS_ANOTHER_KIND: lambda x: ((x - x.mean()) / x.std()).tolist(),
+    },
+    accepted=[
+        lambda x: np.divide(np.subtract(x, np.average(x)), np.sqrt(np.var(x))),
+        lambda x: np.array([(entry - x.mean()) / x.std() for entry in x]),
+    ],
 )
-def _(normalise):
-    rng = np.random.default_rng(13)
-    for mean, std, size in ((60.0, 30.0, 300), (-4.0, 0.5, 23)):
-        x = rng.normal(mean, std, size)
-        x[7] = mean + 9 * std  # a value far out is data, too
-        result = call(normalise, x, name="normalise")
-        centred = x - x.mean()
-        wrong = {
-            "Division comes before subtraction: put brackets round x - mean.": x - x.mean() / x.std(),
-            "This is divided by the variance; divide by the standard deviation.": centred / x.var(),
-            "The mean is gone but the spread is as before: divide by the standard deviation.": centred,
-            "The spread is one but the mean is not zero: subtract the mean first.": x / x.std(),
-            "Nothing has changed: this is the array that came in.": x,
-            "The sign is wrong: subtract the mean from the entries, not the entries from the mean.": -centred / x.std(),
-            "This subtracts the median; use the mean.": (x - np.median(x)) / x.std(),
-            "This divides by the standard deviation with N - 1; use that with N, as NumPy does by default.": (
-                centred / x.std(ddof=1)
-            ),
-            "This lies between 0 and 1, which is another normalisation; we want mean 0 and standard deviation 1.": (
-                (x - x.min()) / (x.max() - x.min())
-            ),
-        }
-        known = any(np.shape(result) == x.shape and np.allclose(result, value) for value in wrong.values())
-        if isinstance(result, np.ndarray) and result.shape == x.shape and not known:
-            slope, offset = np.polyfit(x, result, 1)
-            if np.allclose(slope * x + offset, result) and not np.allclose(result, centred / x.std()):
-                fail(
-                    f"for an array with mean {x.mean():.4g} and standard deviation {x.std():.4g}, the result has "
-                    f"mean {result.mean():.4g} and standard deviation {result.std():.4g}. Do you use the mean and "
-                    "standard deviation of this particular sample, mtw1? Compute them from the argument."
-                )
-        expect_close("normalise(x)", result, centred / x.std(), mistakes=wrong)
+def normalise(x):
+    return (x - x.mean()) / x.std()
+
+
+def dictionary_and_reading(read_branches, path, other, branches):
+    read = set()
+    array, arrays = TBranch.array, HasBranches.arrays
+
+    def spy(branch, *args, **kwargs):
+        read.add(branch.name)
+        return array(branch, *args, **kwargs)
+
+    def spy_on_tree(tree, expressions=None, *args, **kwargs):
+        everything = [] if {"filter_name", "filter_branch"} & kwargs.keys() else tree.keys()
+        read.update(np.ravel(everything if expressions is None else expressions).tolist())
+        return arrays(tree, expressions, *args, **kwargs)
+
+    with mock.patch.object(TBranch, "array", spy), mock.patch.object(HasBranches, "arrays", spy_on_tree):
+        result = call(read_branches, path, branches)
+    if agree(result, call(read_branches, other, branches)):
+        fail("two different files gave the same: does your function open whatever path it is given, or always one?")
+    return {"the dictionary": result, "whether other branches are read as well": bool(read - set(branches))}
+
+
+def reading(read):
+    return lambda path, names: read(uproot.open(path)["Events"], names)
 
 
 @exercise(
     "1.4",
     "a function that reads branches into a dictionary",
+    cases=lambda: [(root_file(0), root_file(1), ["ptll", "mth"])],  # not in the order of the file
+    observe=dictionary_and_reading,
     hints=(
         '`with uproot.open(path) as opened:` opens the file that the caller names; `opened["Events"]` is its tree.',
         '`tree.arrays(branches, library="np")` reads several branches at once.',
         'Return what `opened["Events"].arrays(branches, library="np")` gives: it is already a dictionary.',
     ),
-    reference=lambda: events.load_events,
+    mistakes={
+        "There are more branches than asked for: give uproot the list, so that it does not read the rest.": reading(
+            lambda tree, names: tree.arrays(library="np")
+        ),
+        'read_branches returned awkward records; library="np" gives a dictionary of NumPy arrays.': reading(
+            lambda tree, names: tree.arrays(names)
+        ),
+        'These are awkward arrays; library="np" gives NumPy arrays.': reading(
+            lambda tree, names: {name: tree[name].array() for name in names}
+        ),
+        "read_branches returned a list of arrays; make it a dictionary, branch name to array.": reading(
+            lambda tree, names: [tree[name].array(library="np") for name in names]
+        ),
+        "The result is right, but other branches were read as well and thrown away: give uproot the list of "
+        "branches.": reading(lambda tree, names: {name: tree.arrays(library="np")[name] for name in names}),
+        "The arrays stand under each other's names: they come in the order in which uproot was asked.": reading(
+            lambda tree, names: dict(zip(names, tree.arrays(sorted(names), library="np").values(), strict=True))
+        ),
+        "Not all of the branches asked for are there.": lambda path, names: read_branches(path, names[:1]),
+        "Events are missing: entry_stop reads the first of them alone.": reading(
+            lambda tree, names: tree.arrays(names, library="np", entry_stop=1000)
+        ),
+        "This is another tree of the file; take `Events`.": lambda path, names: uproot.open(path)["Also"].arrays(
+            names, library="np"
+        ),
+        "whatever path it is given": lambda path, names: read_branches(root_file(0), names),
+    },
+    accepted=[
+        reading(lambda tree, names: {name: tree[name].array(library="np") for name in names}),
+        lambda path, names: uproot.open(f"{path}:Events").arrays(filter_name=names, library="np"),
+    ],
 )
-def _(read_branches):
-    rng = np.random.default_rng(14)
-    names, wanted = ["mth", "mth_up", "ptll", "mll", "ptll_raw"], ["ptll", "mth"]  # not in the order of the file
-    read = []
-    original = TBranch.array
+def read_branches(path, branches):
+    with uproot.open(path) as opened:
+        return opened["Events"].arrays(branches, library="np")
 
-    def spy(branch, *args, **kwargs):
-        read.append(branch.name)
-        return original(branch, *args, **kwargs)
 
-    original_arrays = HasBranches.arrays
+def arrays_by_name():
+    # Neither the dictionary nor the alphabet has the order that is asked for; four events, so that rows are no columns.
+    arrays = {name: np.array([0.5, 1.5, 2.5, 3.5]) + 10 * k for k, name in enumerate("bdac")}
+    yield arrays, ["c", "b", "a"]
+    yield arrays, ["a", "d"]
 
-    def spy_arrays(tree, expressions=None, *args, **kwargs):
-        picked = [expressions] if isinstance(expressions, str) else expressions
-        chosen = kwargs.get("filter_name") is not None or kwargs.get("filter_branch") is not None
-        read.extend(picked if picked is not None else [] if chosen else tree.keys())
-        return original_arrays(tree, expressions, *args, **kwargs)
 
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        mock.patch.object(TBranch, "array", spy),
-        mock.patch.object(HasBranches, "arrays", spy_arrays),
-    ):
-        for index, size in enumerate((1500, 7)):
-            read.clear()
-            path = Path(folder) / f"sample{index}.root"
-            content = {name: rng.uniform(0, 100, size).astype(np.float32) for name in names}
-            with uproot.recreate(path) as file:
-                file.mktree("Events", dict.fromkeys(names, "float32")).extend(content)
-            result = call(read_branches, path, wanted, name="read_branches")
-            if isinstance(result, list | tuple):
-                fail("read_branches returned a list of arrays; make it a dictionary, branch name to array.")
-            if isinstance(result, ak.Array):
-                fail('read_branches returned awkward records; library="np" gives a dictionary of NumPy arrays.')
-            if not isinstance(result, dict):
-                fail(f"read_branches returned {describe(result)}; expected a dictionary, branch name to array.")
-            if extra := result.keys() - set(wanted):
-                fail(
-                    f"read_branches returned more branches than asked for ({', '.join(sorted(extra))}): give uproot "
-                    "the list, so that it does not read the rest."
-                )
-            if missing := set(wanted) - result.keys():
-                fail(f"read_branches lacks {', '.join(sorted(missing))}, asked for {', '.join(wanted)}.")
-            for name in wanted:
-                if not isinstance(result[name], np.ndarray):
-                    fail(f'the entry {name!r} is {describe(result[name])}; library="np" gives NumPy arrays.')
-                if len(result[name]) != size:
-                    fail(
-                        f"a file of {size} events gave {len(result[name])}: does your function open whatever path it "
-                        "is given, or always the same file?"
-                    )
-                expect_close(f"the branch {name}", result[name], content[name])
-            if unwanted := set(read) - set(wanted):
-                fail(
-                    f"the result is right, but {', '.join(sorted(unwanted))} were read as well and thrown away: give "
-                    "uproot the list of branches."
-                )
+def columns(choose):
+    """Return what those write who stack the right way, but choose other columns."""
+    return lambda arrays, branches: np.stack([arrays[name] for name in choose(arrays, branches)], axis=1)
+
+
+def joined(join):
+    """Return what those write who choose the right columns, but join them in another way."""
+    return lambda arrays, branches: join([arrays[name] for name in branches])
 
 
 @exercise(
     "1.5",
     "a function from a dictionary of arrays to a table",
+    cases=arrays_by_name,
+    returns=("to_table(arrays, branches)",),
     hints=(
         "Pick the arrays in the order of `branches`, then put them side by side as columns.",
         "`np.stack(list_of_arrays, axis=1)` makes each array a column.",
         "`np.stack([arrays[name] for name in branches], axis=1)`",
     ),
-    reference=lambda: lambda arrays, branches: np.stack([arrays[name] for name in branches], axis=1),
+    mistakes={
+        "Rows and columns are exchanged: events are rows, so stack with axis=1 (or transpose).": joined(np.array),
+        "The arrays stand one behind the other; they should be columns side by side.": joined(np.concatenate),
+        "The numbers are poured in row by row: reshape does not make a column of each array, np.stack does.": joined(
+            lambda columns: np.concatenate(columns).reshape(-1, len(columns))
+        ),
+        "All arrays of the dictionary are here, in its order; take those named in `branches`, in the order given "
+        "there.": columns(lambda arrays, names: arrays),
+        "The columns follow the order of the dictionary; use the order of `branches`.": columns(
+            lambda arrays, names: [name for name in arrays if name in names]
+        ),
+        "The columns are sorted by name; use the order of `branches`.": columns(lambda arrays, names: sorted(names)),
+        "The columns are in reverse order.": columns(lambda arrays, names: names[::-1]),
+        "The numbers are cut to whole ones.": lambda arrays, names: to_table(arrays, names).astype(int),
+        "to_table(arrays, branches) are right, but they come as": lambda arrays, names: pd.DataFrame(arrays)[names],
+    },
+    accepted=[
+        joined(np.column_stack),
+        joined(lambda columns: np.array(columns).T),
+        joined(lambda columns: np.array(list(zip(*columns, strict=True)))),
+        lambda arrays, names: pd.DataFrame(arrays)[names].to_numpy(),
+    ],
 )
-def _(to_table):
-    arrays = {"a": np.array([1.0, 2, 3]), "b": np.array([10.0, 20, 30]), "c": np.array([100.0, 200, 300])}
-    for branches in (["c", "a"], ["b", "a", "c"]):
-        columns = [arrays[name] for name in branches]
-        wrong = {
-            "Rows and columns are exchanged: events are rows, so stack with axis=1 (or transpose).": np.array(columns),
-            "The arrays stand one behind the other; they should be columns side by side.": np.concatenate(columns),
-            "The numbers are poured in row by row: reshape does not make a column of each array, np.stack does.": (
-                np.concatenate(columns).reshape(-1, len(columns))
-            ),
-            "The columns follow the order of the dictionary; use the order of `branches`.": (
-                np.stack(list(arrays.values()), axis=1)
-            ),
-            "The columns are sorted by name; use the order of `branches`.": (
-                np.stack([arrays[name] for name in sorted(branches)], axis=1)
-            ),
-        }
-        result = call(to_table, arrays, branches, name="to_table")
-        if isinstance(result, pd.DataFrame):
-            fail("to_table returned a DataFrame; a plain NumPy array is asked for.")
-        expect_close(f"to_table(arrays, {branches})", result, np.stack(columns, axis=1), mistakes=wrong)
+def to_table(arrays, branches):
+    return np.stack([arrays[name] for name in branches], axis=1)
+
+
+def three_tables():
+    rng = np.random.default_rng(16)
+    yield dict(zip(("dy_low", "dy_high", "signal"), rng.normal(size=(3, 20, 6)), strict=True))
+
+
+def of_both(join):
+    return lambda *, dy_low, dy_high, signal: join(dy_low, dy_high)
 
 
 @exercise(
     "1.6",
     "the merged background",
+    cases=three_tables,
+    returns=("background",),
     hints=(
         "Both tables have the same columns; the events of the second come below those of the first.",
         "`np.concatenate` takes a list of arrays and joins them along axis 0.",
     ),
-    reference=lambda *, dy_low, dy_high: np.concatenate([dy_low, dy_high]),
+    mistakes={
+        "The samples stand side by side, as if their events were the same. Join along axis 0.": of_both(
+            lambda low, high: np.concatenate([low, high], axis=1)
+        ),
+        "+ adds number to number, event by event; we want all events of one and then those of the other.": of_both(
+            np.add
+        ),
+        "This is the mean of the two, event by event; we want all events of both.": of_both(lambda *two: sum(two) / 2),
+        "The signal is among them; only the two backgrounds are to be merged.": lambda *, dy_low, dy_high, signal: (
+            np.concatenate([signal, dy_low, dy_high])
+        ),
+        "dy_high is missing.": of_both(lambda low, high: low),
+        "dy_low is missing.": of_both(lambda low, high: high),
+        "The samples are in the other order: dy_low first.": of_both(lambda low, high: np.concatenate([high, low])),
+        "This is dy_low twice.": of_both(lambda low, high: np.concatenate([low, low])),
+        "This is dy_high twice.": of_both(lambda low, high: np.concatenate([high, high])),
+        "Rows and columns are exchanged: an event is a row.": of_both(
+            lambda low, high: np.concatenate([low.T, high.T], axis=1)
+        ),
+        "One table lies behind the other: np.stack makes a new axis, np.concatenate does not.": of_both(
+            lambda low, high: np.stack([low, high])
+        ),
+        AS_ANOTHER_KIND: of_both(lambda low, high: low.tolist() + high.tolist()),
+    },
+    accepted=[
+        of_both(lambda *two: np.vstack(two)),
+        of_both(lambda low, high: np.array([*low, *high])),
+        of_both(lambda low, high: np.append(low, high, axis=0)),
+    ],
 )
-def _(background, *, dy_low, dy_high):
-    expected = np.concatenate([dy_low, dy_high])
-    shape = np.shape(background)
-    if len(shape) == 2 and shape[1] == dy_low.shape[1] + dy_high.shape[1]:
-        fail(f"shape {shape}: the samples stand side by side, as if their events were the same. Join along axis 0.")
-    if len(dy_low) == len(dy_high) and shape == dy_low.shape and np.allclose(background, dy_low + dy_high):
-        fail("+ adds number to number, event by event; we want all events of one sample and then those of the other.")
-    if len(shape) == 2 and shape[0] > len(expected):
-        fail(f"{shape[0]} events where {len(expected)} are expected: is the signal among them?")
-    if len(shape) == 2 and shape[0] < len(expected):
-        missing = "a sample is missing" if shape[0] in (len(dy_low), len(dy_high)) else "some were lost"
-        fail(f"{shape[0]} events where {len(expected)} are expected: {missing}.")
-    wrong = {"The samples are in the other order: dy_low first.": np.concatenate([dy_high, dy_low])}
-    wrong["This is dy_low twice."] = np.concatenate([dy_low, dy_low])
-    wrong["This is dy_high twice."] = np.concatenate([dy_high, dy_high])
-    expect_close("background", background, expected, mistakes=wrong)
+def merged(*, dy_low, dy_high, signal):
+    background = np.concatenate([dy_low, dy_high])
+    return background
+
+
+def jets():
+    yield {"jet_pt": ak.Array([[], [55.0, 31.0, 12.0], [30.0, 20.0], [90.0], [29.0, 28.0, 41.0, 35.0]])}
+
+
+def counted(count):
+    """Return what those write who compare with 30 GeV, and then do something with the True and False."""
+    return lambda *, jet_pt: count(jet_pt > 30)
 
 
 @exercise(
     "1.7",
     "the number of jets above 30 GeV in each event",
+    cases=jets,
+    returns=("n_jets",),
+    accept=(np.ndarray,),
     hints=(
         "`jet_pt > 30` keeps the lists and says True or False for each jet.",
         "True counts as 1: a sum over the jets of each event counts them.",
         "`ak.sum(jet_pt > 30, axis=1)`",
     ),
-    reference=lambda *, jet_pt: ak.sum(jet_pt > 30, axis=1),
-)
-def _(n_jets, *, jet_pt):
-    above = ak.to_numpy(ak.sum(jet_pt > 30, axis=1))
-    if callable(n_jets):
-        fail("this is a function; n_jets is one number per event.")
-    if isinstance(n_jets, ak.Array) and n_jets.ndim > 1:
-        if ak.all(ak.num(n_jets) == 1):
-            fail("each number sits in a list of its own: leave keepdims away.")
-        fail("this still has one entry per jet; sum over the jets of each event with axis=1.")
-    if not isinstance(n_jets, ak.Array | np.ndarray) and np.ndim(n_jets) == 0:
-        fail(f"{describe(n_jets)} is one number for all events; axis=1 counts inside each event.")
-    if len(n_jets) == len(above) and np.asarray(n_jets).dtype == bool:
-        fail("this says whether there is at least one such jet; count them.")
-    wrong = {
-        "These are all jets, soft ones included: compare with 30 first.": ak.num(jet_pt),
-        "This is the sum of the momenta of those jets; sum the True and False instead.": (
-            ak.sum(jet_pt[jet_pt > 30], axis=1)
+    mistakes={
+        "This is one number for all events; axis=1 counts inside each event.": counted(ak.sum),
+        "axis=0 counts the first jets of all events, the second ones, ...; axis=1 counts inside each.": counted(
+            lambda above: ak.sum(above, axis=0)
         ),
-        "These are the jets below 30 GeV.": ak.sum(jet_pt < 30, axis=1),
-        "These are the jets of 30 GeV and more: above means >.": ak.sum(jet_pt >= 30, axis=1),
+        "These are all jets, soft ones included: compare with 30, and sum. ak.num and ak.count count False as "
+        "well.": counted(ak.num),
+        "This says whether there is at least one such jet; count them.": counted(lambda above: ak.any(above, axis=1)),
+        "This still has one entry per jet; sum over the jets of each event with axis=1.": counted(lambda above: above),
+        "Each number sits in a list of its own: leave keepdims away.": counted(
+            lambda above: ak.sum(above, axis=1, keepdims=True)
+        ),
+        "what came is the function": counted(lambda above: lambda jet_pt: ak.sum(jet_pt > 30, axis=1)),
+        "they come as a list": counted(lambda above: [sum(event) for event in ak.to_list(above)]),
+        "This asks the hardest jet of each event alone; count all.": lambda *, jet_pt: ak.max(jet_pt, axis=1) > 30,
+        "This is the place of the hardest jet in its list.": lambda *, jet_pt: ak.argmax(jet_pt, axis=1),
+        "This is the sum of the momenta of those jets; sum the True and False instead.": lambda *, jet_pt: ak.sum(
+            jet_pt[jet_pt > 30], axis=1
+        ),
+        "These are the momenta of those jets; count them.": lambda *, jet_pt: jet_pt[jet_pt > 30],
+        "These are the jets below 30 GeV.": lambda *, jet_pt: ak.sum(jet_pt < 30, axis=1),
+        "These are the jets of 30 GeV and more: above means >.": lambda *, jet_pt: ak.sum(jet_pt >= 30, axis=1),
+    },
+    accepted=[
+        lambda *, jet_pt: ak.num(jet_pt[jet_pt > 30]),
+        counted(lambda above: ak.count_nonzero(above, axis=-1)),
+        counted(lambda above: np.array([sum(event) for event in above.to_list()])),
+        counted(lambda above: ak.to_numpy(ak.sum(above, axis=1)).astype(float)),
+    ],
+)
+def count_jets(*, jet_pt):
+    n_jets = ak.sum(jet_pt > 30, axis=1)
+    return n_jets
+
+
+@functools.cache
+def hdf5_files():
+    folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    for name, columns in (("given.h5", ["a", "b"]), ("other.h5", ["c", "d"])):
+        frame = pd.DataFrame(np.random.default_rng(18).random((50, 2)), columns=columns)
+        frame.to_hdf(Path(folder.name) / name, key="table", format="table")
+    return folder
+
+
+def rows_and_reading(read_rows, first, end):
+    asked = []
+    select, get = pd.HDFStore.select, pd.HDFStore.get
+
+    def spy(store, key, where=None, start=None, stop=None, *args, **kwargs):
+        asked.append((start or 0, stop) if where is None else (first, end))
+        return select(store, key, where, start, stop, *args, **kwargs)
+
+    def spy_on_all(store, key):
+        asked.append((0, None))
+        return get(store, key)
+
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        mock.patch.object(pd.HDFStore, "select", spy),
+        mock.patch.object(pd.HDFStore, "get", spy_on_all),
+    ):
+        path = shutil.copy(Path(hdf5_files().name) / "given.h5", folder)
+        result = call(read_rows, Path(path), first, end)
+        still_open = [handle for handle in tables.file._open_files.handlers if handle.filename == path]
+        for handle in still_open:
+            handle.close()
+    if not isinstance(result, pd.DataFrame):
+        fail(f"read_rows returned {describe(result)}; expected a DataFrame.")
+    if not {"a", "b"} >= set(result.columns):
+        fail("read_rows returned another table than the one it was given: use the argument `path`.")
+    return {
+        "the list of columns": list(result.columns),
+        f"the table of rows {first} to {end}": result.to_numpy(),
+        "whether more is read than asked for": any(rows != (first, end) for rows in asked),
+        "whether the file stays open": bool(still_open),
     }
-    expect_close("n_jets", n_jets, above, mistakes=wrong, accept=(np.ndarray, ak.Array))
 
 
 @exercise(
     "1.8",
     "a function that reads a slice of an HDF5 table",
+    cases=lambda: [(10, 14), (0, 3), (30, 45)],
+    observe=rows_and_reading,
     hints=(
         "`pd.read_hdf` has arguments for the first row and for the one behind the last: see `help(pd.read_hdf)`.",
         '`pd.read_hdf(path, key="table", start=start, stop=stop)`',
     ),
-    reference=lambda: lambda path, start, stop: pd.read_hdf(path, key="table", start=start, stop=stop),
+    mistakes={
+        "The rows are right, but the whole table or more of it was read: give start and stop.": lambda path, a, b: (
+            pd.read_hdf(path, key="table")[a:b]
+        ),
+        "This is one row too many: up to but not including `stop`, as in a slice.": lambda path, a, b: read_rows(
+            path, a, b + 1
+        ),
+        "`stop` is a row, not the number of rows.": lambda path, a, b: read_rows(path, a, a + b),
+        "The rows before `start` came, too.": lambda path, a, b: read_rows(path, None, b),
+        "The rows from `stop` on came, too.": lambda path, a, b: read_rows(path, a, None),
+        "This is the whole table.": lambda path, a, b: read_rows(path, None, None),
+        "Some columns are missing.": lambda path, a, b: read_rows(path, a, b)[["a"]],
+        "The rows are right, but the file stays open, and nobody can write it: use a `with`.": lambda path, a, b: (
+            pd.HDFStore(path, mode="r").select("table", start=a, stop=b)
+        ),
+        "use the argument `path`": lambda path, a, b: read_rows(Path(hdf5_files().name) / "other.h5", a, b),
+        "expected a DataFrame": lambda path, a, b: read_rows(path, a, b).to_numpy(),
+    },
+    accepted=[
+        lambda path, a, b: pd.read_hdf(path, "table", where=f"index >= {a} & index < {b}"),
+        lambda path, a, b: pd.concat(pd.read_hdf(path, "table", start=a, stop=b, chunksize=2)),
+        lambda path, a, b: pd.read_hdf(path, "table", start=a, stop=b).reset_index(drop=True),
+    ],
 )
-def _(read_rows):
-    frame = pd.DataFrame({"a": np.arange(50.0), "b": np.arange(50) ** 2})
-    asked = []
-    select, get = pd.HDFStore.select, pd.HDFStore.get
-
-    def spy(store, key, where=None, start=None, stop=None, *args, **kwargs):
-        asked.append((start or 0, len(frame) if stop is None else stop) if where is None else None)
-        return select(store, key, where, start, stop, *args, **kwargs)
-
-    def spy_get(store, key):
-        asked.append((0, len(frame)))
-        return get(store, key)
-
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        mock.patch.object(pd.HDFStore, "select", spy),
-        mock.patch.object(pd.HDFStore, "get", spy_get),
-    ):
-        path = Path(folder) / "table.h5"
-        frame.to_hdf(path, key="table", format="table")
-        for start, stop in ((10, 14), (0, 3), (30, 45)):
-            asked.clear()
-            result = call(read_rows, path, start, stop, name="read_rows")
-            if not isinstance(result, pd.DataFrame):
-                fail(f"read_rows returned {describe(result)}; expected a DataFrame.")
-            if list(result.columns) != list(frame.columns):
-                fail("read_rows returned another table than the one it was given: use the argument `path`.")
-            if len(result) == stop - start + 1:
-                fail(f"rows {start} to {stop} gave {len(result)}: up to but not including `stop`, as in a slice.")
-            if len(result) == min(stop, len(frame) - start) and len(result) != stop - start:
-                fail(f"rows {start} to {stop} gave {len(result)}: `stop` is a row, not the number of rows.")
-            if result["a"].tolist() != frame["a"][start:stop].tolist():
-                fail(f"asked for rows {start} to {stop}, got {len(result)}: {describe(result['a'].to_numpy())}.")
-            if any(rows is not None and rows != (start, stop) for rows in asked):
-                fail("the rows are right, but the whole table or more of it than asked was read: give start and stop.")
-            try:
-                pd.HDFStore(path, mode="a").close()
-            except ValueError:
-                fail("the rows are right, but the file stays open, and nobody can write it: open it in a `with` block.")
+def read_rows(path, start, stop):
+    return pd.read_hdf(path, key="table", start=start, stop=stop)

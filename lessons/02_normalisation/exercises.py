@@ -3,13 +3,213 @@
 import json
 
 import numpy as np
+import pandas as pd
 
-from coursekit.checks.engine import call, describe, exercise, expect_close, expect_equal, fail
-from coursekit.events import WEIGHT_BRANCHES, event_weights
+from coursekit.checks import call, describe, exercise, fail
+from coursekit.events import WEIGHT_BRANCHES
 
-# --- references: what a good answer looks like ------------------------------------------------------------------------
+AS_ANOTHER_KIND = "are right, but they come as"
 
 
+def ordinary(function, *arguments):
+    """Call a function whose result must be an ordinary array."""
+    with np.errstate(all="ignore"):
+        result = call(function, *arguments)
+    if isinstance(result, np.ma.MaskedArray):
+        fail("a masked array came. A network knows of no masks: put the 0 into an ordinary array.")
+    return result
+
+
+def weighted_events():
+    rng = np.random.default_rng(21)
+    for n in (200, 40):
+        # mth comes first: the weight branches are found by name, not by place
+        events = {"mth": rng.uniform(60, 120, n)} | {name: rng.uniform(0.5, 1.5, n) for name in WEIGHT_BRANCHES}
+        events[WEIGHT_BRANCHES[0]][::7] *= -1  # as beyond leading order
+        events[WEIGHT_BRANCHES[3]][::3] = 0  # a flag
+        yield ({name: column.astype(np.float32) for name, column in events.items()},)
+
+
+def combined(combine):
+    """Return what those write who combine the right branches in another way."""
+    return lambda events: combine([events[name] for name in WEIGHT_BRANCHES])
+
+
+def changed(change):
+    """Return what those write who change the right weights afterwards."""
+    return lambda events: change(weights_of(events))
+
+
+def of_branches(*names):
+    return lambda events: np.prod([events[name] for name in names], axis=0)
+
+
+first_call = {}
+
+
+@exercise(
+    "2.1",
+    "the weight of each event",
+    cases=weighted_events,
+    returns=("weights_of(events)",),
+    hints=(
+        "An event that passes with 90% probability at one step and 80% at the next counts 0.9 x 0.8.",
+        "Start from 1.0 and multiply by events[name] for each name in WEIGHT_BRANCHES.",
+        "np.prod([events[name] for name in WEIGHT_BRANCHES], axis=0): axis=0 runs over the branches.",
+    ),
+    mistakes={
+        "These are sums. Efficiencies and corrections are factors: they multiply.": combined(sum),
+        "These are the mean of the six factors. They multiply.": combined(lambda columns: np.mean(columns, axis=0)),
+        "This is one number for all events. The product runs over the branches alone: axis=0.": combined(np.prod),
+        "This is a product over all events of each branch. The product runs over the branches: axis=0.": combined(
+            lambda columns: np.prod(columns, axis=1)
+        ),
+        "The negative weights became positive. The sign is part of the weight: such an event is subtracted.": changed(
+            np.abs
+        ),
+        "The negative weights were set to 0. The sign is part of the weight: such an event is subtracted.": changed(
+            lambda weights: np.clip(weights, 0, None)
+        ),
+        "The weights are already divided by their mean. That comes after merging, in the next exercise.": changed(
+            lambda weights: weights / weights.mean()
+        ),
+        "Events of weight zero are left out. Keep them: the weights must stay aligned with the inputs.": changed(
+            lambda weights: weights[weights != 0]
+        ),
+        "Events of weight zero and below are left out. Keep them: the weights must stay aligned with the "
+        "inputs.": changed(lambda weights: weights[weights > 0]),
+        "This is XSWeight alone. The other five branches say whether the event would be seen.": of_branches("XSWeight"),
+        "mth is a factor here, too. Multiply the branches named in WEIGHT_BRANCHES, and no others.": of_branches(
+            "mth", *WEIGHT_BRANCHES
+        ),
+        "These are the first six entries of the dictionary. Take the branches by name: events[name].": of_branches(
+            "mth", *WEIGHT_BRANCHES[:-1]
+        ),
+        "The answer of the first call comes back for other events: compute from the argument.": lambda events: (
+            first_call.setdefault("weights", weights_of(events))
+        ),
+        "come as a list": changed(np.ndarray.tolist),
+        "come as a Series": lambda events: pd.DataFrame(events)[list(WEIGHT_BRANCHES)].prod(axis=1),
+    }
+    | {
+        f"The branch {name} is missing from the product.": of_branches(*set(WEIGHT_BRANCHES) - {name})
+        for name in WEIGHT_BRANCHES
+    }
+    | {f"The branch {name} enters twice.": of_branches(name, *WEIGHT_BRANCHES) for name in WEIGHT_BRANCHES},
+    accepted=[
+        of_branches(*WEIGHT_BRANCHES),
+        lambda events: pd.DataFrame(events)[list(WEIGHT_BRANCHES)].prod(axis=1).to_numpy(),
+        combined(lambda columns: np.exp(sum(np.log(column.astype(complex)) for column in columns)).real),
+    ],
+)
+def weights_of(events):
+    return np.prod([events[name].astype(np.float64) for name in WEIGHT_BRANCHES], axis=0)
+
+
+def samples_of_weights():
+    rng = np.random.default_rng(22)
+    signal, samples = rng.uniform(0, 0.1, 30), [rng.uniform(0, top, n) for top, n in ((50, 40), (300, 50), (7, 20))]
+    for weights in (signal, *samples):
+        weights[::5] = 0  # as in the real samples, where a fifth of the events fails a flag
+        weights[1] *= -1
+    yield from ((signal, samples[:n]) for n in (2, 3, 1))
+
+
+def divided(by, and_by=None):
+    """Return what those write who divide signal, and background, by something else than the mean."""
+
+    def answer(signal, backgrounds):
+        background = np.concatenate(backgrounds)
+        weights = np.concatenate([signal / by(signal), background / (and_by or by)(background)])
+        return weights, np.repeat([1.0, 0.0], [len(signal), len(background)])
+
+    return answer
+
+
+def labelled(label):
+    """Return what those write who give each sample, counted from the signal on, another label."""
+
+    def answer(signal, backgrounds):
+        labels = [np.full(len(sample), float(label(k))) for k, sample in enumerate([signal, *backgrounds])]
+        return weights_and_labels(signal, backgrounds)[0], np.concatenate(labels)
+
+    return answer
+
+
+def merged_last(signal, backgrounds):
+    weights = np.concatenate([w / w.mean() for w in [signal, *backgrounds]])
+    return weights, (np.arange(len(weights)) < len(signal)).astype(float)
+
+
+def one_mean(signal, backgrounds):
+    weights = np.concatenate([signal, *backgrounds])
+    return weights / weights.mean(), (np.arange(len(weights)) < len(signal)).astype(float)
+
+
+def background_first(signal, backgrounds):
+    weights, labels = weights_and_labels(signal, backgrounds)
+    return np.roll(weights, -len(signal)), labels
+
+
+@exercise(
+    "2.2",
+    "weights of mean one after merging, and labels",
+    cases=samples_of_weights,
+    returns=("the array of weights", "the array of labels"),
+    hints=(
+        "The two backgrounds are one class. Their ratio is physics (the cross sections), so it must survive.",
+        "First np.concatenate(backgrounds), however many there are, then divide by the mean of the result.",
+        "np.concatenate([signal / signal.mean(), background / background.mean()]) are the weights.",
+        "Labels: np.ones(len(signal)) followed by np.zeros(len(background)), concatenated in the same way.",
+    ),
+    mistakes={
+        "Each background was divided by its own mean before merging, so all count alike now although their cross "
+        "sections differ. Merge first, then divide.": merged_last,
+        "All samples share one mean, so the signal nearly vanishes beside the background. Signal and background each "
+        "get a mean of one.": one_mean,
+        "They are divided by the sum: the weights of each class then sum to one, and how much an event counts depends "
+        "on how many there are. Divide by the mean.": divided(np.sum),
+        "The mean was taken over the weights above zero. N counts all events of the class, those of weight zero "
+        "too.": divided(lambda w: w[w > 0].mean()),
+        "The mean was taken over the weights that are not zero. N counts all events of the class.": divided(
+            lambda w: w[w != 0].mean()
+        ),
+        "The mean was taken over the absolute weights. A negative weight is subtracted in the mean, too.": divided(
+            lambda w: np.abs(w).mean()
+        ),
+        "Weights and labels are exchanged: asked for are the weights first, then the labels.": lambda *samples: (
+            weights_and_labels(*samples)[::-1]
+        ),
+        "They are divided by the standard deviation. Weights are scaled to a mean of one.": divided(np.std),
+        "They are divided by the largest weight. Divide by the mean.": divided(np.max),
+        "The weights are merged but not normalised.": divided(lambda w: 1),
+        "The background comes first here. Signal first, then the backgrounds in their order.": background_first,
+        "Only the signal is normalised.": divided(np.mean, lambda w: 1),
+        "Only the background is normalised.": divided(lambda w: 1, np.mean),
+        "Of the backgrounds only the first came in. The list may hold any number.": lambda signal, backgrounds: (
+            weights_and_labels(signal, backgrounds[:1])
+        ),
+        "Of the backgrounds only two came in. The list may hold any number.": lambda signal, backgrounds: (
+            weights_and_labels(signal, [backgrounds[0], backgrounds[1]])
+        ),
+        "Signal and background are exchanged: in this course signal is 1, background 0.": labelled(lambda k: k > 0),
+        "Each sample has a label of its own; the backgrounds are one class with label 0.": labelled([1, 0, 2, 3].index),
+        "Each sample has its number for a label; signal is 1, and all backgrounds are 0.": labelled(lambda k: k),
+        "Background is -1 here, as some books have it; in this course it is 0.": labelled(lambda k: 1 - 2 * (k > 0)),
+        "All labels are 1.": labelled(lambda k: 1),
+        AS_ANOTHER_KIND: lambda *samples: (weights_and_labels(*samples)[0], weights_and_labels(*samples)[1].tolist()),
+        "the array of labels should be": lambda *samples: (
+            weights_and_labels(*samples)[0],
+            weights_and_labels(*samples)[1].astype(str),
+        ),
+        "should return the array of weights and the array of labels": lambda *samples: weights_and_labels(*samples)[0],
+    },
+    accepted=[
+        divided(np.mean),
+        divided(lambda w: w.sum() / len(w)),
+        lambda signal, backgrounds: list(divided(np.average)(signal, backgrounds)),
+    ],
+)
 def weights_and_labels(signal, backgrounds):
     background = np.concatenate(backgrounds)
     weights = np.concatenate([signal / signal.mean(), background / background.mean()])
@@ -17,15 +217,274 @@ def weights_and_labels(signal, backgrounds):
     return weights, labels
 
 
+def columns_with_defaults():
+    rng = np.random.default_rng(23)
+    column = rng.normal(40, 25, 20_000).round()  # signed, and with values that come several times
+    column[column == -1] = 0
+    missing = rng.random(len(column)) < 0.6
+    column[~missing & (rng.random(len(column)) < 0.1)] = 1  # as far from 0 as the default is
+    yield from ((np.where(missing, default, column), default) for default in (-1.0, -99.0))
+
+
+def fitted(choose=lambda x, d: x[x != d], offset=lambda x: -x.mean(), scale=lambda x: 1 / x.std()):
+    """Return what those write who choose other values, or have other formulas for offset and scale."""
+    return lambda column, default: (offset(choose(column, default)), scale(choose(column, default)))
+
+
+@exercise(
+    "2.3",
+    "offset and scale without the default value",
+    cases=columns_with_defaults,
+    returns=("the offset", "the scale"),
+    tolerance={"rtol": 1e-4},
+    hints=(
+        "Which entries of the column are measurements, and which only say that nothing was measured?",
+        "column[column != default] keeps the real values.",
+        "x' = (x + offset) * scale has mean 0 and standard deviation 1 for offset = -mean and scale = 1 / std.",
+    ),
+    mistakes={
+        "The default values took part: they pull the mean to -1 and squeeze the real values together. Leave them "
+        "out.": fitted(lambda x, d: x),
+        "Only the mean is free of the default values; the standard deviation is not.": lambda x, d: (
+            -x[x != d].mean(),
+            1 / x.std(),
+        ),
+        "Only the standard deviation is free of the default values; the mean is not.": lambda x, d: (
+            -x.mean(),
+            1 / x[x != d].std(),
+        ),
+        "The offset has the wrong sign: it is added, so it is minus the mean.": fitted(offset=np.mean),
+        "The scale is the standard deviation itself. It is multiplied, so it is one over it.": fitted(scale=np.std),
+        "The offset has the wrong sign, and the scale is not one over the standard deviation: these are mean and "
+        "std.": fitted(offset=np.mean, scale=np.std),
+        "The two are exchanged: first the offset, then the scale.": lambda x, d: offset_and_scale(x, d)[::-1],
+        "The scale is one over the variance. Take the square root.": fitted(scale=lambda x: 1 / x.var()),
+        "The default values were set to 0 and took part: they pull the mean to 0. Leave them out.": fitted(
+            lambda x, d: np.where(x == d, 0, x)
+        ),
+        "`column > default` also drops the real values below the default. Compare with !=.": fitted(
+            lambda x, d: x[x > d]
+        ),
+        "`column > 0` also drops real negative values. Compare with the default: column != default.": fitted(
+            lambda x, d: x[x > 0]
+        ),
+        "Real values of +1 are dropped as well: compare the values, column != default, and not their sizes.": fitted(
+            lambda x, d: x[np.abs(x) != np.abs(d)]
+        ),
+        "np.unique keeps one of equal values. Each event counts.": fitted(lambda x, d: np.unique(x[x != d])),
+        "The offset is for (x * scale) + offset. Here the offset is added first: offset = -mean.": fitted(
+            offset=lambda x: -x.mean() / x.std()
+        ),
+        "The function compares with -1 whatever it is told. Use its argument `default`.": fitted(
+            lambda x, d: x[x != -1]
+        ),
+        "what came is '": fitted(offset=lambda x: f"{-x.mean():.3f}", scale=lambda x: f"{1 / x.std():.5f}"),
+        "should return the offset and the scale": lambda x, d: {"offset": -x[x != d].mean(), "scale": 1 / x.std()},
+    },
+    accepted=[
+        fitted(scale=lambda x: 1 / x.std(ddof=1)),
+        fitted(lambda x, d: np.ma.masked_equal(x, d)),
+        lambda x, d: np.array([-np.nanmean(np.where(x == d, np.nan, x)), 1 / np.nanstd(np.where(x == d, np.nan, x))]),
+    ],
+)
 def offset_and_scale(column, default):
     real = column[column != default].astype(np.float64)
     return -real.mean(), 1 / real.std()
 
 
+def columns_to_scale():
+    rng = np.random.default_rng(24)
+    column = rng.normal(40, 25, 300)
+    column[::10] = -0.5  # between the default and 0
+    missing = rng.random(len(column)) < 0.6
+    yield np.where(missing, -1.0, column), -38.0, 0.05, -1.0
+    column[np.flatnonzero(~missing)[:9]] = -1  # a measurement like any other here
+    yield np.where(missing, -99.0, column), -38.0, 0.05, -99.0
+
+
+def scaled(formula=lambda x, o, s: (x + o) * s, missing=lambda x, d: x == d, fill=lambda x, o, s, d: 0):
+    """Return what those write who scale by another formula, take others for missing, or fill in something else."""
+    return lambda x, o, s, d: np.where(missing(x, d), fill(x, o, s, d), formula(x, o, s))
+
+
+def scaled_in_place(column, offset, scale, default):
+    missing = column == default
+    column += offset
+    column *= scale
+    column[missing] = 0
+    return column
+
+
+@exercise(
+    "2.4",
+    "the scaled column, 0 where the input is missing",
+    cases=columns_to_scale,
+    returns=("the scaled column",),
+    observe=ordinary,
+    hints=(
+        "Two cases: a default value becomes 0, every other x becomes (x + offset) * scale.",
+        "np.where(condition, value_if_true, value_if_false) chooses entry by entry and makes a new array.",
+        "np.where(column == default, 0, (column + offset) * scale).",
+    ),
+    mistakes={
+        "The function compares with -1 whatever it is told. Use its argument `default`.": scaled(
+            missing=lambda x, d: x == -1
+        ),
+        "The default is scaled like a measurement, and becomes a value that a real event could have. Set it to "
+        "0.": lambda x, o, s, d: (x + o) * s,
+        "The default stays as it was. Among values scaled to a spread of 1 it looks like a measurement.": scaled(
+            fill=lambda x, o, s, d: d
+        ),
+        "The default became NaN; one NaN is enough to spoil a network. Set it to 0.": scaled(
+            fill=lambda x, o, s, d: np.nan
+        ),
+        "`column < 0` also takes real negative values for missing ones. Compare with the default: column == "
+        "default.": scaled(missing=lambda x, d: x < 0),
+        "Real values below the default are taken for missing ones. Compare with ==.": scaled(
+            missing=lambda x, d: x <= d
+        ),
+        "The missing entries are dropped. Keep every event: the column must stay aligned with the "
+        "others.": lambda x, o, s, d: (x[x != d] + o) * s,
+        "The scale is applied before the offset. Add first: (x + offset) * scale.": scaled(lambda x, o, s: x * s + o),
+        "The offset is subtracted. It already is minus the mean: add it.": scaled(lambda x, o, s: (x - o) * s),
+        "It is divided by the scale. The scale already is one over the standard deviation: multiply.": scaled(
+            lambda x, o, s: (x + o) / s
+        ),
+        "The default was set to 0 before scaling, so it was scaled afterwards. Choose after scaling.": scaled(
+            fill=lambda x, o, s, d: o * s
+        ),
+        "The two cases are exchanged: the real values became 0.": scaled(missing=lambda x, d: x != d),
+        "knows of no masks": lambda x, o, s, d: (np.ma.masked_equal(x, d) + o) * s,
+        "changes its input in place": scaled_in_place,
+        "the scaled column should be": lambda x, o, s, d: apply_scaling(x, o, s, d).astype(str),
+        AS_ANOTHER_KIND: lambda x, o, s, d: [0 if value == d else (value + o) * s for value in x],
+    },
+    accepted=[
+        lambda x, o, s, d: (x + o) * s * (x != d),
+        lambda x, o, s, d: np.array([0 if value == d else (value + o) * s for value in x]),
+        lambda x, o, s, d: ((np.ma.masked_equal(x, d) + o) * s).filled(0),
+    ],
+)
 def apply_scaling(column, offset, scale, default):
     return np.where(column == default, 0, (column + offset) * scale)
 
 
+def inputs_with_defaults():
+    names = ["mth", "ptTOT_cut", "mll"]  # on purpose not in alphabetical order
+    offsets, scales = np.array([-83.123456789, -51.2, -41.7]), np.array([1 / 23, 1 / 37, 1 / 29])
+    for defaults in ({"ptTOT_cut": -1.0}, {"mll": -99.0, "mth": 0.0}):
+        yield names, offsets, scales, defaults
+
+
+def fit_for_json(key, value):
+    """Refuse what JSON has no word for, and what is no number, or no text, where one is asked for."""
+    try:
+        json.dumps(value)
+    except TypeError:
+        kind = {"order": "int", "name": "str"}.get(key, "float")
+        fail(
+            f"json.dumps refuses {describe(value)}, a {type(value).__name__}, as {key}. NumPy's numbers are not "
+            f"JSON's: write {kind}(...) round it."
+        )
+    kind, words = {
+        "order": (int, "a whole number"),
+        "name": (str, "text"),
+        "default": (int | float | None, "a number or None"),
+    }.get(key, (int | float, "a number"))
+    if not isinstance(value, kind):
+        fail(f"{key} should be {words}; what came is {describe(value)}, a {type(value).__name__}.")
+    if isinstance(value, float) and not np.isfinite(value):
+        fail(f"{key} is {value}, which JSON has no word for. Use None where there is no default.")
+
+
+def columns_of_rows(function, names, offsets, scales, defaults):
+    rows = call(function, names, offsets, scales, defaults)
+    keys = ["order", "name", "default", "offset", "scale"]
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        fail(f"variables should return a list of dictionaries, one for each input; what came is {describe(rows)}.")
+    for row in rows:
+        if set(row) != set(keys):
+            fail(f"each row should have the keys {', '.join(keys)}; one has {', '.join(map(str, row))}.")
+        for key in keys:
+            fit_for_json(key, row[key])
+    columns = {key: [row[key] for row in rows] for key in keys}
+    for key, right in (("offset", offsets), ("scale", scales)):
+        if np.shape(columns[key]) == right.shape and 1e-15 < np.abs(columns[key] / right - 1).max() < 0.1:
+            fail(f"the {key} is rounded. The next run would scale a little differently: keep all digits.")
+    return {
+        "the list of names": columns["name"],
+        "the list of orders": columns["order"],
+        "the list of defaults": str([None if value is None else float(value) for value in columns["default"]]),
+        "the column of offsets": columns["offset"],
+        "the column of scales": columns["scale"],
+    }
+
+
+def rows_with(**entries):
+    """Return what those write who fill one of the entries in another way, from place, name, number and defaults."""
+
+    def answer(names, offsets, scales, defaults):
+        rows = variables(names, offsets, scales, defaults)
+        for i, row in enumerate(rows):
+            row.update({key: fill(i, names[i], row.get(key), defaults) for key, fill in entries.items()})
+        return rows
+
+    return answer
+
+
+def sorted_rows(names, offsets, scales, defaults):
+    order = np.argsort(names)
+    return variables(sorted(names), offsets[order], scales[order], defaults)
+
+
+@exercise(
+    "2.5",
+    "the rows of the variables file",
+    cases=inputs_with_defaults,
+    observe=columns_of_rows,
+    tolerance={"rtol": 1e-15, "atol": 0},
+    hints=(
+        "One dictionary for each input, in the order of the columns: enumerate(names) gives order and name.",
+        "defaults.get(name) is the default, or None where there is none; JSON writes None as null.",
+        "float(offsets[i]) turns a NumPy number into one that json.dumps accepts, with all its digits.",
+    ),
+    mistakes={
+        "They are sorted. Keep the order of the columns: the table has no names to repair it.": sorted_rows,
+        "Counting starts at 0, as the columns of an array do.": rows_with(order=lambda i, *rest: i + 1),
+        "An input without a default got 0, so a measured 0 would count as missing. Use None.": rows_with(
+            default=lambda i, name, value, defaults: defaults.get(name, 0)
+        ),
+        "Every input got -1, so a measured -1 GeV would count as missing. Use None where there is none.": rows_with(
+            default=lambda *row: -1.0
+        ),
+        "An input without a default got -1, so a measured -1 GeV would count as missing. Use None.": rows_with(
+            default=lambda i, name, value, defaults: defaults.get(name, -1)
+        ),
+        "Every default is written as -1. Look the value up: defaults[name].": rows_with(
+            default=lambda i, name, value, defaults: -1.0 if name in defaults else None
+        ),
+        "The default 0.0 is lost: `or` and `if` take the number 0 for nothing. defaults.get(name) alone gives the "
+        "value or None.": rows_with(default=lambda i, name, value, defaults: defaults.get(name) or None),
+        "The defaults are lost.": rows_with(default=lambda *row: None),
+        "Offset and scale are exchanged.": lambda names, o, s, defaults: variables(names, s, o, defaults),
+        "Rows are missing: one for each input.": lambda names, *rest: variables(names[:2], *rest),
+        "the offset is rounded": rows_with(offset=lambda i, name, value, defaults: round(value, 3)),
+        "write int(...) round it": rows_with(order=lambda i, *rest: np.int64(i)),
+        "a float32, as offset. NumPy's": rows_with(offset=lambda i, name, value, defaults: np.float32(value)),
+        "offset should be a number": rows_with(offset=lambda i, name, value, defaults: str(value)),
+        "default should be a number or None": rows_with(default=lambda *row: "None"),
+        "which JSON has no word for": rows_with(default=lambda i, name, value, defaults: defaults.get(name, np.nan)),
+        "a list of dictionaries": lambda *arguments: {row["name"]: row for row in variables(*arguments)},
+        "each row should have the keys": rows_with(mean=lambda i, *rest: 0.0),
+    },
+    accepted=[
+        lambda names, *numbers: [
+            {"order": k, "name": name, "default": numbers[2].get(name), "offset": o, "scale": s}
+            for k, (name, o, s) in enumerate(zip(names, *(column.tolist() for column in numbers[:2]), strict=True))
+        ],
+        rows_with(default=lambda i, name, value, defaults: None if value is None else int(value)),
+    ],
+)
 def variables(names, offsets, scales, defaults):
     return [
         {
@@ -39,435 +498,93 @@ def variables(names, offsets, scales, defaults):
     ]
 
 
-def bin_factors(source, target):
+def histograms():
+    rng = np.random.default_rng(26)
+    pairs = [(rng.uniform(10, 200, shape), rng.uniform(10, 900, shape)) for shape in ((4, 3), (2, 3, 4), (5,))]
+    yield from pairs
+    for source, target in pairs:  # one bin that only the target has, and one that is empty in both
+        source, target = source.copy(), target.copy()
+        source.flat[[1, 3]] = target.flat[3] = 0
+        yield source, target
+
+
+def shares(norm):
+    """Return what those write who divide the histograms by something else than their sums."""
+    return lambda source, target: (target / norm(target)) / (source / norm(source))
+
+
+def summed_over(axis):
+    return shares(lambda histogram: histogram.sum(axis=axis, keepdims=True))
+
+
+def in_empty_bins(fill):
+    """Return what those write who give empty source bins another factor."""
+    return lambda source, target: np.where(source == 0, fill(target), bin_factors(source, target))
+
+
+def two_loops(source, target):
     source, target = source / source.sum(), target / target.sum()
-    return np.divide(target, source, out=np.zeros_like(source), where=source > 0)
-
-
-# --- tests ------------------------------------------------------------------------------------------------------------
-
-
-@exercise(
-    "2.1",
-    "the weight of each event",
-    hints=(
-        "An event that passes with 90% probability at one step and 80% at the next counts 0.9 x 0.8.",
-        "Start from 1.0 and multiply by events[name] for each name in WEIGHT_BRANCHES.",
-        "np.prod([events[name] for name in WEIGHT_BRANCHES], axis=0): axis=0 runs over the branches.",
-    ),
-    reference=lambda: event_weights,
-)
-def _(weights_of):
-    rng = np.random.default_rng(21)
-    # mth comes first: the weight branches are found by name, not by place
-    events = {"mth": rng.uniform(60, 120, 200)} | {name: rng.uniform(0.5, 1.5, 200) for name in WEIGHT_BRANCHES}
-    events[WEIGHT_BRANCHES[0]][::7] *= -1  # as beyond leading order
-    events[WEIGHT_BRANCHES[3]] = rng.integers(0, 2, 200).astype(float)
-    columns = np.array([events[name] for name in WEIGHT_BRANCHES])
-    right = columns.prod(axis=0)
-    mistakes = {
-        "These are sums. Efficiencies and corrections are factors: they multiply.": columns.sum(axis=0),
-        "These are the mean of the six factors. They multiply.": columns.mean(axis=0),
-        "This is one number for all events. The product runs over the branches alone: axis=0.": np.prod(columns),
-        "This is a product over all events of each branch. The product runs over the branches: axis=0.": columns.prod(
-            axis=1
-        ),
-        "The negative weights became positive. The sign is part of the weight: such an event is subtracted.": np.abs(
-            right
-        ),
-        "The negative weights were set to 0. The sign is part of the weight: such an event is subtracted.": np.clip(
-            right, 0, None
-        ),
-        "The weights are already divided by their mean. That comes after merging, in the next exercise.": right
-        / right.mean(),
-        "Events of weight zero are left out. Keep them: the weights must stay aligned with the inputs.": right[
-            right != 0
-        ],
-        "Events of weight zero and below are left out. Keep them: the weights must stay aligned with the "
-        "inputs.": right[right > 0],
-        "This is XSWeight alone. The other five branches say whether the event would be seen.": columns[0],
-        "mth is a factor here, too. Multiply the branches named in WEIGHT_BRANCHES, and no others.": right
-        * events["mth"],
-        "These are the first six entries of the dictionary. Take the branches by name: events[name].": events["mth"]
-        * columns[:-1].prod(axis=0),
-    }
-    for name, column in zip(WEIGHT_BRANCHES, columns, strict=True):
-        others = columns[[other != name for other in WEIGHT_BRANCHES]]
-        mistakes[f"The branch {name} is missing from the product."] = others.prod(axis=0)
-        mistakes[f"The branch {name} enters twice."] = right * column
-    expect_close("weights_of(events)", call(weights_of, events, name="weights_of"), right, mistakes=mistakes)
-
-
-@exercise(
-    "2.2",
-    "weights of mean one after merging, and labels",
-    hints=(
-        "The two backgrounds are one class. Their ratio is physics (the cross sections), so it must survive.",
-        "First np.concatenate(backgrounds), however many there are, then divide by the mean of the result.",
-        "np.concatenate([signal / signal.mean(), background / background.mean()]) are the weights.",
-        "Labels: np.ones(len(signal)) followed by np.zeros(len(background)), concatenated in the same way.",
-    ),
-    reference=lambda: weights_and_labels,
-)
-def _(function):
-    rng = np.random.default_rng(22)
-    signal, samples = rng.uniform(0, 0.1, 30), [rng.uniform(0, top, n) for top, n in ((50, 40), (300, 50), (7, 20))]
-    for weights in (signal, *samples):
-        weights[::5] = 0  # as in the real samples, where a fifth of the events fails a flag
-        weights[1] *= -1
-    for n in (2, 3, 1):
-        name = f"weights_and_labels, with {n} background{'s' * (n > 1)} in the list,"
-        answer = call(function, signal, samples[:n], name=name)
-        if not isinstance(answer, tuple | list | np.ndarray) or len(answer) != 2:
-            fail(f"weights_and_labels should return two arrays, weights and labels; what came is {describe(answer)}.")
-        _weights_and_labels(f"given {n} background{'s' * (n > 1)}", answer, signal, samples[:n])
-
-
-def _weights_and_labels(given, answer, signal, backgrounds):
-    weights, labels = answer
-    right, right_labels = weights_and_labels(signal, backgrounds)
-    background, everything = np.concatenate(backgrounds), np.concatenate([signal, *backgrounds])
-    normalised = [sample / sample.mean() for sample in (signal, *backgrounds)]
-    sizes = [len(sample) for sample in (signal, *backgrounds)]
-    each = np.arange(len(sizes))
-
-    def divided(mean):
-        return np.concatenate([signal / mean(signal), background / mean(background)])
-
-    mistakes = {
-        "Each background was divided by its own mean before merging, so all count alike now although their cross "
-        "sections differ. Merge first, then divide.": np.concatenate(normalised),
-        "All samples share one mean, so the signal nearly vanishes beside the background. Signal and "
-        "background each get a mean of one.": everything / everything.mean(),
-        "They are divided by the sum: the weights of each class then sum to one, and how much an event counts depends "
-        "on how many there are. Divide by the mean.": divided(np.sum),
-        "The mean was taken over the weights above zero. N counts all events of the class, those of weight zero "
-        "too.": divided(lambda w: w[w > 0].mean()),
-        "The mean was taken over the weights that are not zero. N counts all events of the class.": divided(
-            lambda w: w[w != 0].mean()
-        ),
-        "The mean was taken over the absolute weights. A negative weight is subtracted in the mean, too.": divided(
-            lambda w: np.abs(w).mean()
-        ),
-        "Weights and labels are exchanged: asked for are the weights first, then the labels.": right_labels,
-        "They are divided by the standard deviation. Weights are scaled to a mean of one.": divided(np.std),
-        "They are divided by the largest weight. Divide by the mean.": divided(np.max),
-        "The weights are merged but not normalised.": everything,
-        "The background comes first here. Signal first, then the backgrounds in their order.": np.concatenate(
-            [background / background.mean(), signal / signal.mean()]
-        ),
-        "Only the signal is normalised.": np.concatenate([normalised[0], background]),
-        "Only the background is normalised.": np.concatenate([signal, background / background.mean()]),
-    }
-    for used in range(1, len(backgrounds)):
-        some = np.concatenate(backgrounds[:used])
-        mistakes[f"Of the {len(backgrounds)} backgrounds only {used} came in. The list may hold any number."] = (
-            np.concatenate([normalised[0], some / some.mean()])
-        )
-    expect_close(f"the first array ({given}), the weights,", weights, right, mistakes=mistakes)
-    expect_close(
-        f"the second array ({given}), the labels,",
-        labels,
-        right_labels,
-        mistakes={
-            "Signal and background are exchanged: in this course signal is 1, background 0.": 1 - right_labels,
-            "Each sample has a label of its own; the backgrounds are one class with label 0.": np.repeat(
-                np.where(each < 2, 1 - each, each), sizes
-            ),
-            "Each sample has its number for a label; signal is 1, and all backgrounds are 0.": np.repeat(each, sizes),
-            "Background is -1 here, as some books have it; in this course it is 0.": 2 * right_labels - 1,
-        },
-    )
-
-
-@exercise(
-    "2.3",
-    "offset and scale without the default value",
-    hints=(
-        "Which entries of the column are measurements, and which only say that nothing was measured?",
-        "column[column != default] keeps the real values.",
-        "x' = (x + offset) * scale has mean 0 and standard deviation 1 for offset = -mean and scale = 1 / std.",
-    ),
-    reference=lambda: offset_and_scale,
-)
-def _(function):
-    rng = np.random.default_rng(23)
-    column = rng.normal(40, 25, 20_000)  # signed, so that `column > 0` is not the same as `column != default`
-    column[rng.random(len(column)) < 0.6] = -1
-    real = column[column != -1]
-    answer = call(function, column, -1.0, name="offset_and_scale")
-    if not isinstance(answer, tuple | list | np.ndarray) or [np.ndim(number) for number in answer] != [0, 0]:
-        fail(f"offset_and_scale should return two numbers, offset and scale; what came is {describe(answer)}.")
-    right = np.array([-real.mean(), 1 / real.std()])
-    mean, std = real.mean(), real.std()
-    expect_close(
-        "the pair (offset, scale)",
-        np.asarray(answer),
-        right,
-        rtol=1e-4,
-        mistakes={
-            "The default values took part: they pull the mean to -1 and squeeze the real values together. "
-            "Leave them out.": [-column.mean(), 1 / column.std()],
-            "Only the mean is free of the default values; the standard deviation is not.": [-mean, 1 / column.std()],
-            "Only the standard deviation is free of the default values; the mean is not.": [-column.mean(), 1 / std],
-            "The offset has the wrong sign: it is added, so it is minus the mean.": [mean, 1 / std],
-            "The scale is the standard deviation itself. It is multiplied, so it is one over it.": [-mean, std],
-            "The offset has the wrong sign, and the scale is not one over the standard deviation: these are mean and "
-            "std.": [mean, std],
-            "The two are exchanged: first the offset, then the scale.": [1 / std, -mean],
-            "The scale is one over the variance. Take the square root.": [-mean, 1 / std**2],
-            "The default values were set to 0 and took part: they pull the mean to 0. Leave them out.": [
-                -np.where(column == -1, 0, column).mean(),
-                1 / np.where(column == -1, 0, column).std(),
-            ],
-            "`column > default` also drops the real values below the default. Compare with !=.": [
-                -column[column > -1].mean(),
-                1 / column[column > -1].std(),
-            ],
-            "`column > 0` also drops real negative values. Compare with the default: column != default.": [
-                -column[column > 0].mean(),
-                1 / column[column > 0].std(),
-            ],
-            "The offset is for (x * scale) + offset. Here the offset is added first: offset = -mean.": [
-                -mean / std,
-                1 / std,
-            ],
-        },
-    )
-    other = np.where(column == -1, -99.0, column)
-    expect_close(
-        "with the default -99, the pair (offset, scale)",
-        np.asarray(call(function, other, -99.0, name="offset_and_scale")),
-        right,
-        rtol=1e-4,
-        mistakes={
-            "The function compares with -1 whatever it is told. Use its argument `default`.": [
-                -other[other != -1].mean(),
-                1 / other[other != -1].std(),
-            ]
-        },
-    )
-
-
-@exercise(
-    "2.4",
-    "the scaled column, 0 where the input is missing",
-    hints=(
-        "Two cases: a default value becomes 0, every other x becomes (x + offset) * scale.",
-        "np.where(condition, value_if_true, value_if_false) chooses entry by entry and makes a new array.",
-        "np.where(column == default, 0, (column + offset) * scale).",
-    ),
-    reference=lambda: apply_scaling,
-)
-def _(function):
-    rng = np.random.default_rng(24)
-    column = rng.normal(40, 25, 300)
-    column[::10] = -0.5  # between the default and 0
-    missing = rng.random(len(column)) < 0.6
-    offset, scale = -38.0, 0.05
-    for default in (-1.0, -99.0):
-        column[missing] = default
-        if default == -99:
-            column[np.flatnonzero(~missing)[:9]] = -1  # a measurement like any other here
-        scaled = (column + offset) * scale
-        right = np.where(missing, 0, scaled)
-        answer = call(function, column, offset, scale, default, name="apply_scaling")
-        if isinstance(answer, np.ma.MaskedArray):
-            fail("a masked array came. A network knows of no masks: put the 0 into an ordinary array, with np.where.")
-        if default != -1 and np.array_equal(answer, np.where(column == -1, 0, scaled)):
-            fail("the function compares with -1 whatever it is told. Use its argument `default`.")
-        mistakes = {
-            "The default is scaled like a measurement, and becomes a value that a real event could have. "
-            "Set it to 0.": scaled,
-            f"The default stays as it was. Among values scaled to a spread of 1, {default:g} looks like a "
-            "measurement.": np.where(missing, default, scaled),
-            "The default became NaN; one NaN is enough to spoil a network. Set it to 0.": np.where(
-                missing, np.nan, scaled
-            ),
-            "`column < 0` also takes real negative values for missing ones. Compare with the default: "
-            "column == default.": np.where(column < 0, 0, scaled),
-            "Real values below the default are taken for missing ones. Compare with ==.": np.where(
-                column <= default, 0, scaled
-            ),
-            "The missing entries are dropped. Keep every event: the column must stay aligned with the others.": scaled[
-                ~missing
-            ],
-            "The scale is applied before the offset. Add first: (x + offset) * scale.": np.where(
-                missing, 0, column * scale + offset
-            ),
-            "The offset is subtracted. It already is minus the mean: add it.": np.where(
-                missing, 0, (column - offset) * scale
-            ),
-            "It is divided by the scale. The scale already is one over the standard deviation: multiply.": np.where(
-                missing, 0, (column + offset) / scale
-            ),
-            "The default was set to 0 before scaling, so it was scaled afterwards. Choose after scaling.": np.where(
-                missing, offset * scale, scaled
-            ),
-            "The two cases are exchanged: the real values became 0.": np.where(missing, scaled, 0),
-        }
-        expect_close(f"the scaled column (default {default:g})", answer, right, mistakes=mistakes)
-
-
-@exercise(
-    "2.5",
-    "the rows of the variables file",
-    hints=(
-        "One dictionary for each input, in the order of the columns: enumerate(names) gives order and name.",
-        "defaults.get(name) is the default, or None where there is none; JSON writes None as null.",
-        "float(offsets[i]) turns a NumPy number into one that json.dumps accepts, with all its digits.",
-    ),
-    reference=lambda: variables,
-)
-def _(function):
-    names = ["mth", "ptTOT_cut", "mll"]  # on purpose not in alphabetical order
-    offsets, scales = np.array([-83.123456789, -51.2, -41.7]), np.array([1 / 23, 1 / 37, 1 / 29])
-    for defaults in ({"ptTOT_cut": -1.0}, {"mll": -99.0, "mth": 0.0}):
-        rows = call(function, names, offsets, scales, defaults, name="variables")
-        _variables(rows, names, offsets, scales, defaults)
-
-
-def _variables(rows, names, offsets, scales, defaults):
-    keys = ["order", "name", "default", "offset", "scale"]
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        fail(f"variables should return a list of dictionaries, one for each input; what came is {describe(rows)}.")
-    expect_equal("the number of rows", len(rows), len(names))
-    for row in rows:
-        if set(row) != set(keys):
-            fail(f"each row should have the keys {', '.join(keys)}; one has {', '.join(map(str, row))}.")
-        for key in keys:
-            _fit_for_json(key, row[key])
-    expect_equal(
-        "the list of names",
-        [row["name"] for row in rows],
-        names,
-        mistakes={
-            "They are sorted. Keep the order of the columns: the table has no names to repair it.": sorted(names)
-        },
-    )
-    expect_equal(
-        "the list of orders",
-        [row["order"] for row in rows],
-        [0, 1, 2],
-        mistakes={"Counting starts at 0, as the columns of an array do.": [1, 2, 3]},
-    )
-    right = [defaults.get(name) for name in names]
-    expect_equal(
-        f"for defaults = {defaults}, the list of defaults",
-        [row["default"] for row in rows],
-        right,
-        mistakes={
-            "An input without a default got 0, so a measured 0 would count as missing. Use None.": [
-                defaults.get(name, 0) for name in names
-            ],
-            "Every input got -1, so a measured -1 GeV would count as missing. Use None where there is none.": [-1.0]
-            * 3,
-            "An input without a default got -1, so a measured -1 GeV would count as missing. Use None.": [
-                defaults.get(name, -1) for name in names
-            ],
-            "Every default is written as -1. Look the value up: defaults[name].": [
-                -1.0 if name in defaults else None for name in names
-            ],
-            "The default 0.0 is lost: `or` and `if` take the number 0 for nothing. defaults.get(name) alone gives the "
-            "value or None.": [defaults.get(name) or None for name in names],
-            "The defaults are lost.": [None] * 3,
-        },
-    )
-    for key, column in (("offset", offsets), ("scale", scales)):
-        came = np.array([row[key] for row in rows])
-        mistakes = {"Offset and scale are exchanged.": scales if key == "offset" else offsets}
-        if np.allclose(came, column, rtol=0.1):
-            mistakes["It is rounded. The next run would scale a little differently: keep all digits."] = came
-        expect_close(f"the column {key}", came, column, rtol=1e-15, mistakes=mistakes)
-
-
-def _fit_for_json(key, value):
-    try:
-        json.dumps(value)
-    except TypeError:
-        number = "int" if key == "order" else "str" if key == "name" else "float"
-        fail(
-            f"json.dumps refuses {describe(value)}, a {type(value).__name__}, as {key}. NumPy's numbers are not "
-            f"JSON's: write {number}(...) round it."
-        )
-    wanted = {"order": int, "name": str, "default": int | float | None}.get(key, int | float)
-    if not isinstance(value, wanted):
-        numbers = {"order": "a whole number", "name": "text", "default": "a number or None"}.get(key, "a number")
-        fail(f"{key} should be {numbers}; what came is {describe(value)}, a {type(value).__name__}.")
-    if isinstance(value, float) and not np.isfinite(value):
-        fail(f"{key} is {value}, which JSON has no word for. Use None where there is no default.")
+    rows, columns = source.shape
+    factor = [[target[i, j] / source[i, j] if source[i, j] else 0 for j in range(columns)] for i in range(rows)]
+    return np.array(factor)
 
 
 @exercise(
     "2.6",
     "the factor of each bin",
+    cases=histograms,
+    returns=("bin_factors(source, target)",),
+    observe=ordinary,
     hints=(
         "Compare shapes, not sizes: divide each histogram by its own sum first.",
         "A factor above 1 where the target has the larger share: target over source.",
         "np.divide(target, source, out=np.zeros_like(source), where=source > 0) leaves 0 in empty bins.",
     ),
-    reference=lambda: bin_factors,
-)
-def _(function):
-    rng = np.random.default_rng(26)
-    for shape in ((4, 3), (5,), (2, 3, 4)):
-        source, target = rng.uniform(10, 200, shape), rng.uniform(10, 900, shape)
-        with np.errstate(all="ignore"):
-            _factors(function, source, target)
-            # one bin that only the target has, and one that is empty in both
-            source.flat[[1, 3]] = target.flat[3] = 0
-            _factors_with_empty_bins(function, source, target)
-
-
-def _factors(function, source, target):
-    right = bin_factors(source, target)
-    mistakes = {
-        "This is source over target. A bin of which the target has more needs a factor above 1.": 1 / right,
+    mistakes={
+        "This is source over target. A bin of which the target has more needs a factor above 1.": lambda s, t: shares(
+            np.sum
+        )(t, s),
         "The histograms are not normalised: the factors also scale the source to the target's number of events. "
-        "Divide each by its sum first.": target / source,
-        "Source over target, and not normalised.": source / target,
-        "The histograms were divided by their maxima; divide each by its sum.": (target / target.max())
-        / (source / source.max()),
-        "This is the difference. A factor multiplies: take the ratio.": target / target.sum() - source / source.sum(),
-        "The factors were scaled to a mean of one over the bins. Bins hold unequal numbers of events: normalise "
-        "the histograms, not the factors.": right / right.mean(),
-    }
-    for axis in range(source.ndim) if source.ndim > 1 else ():
-        each = target / target.sum(axis=axis, keepdims=True) / (source / source.sum(axis=axis, keepdims=True))
-        mistakes[f"The sums run along axis {axis} alone. Divide by the sum over all bins: .sum() without axis."] = each
-    answer = call(function, source, target, name=f"bin_factors, given arrays of shape {source.shape},")
-    expect_close(f"for arrays of shape {source.shape}, bin_factors(source, target)", answer, right, mistakes=mistakes)
-
-
-def _factors_with_empty_bins(function, source, target):
-    empty = source == 0
-    right = bin_factors(source, target)
-    answer = call(function, source, target, name="bin_factors, given an empty source bin,")
-    if np.shape(answer) == source.shape:
-        if not np.isfinite(answer).all():
-            fail(
-                "a bin in which the source has no events gets an infinite factor or NaN. No factor can make events "
-                "there: return 0 for this bin."
-            )
-        if np.abs(answer).max() > 1e300:
-            fail(
-                "np.nan_to_num turns NaN into 0, but an infinite factor into 1.8e308, the largest number there is. "
-                "Divide only where the source has events: np.divide with `where`."
-            )
-    expect_close(
-        "with an empty source bin, the array of factors",
-        answer,
-        right,
-        mistakes={
-            "An empty source bin got the factor 1. The factor for no events is 0 here, as agreed.": np.where(
-                empty, 1, right
-            ),
-            "An empty source bin keeps its share of the target as a factor. It should be 0.": np.where(
-                empty, target / target.sum(), right
-            ),
-            "The target is summed over the bins alone in which the source has events. Sum over all bins.": right
-            * target.sum()
-            / target[~empty].sum(),
-            "The empty bins are left out. Keep the shape: one factor for each bin.": right[~empty],
-        },
-    )
+        "Divide each by its sum first.": lambda source, target: target / source,
+        "Source over target, and not normalised.": lambda source, target: source / target,
+        "The histograms were divided by their maxima; divide each by its sum.": shares(np.max),
+        "This is the difference. A factor multiplies: take the ratio.": lambda source, target: (
+            target / target.sum() - source / source.sum()
+        ),
+        "The factors were scaled to a mean of one over the bins. Bins hold unequal numbers of events: normalise the "
+        "histograms, not the factors.": lambda source, target: target / source / (target / source).mean(),
+        "The sums run along axis 0 alone. Divide by the sum over all bins: .sum() without axis.": summed_over(0),
+        "The sums run along axis 1 alone. Divide by the sum over all bins: .sum() without axis.": summed_over(1),
+        "The arrays may have any number of axes: a histogram of one variable has one.": two_loops,
+        "A bin in which the source has no events gets an infinite factor or NaN. No factor can make events there: "
+        "return 0 for this bin.": shares(np.sum),
+        "np.nan_to_num turns NaN into 0, but an infinite factor into 1.8e308, the largest number there is. Divide "
+        "only where the source has events: np.divide with `where`.": lambda source, target: np.nan_to_num(
+            shares(np.sum)(source, target)
+        ),
+        "An empty source bin got the factor 1. The factor for no events is 0 here, as agreed.": in_empty_bins(
+            lambda target: 1
+        ),
+        "An empty source bin keeps its share of the target as a factor. It should be 0.": in_empty_bins(
+            lambda target: target / target.sum()
+        ),
+        "The target is summed over the bins alone in which the source has events. Sum over all bins.": lambda s, t: (
+            bin_factors(s, t * (s > 0))
+        ),
+        "The empty bins are left out. Keep the shape: one factor for each bin.": lambda s, t: bin_factors(s, t)[
+            s > 0
+        ].reshape(s.shape if s.all() else -1),
+        "a masked array came": lambda s, t: (t / t.sum()) / (np.ma.masked_equal(s, 0) / s.sum()),
+        "changes its input in place": lambda s, t: bin_factors(np.divide(s, s.sum(), out=s), t),
+    },
+    accepted=[
+        lambda s, t: np.nan_to_num(shares(np.sum)(s, t), posinf=0),
+        lambda s, t: np.where(s > 0, t * s.sum() / (np.where(s > 0, s, 1) * t.sum()), 0),
+        lambda s, t: np.array(
+            [y / t.sum() / (x / s.sum()) if x else 0 for x, y in zip(s.ravel(), t.ravel(), strict=True)]
+        ).reshape(s.shape),
+    ],
+)
+def bin_factors(source, target):
+    source, target = source / source.sum(), target / target.sum()
+    return np.divide(target, source, out=np.zeros_like(source), where=source > 0)

@@ -36,8 +36,7 @@ seed: int = 1
 # We simulated about as many Higgs bosons as Z bosons.
 # The LHC does not.
 # So each event carries a *weight*: the number of real events it stands for.
-# Six branches
-# hold its factors, and their product is the weight:
+# Six branches hold its factors, and their product is the weight:
 #
 # | branch | factor | unit |
 # |---|---|---|
@@ -116,8 +115,7 @@ show("H → WW in a million events", raw_weights["hww"].sum() / total * 1e6, 0)
 #
 # A network learns in small steps.
 # Each step corrects its mistakes on some hundreds of events, where a mistake counts in proportion to the weight of its event.
-# With weights near $10^{-2}$ for signal and $10^{2}$ for background
-# the steps would have the wrong size, and nobody would notice the signal.
+# With weights near $10^{-2}$ for signal and $10^{2}$ for background the steps would have the wrong size, and nobody would notice the signal.
 # The groups that a network is to tell apart, here signal and background, are called *classes*; we divide the weights of each class by their mean:
 #
 # $$ w_i' = w_i \Big/ \frac{1}{N} \sum_{j=1}^{N} w_j $$
@@ -130,8 +128,7 @@ show("H → WW in a million events", raw_weights["hww"].sum() / total * 1e6, 0)
 #
 # Write `weights_and_labels(signal, backgrounds)`.
 # It gets the weights of the signal, an array, and a list of arrays, the weights of each background, however many there are.
-# It returns two arrays for all events, signal
-# first, then the backgrounds in their order: the weights, with a mean of one over the signal and a mean of one over the merged background; and the labels, 1 for signal and 0 for background.
+# It returns two arrays for all events, signal first, then the backgrounds in their order: the weights, with a mean of one over the signal and a mean of one over the merged background; and the labels, 1 for signal and 0 for background.
 
 
 # %% tags=["exercise", "ex-2.2"]
@@ -160,9 +157,7 @@ STYLE = {  # one colour and one kind of line for each sample, in every figure of
     "Drell-Yan": {"color": COLOURS[1], "linestyle": "--"},
 }
 
-with figure(
-    "mass-lepton-pair",
-) as ax:
+with figure("mass-lepton-pair") as ax:
     bins = np.linspace(10, 130, 61)  # beyond the axis, where the outline drops to zero
     ax.hist(background["mll"], bins, weights=weights[labels == 0], histtype="step", linewidth=1.8,
             label="merged, then divided by the mean", **STYLE["Drell-Yan"])  # fmt: skip
@@ -183,8 +178,7 @@ show("background below 50 GeV, merged last [%]", 100 * np.average(below, weights
 # %% [markdown]
 # Divided first, the two samples weigh the same, and half of the background lies below 50 GeV instead of a twelfth.
 # The step at 50 GeV, where one sample ends and the other begins, gives it away: nature has no such step.
-# A network
-# would learn to fight a background that is not there.
+# A network would learn to fight a background that is not there.
 # The cross sections are physics, the mean of one is bookkeeping: merge first.
 #
 # ## Offset and scale
@@ -200,8 +194,7 @@ summary = pd.DataFrame(table.astype("f8"), columns=INPUT_BRANCHES).describe()
 summary.loc[["mean", "std", "min", "max"]].round().astype(int)
 
 # %% [markdown]
-# The two handles that a physicist would grasp first are missing on purpose: the mass of the lepton pair, `mll`, and its *flavour*, whether the leptons are two electrons, two muons or one of each (Drell-Yan
-# makes one of each almost only by way of two tau leptons).
+# The two handles that a physicist would grasp first are missing on purpose: the mass of the lepton pair, `mll`, and its *flavour*, whether the leptons are two electrons, two muons or one of each (Drell-Yan makes one of each almost only by way of two tau leptons).
 # With them the task would be easier than is instructive.
 # `mll` is kept apart as a witness: in lesson 4 we look whether the answer of a network that has never seen it bends its spectrum.
 #
@@ -226,7 +219,8 @@ show("share of mTOT_cut = -1 in signal [%]", 100 * np.mean(table[labels == 1, 5]
 show("share of mTOT_cut = -1 in background [%]", 100 * np.mean(table[labels == 0, 5] == -1), 0)
 
 # %% [markdown]
-# No system of particles weighs $-1$ GeV. The value stands for *missing*: without two jets, `ptTOT_cut` and `mTOT_cut` cannot be computed.
+# No system of particles weighs $-1$ GeV.
+# The value stands for *missing*: without two jets, `ptTOT_cut` and `mTOT_cut` cannot be computed.
 # Such a stand-in is called a *default value*.
 # That it occurs more often in the background is information; its size is none, and it must not take part in a mean.
 #
@@ -257,8 +251,7 @@ show("mean of mTOT_cut, defaults taken for measurements", float(mtot.mean(dtype=
 # ### Your turn 2.4 · 8 min · ★★
 #
 # Write `apply_scaling(column, offset, scale, default)`: a new array with $(x + \text{offset}) \cdot \text{scale}$, and exactly 0 for each default value.
-# Zero is the mean of the scaled inputs,
-# so that a missing value is neither large nor small.
+# Zero is the mean of the scaled inputs, so that a missing value is neither large nor small.
 
 
 # %% tags=["exercise", "ex-2.4"]
@@ -281,14 +274,12 @@ show("missing values, all at", scaled[missing].max(), 1)
 #
 # In lesson 1 we normalised a branch of one sample.
 # It is tempting to go on like that: normalise the signal, normalise the background, merge.
-# Every sample then has mean 0 and
-# standard deviation 1, as it should.
+# Every sample then has mean 0 and standard deviation 1, as it should.
 # **Guess:** will a classifier find these inputs harder or easier than those scaled together?
 #
 # We ask a small *decision tree*, a few cuts on the inputs found automatically.
 # Its mark is the *balanced accuracy*: the share of right answers, averaged over signal and background; 0.5 is guessing.
-# For a tree the scale
-# of an input does not matter, since a cut can stand anywhere.
+# For a tree the scale of an input does not matter, since a cut can stand anywhere.
 # So both ways of scaling should get the same mark.
 
 # %%
@@ -323,11 +314,7 @@ for way, inputs in [("together", together), ("each sample by itself", by_itself)
 # From 0.86 to 0.97, by a change that should not matter: a result too good to be true calls for a look at the inputs.
 
 # %%
-with figure(
-    "scaled-mtot-cut",
-    columns=2,
-    sharey=True,
-) as axes:
+with figure("scaled-mtot-cut", columns=2, sharey=True) as axes:
     for ax, inputs, way in zip(axes, [together, by_itself], ["scaled together", "each sample by itself"], strict=True):
         for label, name in [(1, "H → WW"), (0, "Drell-Yan")]:
             column = inputs[labels == label, 5]
@@ -348,8 +335,7 @@ show("the same tree on inputs scaled together", value, 3, error=error)
 # %% [markdown]
 # Each sample was moved by its own mean.
 # Where fewer than two jets were found, `mTOT_cut` is $-1$ in both, and now this one value stands at two places: where the spike is *is* the label.
-# The tree needs a cut or two to read it
-# off: 68% of the signal and 89% of the background are labelled by it.
+# The tree needs a cut or two to read it off: 68% of the signal and 89% of the background are labelled by it.
 # It has learned how we prepared the samples, and little physics.
 #
 # A collision recorded at the LHC comes without a label, so nobody could say by which of the two means to scale it.
@@ -382,15 +368,13 @@ show("largest shift if the other events took part, in standard deviations", shif
 # ## The variables file
 #
 # A trained network is useless without its scaling: fed with raw GeV, or with columns exchanged, it answers all the same, and wrongly.
-# So order, name, default, offset and scale of every input go into a file
-# that stays with the network.
+# So order, name, default, offset and scale of every input go into a file that stays with the network.
 # JSON is text that people and every programming language can read.
 #
 # ### Your turn 2.5 · 8 min · ★★
 #
 # Write `variables(names, offsets, scales, defaults)`: a list with one dictionary per input, in the order of `names`, with the keys `"order"` (counted from 0), `"name"`, `"default"`, `"offset"` and `"scale"`.
-# `defaults` is
-# a dictionary from name to default value; inputs without one get `None`.
+# `defaults` is a dictionary from name to default value; inputs without one get `None`.
 # `json.dumps` must accept the list.
 
 
@@ -436,8 +420,7 @@ show("largest mean of a column, wrong order", np.abs(wrong_order[training].mean(
 #
 # Weights can do more than count.
 # Gluons radiate more than quarks: two gluons make the Higgs boson, a quark and an antiquark the Z, and so the jets beside a Higgs boson are harder.
-# Suppose a network is to recognise jets by what is
-# inside them; then the spectrum must not help it.
+# Suppose a network is to recognise jets by what is inside them; then the spectrum must not help it.
 # Lesson 12 needs exactly this for b jets against light jets.
 #
 # So we *reweight*: events of the *source*, Drell-Yan, get a factor such that the distribution of $(\eta, p_T)$ of their leading jet becomes that of the *target*, $H \to WW$.
@@ -505,8 +488,7 @@ show("share of the target in bins without source events", change.uncovered, 3)
 
 # %% [markdown]
 # `change` remembers the bins, so that it can give a factor to any event, also to those of the other half.
-# The proof of a reweighting is its *closure*: on events that had no part in
-# the factors, source and target must agree within their statistical uncertainties.
+# The proof of a reweighting is its *closure*: on events that had no part in the factors, source and target must agree within their statistical uncertainties.
 # **Guess:** by how much do the spectra differ before, at low and at high $p_T$?
 
 # %%
@@ -527,14 +509,7 @@ reweighted = {"color": COLOURS[2], "linestyle": ":"}
 ways = [(source_w, "Drell-Yan before", STYLE["Drell-Yan"], "s", -0.1),
         (new_w, "Drell-Yan reweighted", reweighted, "o", 0.1)]  # fmt: skip
 
-with figure(
-    "spectrum-pt-up",
-    rows=2,
-    columns=2,
-    size=(11, 6.5),
-    sharex="col",
-    height_ratios=[2, 1],
-) as axes:
+with figure("leading-jet-spectra", rows=2, columns=2, size=(11, 6.5), sharex="col", height_ratios=[2, 1]) as axes:
     for (top, bottom), (name, unit, source_x, target_x, edges) in zip(axes.T, panels, strict=True):
         target, target_error = shape(target_x[~half_t], edges, target_w[~half_t])
         label = f"H → WW ({np.sum(~half_t)} jets)"
@@ -600,17 +575,13 @@ progress()
 # %% [markdown]
 # ## What we found
 #
-# 1.
-#    Merge the samples of a class, then divide by the mean: the cross sections survive between the samples, and signal and background count alike.
-# 2.
-#    Whatever is fitted, a scale or a factor, is fitted on training events, all classes together.
+# 1. Merge the samples of a class, then divide by the mean: the cross sections survive between the samples, and signal and background count alike.
+# 2. Whatever is fitted, a scale or a factor, is fitted on training events, all classes together.
 #    Scaled each by itself, the samples carry their label in the inputs.
-# 3.
-#    A default value is no measurement.
+# 3. A default value is no measurement.
 #    It has its own place in the fit, in the array and in the variables file, next to the order that an array cannot remember.
 #
-# **One limitation:** a missing value at 0 looks like an average event to the network, which has to tell the two apart by the other inputs; and a reweighting corrects the two variables it was given,
-# not those that it was not.
+# **One limitation:** a missing value at 0 looks like an average event to the network, which has to tell the two apart by the other inputs; and a reweighting corrects the two variables it was given, not those that it was not.
 #
 # **Next:** lesson 3 replaces the coin by a split that is the same a year later.
 #

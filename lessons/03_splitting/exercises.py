@@ -1,122 +1,58 @@
-"""Exercises of lesson 03, splitting."""
+"""Exercises of lesson 03: what moves together, cuts, partitions, folds, leaks, splits by identity."""
+
+import random
 
 import numpy as np
+import pandas as pd
 
-from coursekit.checks.engine import call, describe, exercise, expect_close, expect_equal, fail
-from coursekit.splitting import shuffle_together
-
-# --- references: what a good answer looks like ------------------------------------------------------------------------
-
-
-def split(array, fractions):
-    ends = np.rint(np.cumsum(fractions) * len(array)).astype(int)
-    return np.split(array, ends[:-1])
+from coursekit.checks import call, describe, exercise, fail
+from coursekit.checks.demands import given_generator
 
 
-def merge(rng, signal, background):
-    inputs = np.concatenate([signal[0], background[0]])
-    weights = np.concatenate([signal[1], background[1]])
-    labels = np.repeat([1.0, 0.0], [len(signal[0]), len(background[0])])
-    order = rng.permutation(len(inputs))
-    return inputs[order], labels[order], weights[order]
-
-
-def is_partition(parts, n):
-    return bool(np.array_equal(np.sort(np.concatenate(parts)), np.arange(n)))
-
-
-def fold_numbers(rng, labels, k):
-    fold = np.empty(len(labels), dtype=int)
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        fold[members] = np.arange(len(members)) % k
-    return fold
-
-
-def leaked(train, test):
-    seen = set(map(tuple, train.tolist()))
-    return np.array([tuple(event) in seen for event in test.tolist()])
-
-
-def part_numbers(u, fractions):
-    return np.searchsorted(np.cumsum(fractions)[:-1], u, side="right")
-
-
-# --- what several tests look at ---------------------------------------------------------------------------------------
-
-
-def _three_arrays(name, answer, inputs, labels, weights):
+def three_arrays(name, answer, **whole):
     """Refuse what is not three arrays, or comes in another order than inputs, labels, weights."""
-    whole = {"inputs": inputs, "labels": labels, "weights": weights}
     if not isinstance(answer, tuple | list) or len(answer) != 3:
         fail(f"{name} should return three arrays: inputs, labels, weights; what came is {describe(answer)}.")
     for what, part in zip(whole, answer, strict=True):
         if not isinstance(part, np.ndarray):
             fail(f"the {what} should be an array; what came is {describe(part)}. An array indexed by an array is one.")
-    found = []
-    for part in answer:
-        same = [other for other, array in whole.items() if np.array_equal(np.sort(part, None), np.sort(array, None))]
-        found += same[:1]
+    found = [
+        next((what for what, array in whole.items() if np.array_equal(np.sort(part, None), np.sort(array, None))), "")
+        for part in answer
+    ]
     if sorted(found) == sorted(whole) and found != list(whole):
         fail(f"{name} returns {', '.join(found)}, in this order; asked for are inputs, labels, weights.")
     for (what, array), part in zip(whole.items(), answer, strict=True):
-        expect_equal(f"the shape of the {what}", part.shape, array.shape)
+        if part.shape != array.shape:
+            fail(f"the {what} have shape {part.shape}, expected {array.shape}: each event is there once.")
 
 
-def _drawn_from_rng(what, first, repeated, other):
-    """`first` and `repeated` came from generators of the same seed, `other` from one of another seed."""
-    if np.array_equal(first, other):
+def numbered_events():
+    number = np.arange(200)
+    inputs, labels = np.column_stack([number, -number]).astype(float), (number < 80) * 1.0
+    yield np.random.default_rng(31), inputs, labels, number + 0.5
+
+
+def what_moved(shuffle, rng, inputs, labels, weights):
+    answer = call(shuffle, rng, inputs, labels, weights)
+    three_arrays("shuffle", answer, inputs=inputs, labels=labels, weights=weights)
+    n, order = len(inputs), answer[0][:, 0].astype(int)
+    if len(np.unique(order)) < n:
         fail(
-            f"with two different generators the {what} are the same: use the `rng` that is passed, not one made inside."
+            f"of {n} events only {len(np.unique(order))} different ones are left, some of them several times: "
+            "rng.choice and rng.integers draw with replacement. Take rng.permutation."
         )
-    if not np.array_equal(first, repeated):
-        fail(
-            f"with two generators of the same seed the {what} differ: something else draws, such as np.random, random "
-            "or default_rng() without a seed. Use the `rng` that is passed, and the run can be repeated."
-        )
-
-
-# --- tests ------------------------------------------------------------------------------------------------------------
-
-
-@exercise(
-    "3.1",
-    "inputs, labels and weights shuffled together",
-    hints=(
-        "The three arrays need one common order, so draw one order and use it three times.",
-        "rng.permutation(n) gives the numbers 0 to n - 1 in random order.",
-        "order = rng.permutation(len(inputs)), then inputs[order], labels[order], weights[order].",
-    ),
-    reference=lambda: shuffle_together,
-)
-def _(shuffle):
-    n = 200
-    number = np.arange(n)
-    inputs, labels, weights = np.column_stack([number, -number]).astype(float), (number < 80) * 1.0, number + 0.5
-    orders = []
-    for s in (31, 31, 32):
-        answer = call(shuffle, np.random.default_rng(s), inputs, labels, weights, name="shuffle")
-        _three_arrays("shuffle", answer, inputs, labels, weights)
-        order = answer[0][:, 0].astype(int)
-        if len(np.unique(order)) < n:
-            fail(
-                f"of {n} events only {len(np.unique(order))} different ones are left, some of them several times: "
-                "rng.choice and rng.integers draw with replacement. Take rng.permutation."
-            )
-        if not np.array_equal(answer[0], inputs[order]):
-            fail("the columns of the inputs were torn apart: an event is a row, and moves as a whole.")
-        moved = [not np.array_equal(part, whole) for part, whole in zip(answer, (inputs, labels, weights), strict=True)]
-        together = [np.array_equal(answer[1], labels[order]), np.array_equal(answer[2], weights[order])]
-        if not any(moved):
-            fail("nothing has moved: the arrays come back in their old order.")
-        for what, kept, stayed in (("labels", together[0], not moved[1]), ("weights", together[1], not moved[2])):
-            if stayed and not kept:
-                fail(f"the {what} stayed in the old order, so event i now carries those of another event.")
-        if not all(together):
-            what = " and ".join(name for name, kept in zip(("labels", "weights"), together, strict=True) if not kept)
-            fail(f"the {what} got an order of their own. Draw one order and use it for all three arrays.")
-        orders.append(order)
-    order = orders[0]
+    if not np.array_equal(answer[0], inputs[order]):
+        fail("the columns of the inputs were torn apart: an event is a row, and moves as a whole.")
+    if all(map(np.array_equal, answer, (inputs, labels, weights))):
+        fail("nothing has moved: the arrays come back in their old order.")
+    alone = []
+    for what, part, whole in zip(("labels", "weights"), answer[1:], (labels, weights), strict=True):
+        if np.array_equal(part, whole) and not np.array_equal(part, whole[order]):
+            fail(f"the {what} stayed in the old order, so event i now carries those of another event.")
+        alone += [] if np.array_equal(part, whole[order]) else [what]
+    if alone:
+        fail(f"the {' and '.join(alone)} got an order of their own. Draw one order and use it for all three arrays.")
     steps = np.bincount(np.diff(order) % n, minlength=n)
     if steps.max() > 30:  # about one of each is expected
         fail(
@@ -128,224 +64,400 @@ def _(shuffle):
             "the classes still are in blocks: events were exchanged inside each class alone. Draw one order of all "
             "events, rng.permutation(len(inputs))."
         )
-    _drawn_from_rng("orders", *orders)
+    return {"the number of events": n}
+
+
+def in_order(draw):
+    """Return what those write who use one order for all three arrays, but draw it in their own way."""
+
+    def answer(rng, inputs, labels, weights):
+        order = draw(rng, labels)
+        return inputs[order], labels[order], weights[order]
+
+    return answer
+
+
+def class_by_class(rng, labels):
+    return np.concatenate([rng.permutation(np.flatnonzero(labels == label)) for label in (1, 0)])
+
+
+def shuffled_in_place(rng, *arrays):
+    order = rng.permutation(len(arrays[0]))
+    for array in arrays:
+        array[:] = array[order]
+    return arrays
+
+
+def rolled(rng, inputs, labels, weights):
+    n = rng.integers(len(inputs))
+    return np.roll(inputs, n, axis=0), np.roll(labels, n), np.roll(weights, n)
+
+
+def shuffled_list(rng, labels):
+    order = list(range(len(labels)))
+    rng.shuffle(order)
+    return order
+
+
+@exercise(
+    "3.1",
+    "inputs, labels and weights shuffled together",
+    cases=numbered_events,
+    observe=what_moved,
+    demands=[given_generator],
+    hints=(
+        "The three arrays need one common order, so draw one order and use it three times.",
+        "rng.permutation(n) gives the numbers 0 to n - 1 in random order.",
+        "order = rng.permutation(len(inputs)), then inputs[order], labels[order], weights[order].",
+    ),
+    mistakes={
+        "the labels and weights got an order of their own": lambda rng, *arrays: tuple(map(rng.permutation, arrays)),
+        "the weights got an order of their own": lambda rng, x, y, w: (*shuffle(rng, x, y, w)[:2], rng.permutation(w)),
+        "the weights stayed in the old order": lambda rng, x, y, w: (*shuffle(rng, x, y, w)[:2], w),
+        "the labels stayed in the old order": lambda rng, x, y, w: (shuffle(rng, x, y, w)[0], y, w),
+        "nothing has moved": lambda rng, *arrays: arrays,
+        "with replacement": in_order(lambda rng, labels: rng.integers(0, len(labels), len(labels))),
+        "rolled, turned round": rolled,
+        "the next event is 199 further on": in_order(lambda rng, labels: np.arange(len(labels))[::-1]),
+        "classes still are in blocks": in_order(class_by_class),
+        "torn apart": lambda rng, x, y, w: (rng.permuted(x, axis=0), y, w),
+        "shuffle returns inputs, weights, labels": lambda rng, x, y, w: shuffle(rng, x, w, y),
+        "changes its input in place": shuffled_in_place,
+        "the same seed gives another result": in_order(lambda rng, y: random.sample(range(len(y)), len(y))),
+        "another generator gives the same result": in_order(
+            lambda rng, labels: np.random.default_rng(1).permutation(len(labels))
+        ),
+        "Draw from the one that is given": in_order(lambda rng, y: np.random.permutation(len(y))),  # noqa: NPY002
+        "three arrays: inputs, labels, weights": lambda rng, *arrays: shuffle(rng, *arrays)[0],
+        "the inputs should be an array": lambda rng, *arrays: [part.tolist() for part in shuffle(rng, *arrays)],
+        "each event is there once": lambda rng, *arrays: [part[1:] for part in shuffle(rng, *arrays)],
+    },
+    accepted=[
+        in_order(lambda rng, labels: np.argsort(rng.random(len(labels)))),
+        in_order(shuffled_list),
+        in_order(lambda rng, labels: rng.choice(len(labels), len(labels), replace=False)),
+    ],
+)
+def shuffle(rng, inputs, labels, weights):
+    order = rng.permutation(len(inputs))
+    return inputs[order], labels[order], weights[order]
+
+
+def arrays_to_cut():
+    # 12 and 100: rounding each size by itself loses an event
+    cases = [(1000, (0.6, 0.2, 0.2)), (1007, (0.55, 0.25, 0.2)), (103, (0.7, 0.3)), (12, (0.6, 0.2, 0.2))]
+    for n, fractions in [*cases, (100, (1 / 3, 1 / 3, 1 / 3))]:
+        yield np.random.default_rng(n).permutation(np.arange(10, 10 + n)), fractions
+    yield np.arange(300.0).reshape(100, 3), (0.6, 0.4)
+
+
+def list_of_parts(split, array, fractions):
+    parts = call(split, array, fractions)
+    given = f"for {len(array)} events and fractions {tuple(round(fraction, 4) for fraction in fractions)}"
+    return {f"{given}, the list of parts": list(parts) if isinstance(parts, tuple | np.ndarray) else parts}
+
+
+def cut(ends):
+    """Return what those write who cut an array of n events at other places."""
+    return lambda array, fractions: np.split(array, np.asarray(ends(len(array), np.array(fractions)))[:-1].astype(int))
+
+
+def taken(sizes, at=lambda start, end: slice(start, end)):
+    """Return what those write who take one part behind the other."""
+
+    def answer(array, fractions):
+        parts, start = [], 0
+        for size in sizes(len(array), np.array(fractions)).astype(int).tolist():
+            parts.append(array[at(start, start + size)])
+            start += size
+        return parts
+
+    return answer
+
+
+def right_sizes(n, fractions):
+    return np.diff(np.rint(np.cumsum([0, *fractions]) * n))
+
+
+def of_the_rest(array, fractions):
+    parts, start = [], 0
+    for fraction in fractions:
+        end = round(start + fraction * (len(array) - start))
+        parts.append(array[start:end])
+        start = end
+    return parts
+
+
+def from_size_to_size(array, fractions):
+    ends = [round(len(array) * fraction) for fraction in fractions]
+    return [array[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
 @exercise(
     "3.2",
     "the function that splits by given fractions",
+    cases=arrays_to_cut,
+    observe=list_of_parts,
     hints=(
         "Part k ends where the first k fractions together end: np.cumsum(fractions).",
         "Round the ends, not the sizes: then neighbouring parts share an end, and no event falls between.",
         "np.split(array, ends[:-1]) cuts at the given positions.",
     ),
-    reference=lambda: split,
+    mistakes={
+        "Events are lost: each size was rounded down by itself. Sum the fractions first, and round the ends.": taken(
+            lambda n, fractions: n * fractions
+        ),
+        "Rounding each size by itself loses events, or counts them twice: sum the fractions first, and round the "
+        "ends.": taken(lambda n, fractions: np.rint(n * fractions)),
+        "Each size was rounded by itself, and the last part took the rest. Round the ends, n times the sum of the "
+        "first k fractions.": cut(lambda n, fractions: np.cumsum(np.rint(n * fractions))),
+        "Each size was rounded down by itself, and the last part took the rest. Round the ends, n times the sum of the "
+        "first k fractions.": cut(lambda n, fractions: np.cumsum((n * fractions).astype(int))),
+        "The ends were rounded down. int(...) and // cut off; round to the nearest.": cut(
+            lambda n, fractions: n * np.cumsum(fractions)
+        ),
+        "The ends were rounded up. Round to the nearest.": cut(lambda n, fractions: np.ceil(n * np.cumsum(fractions))),
+        "These are numbers: asked for are the parts of the array, a list of arrays.": lambda array, fractions: [
+            round(fraction * len(array)) for fraction in fractions
+        ],
+        "The fractions were taken as places to cut. Sum them up first.": cut(lambda n, f: np.rint(n * f)),
+        "Each size was taken for the place where its part ends. Sum the fractions up first.": from_size_to_size,
+        "These are equal parts. Use the fractions.": lambda array, fractions: np.array_split(array, len(fractions)),
+        "Some events are in two parts, and others in none: each part begins where the last one "
+        "ended.": lambda array, fractions: [array[: round(fraction * len(array))] for fraction in fractions],
+        "Each fraction was taken of what the parts before have left. It is a share of all events.": of_the_rest,
+        "The last event of each part is lost: array[start:end] ends before end already.": taken(
+            right_sizes, lambda start, end: slice(start, end - 1)
+        ),
+        "The first event of the later parts is lost: array[start:end] begins with start.": taken(
+            right_sizes, lambda start, end: slice(start + (start > 0), end)
+        ),
+        "The order has changed. Only cut: the array is shuffled already.": lambda array, fractions: split(
+            np.random.default_rng(1).permutation(array), fractions
+        ),
+        "The array was sorted. Only cut: it is shuffled already.": lambda array, fractions: split(
+            np.sort(array, axis=0), fractions
+        ),
+        "These are positions. Asked for are the entries of the array.": lambda array, fractions: split(
+            np.arange(len(array)), fractions
+        ),
+        "A table was cut into columns. Events are rows, the first axis.": lambda array, fractions: np.split(
+            array, np.rint(np.cumsum(fractions) * array.shape[-1]).astype(int)[:-1], axis=-1
+        ),
+        "A table has more numbers than events: len(array) counts events, array.size counts "
+        "numbers.": lambda array, fractions: np.split(
+            array, np.rint(np.cumsum(fractions) * array.size).astype(int)[:-1]
+        ),
+        "changes its input in place": lambda array, fractions: array.sort(axis=0) or split(array, fractions),
+        "One part too many: the last end is no place to cut.": lambda array, fractions: np.split(
+            array, np.rint(np.cumsum(fractions) * len(array)).astype(int)
+        ),
+        "they come as a list": lambda array, fractions: [part.tolist() for part in split(array, fractions)],
+    },
+    accepted=[
+        lambda array, fractions: tuple(split(array, fractions)),
+        lambda array, fractions: [
+            array[round(len(array) * sum(fractions[:k])) : round(len(array) * sum(fractions[: k + 1]))]
+            for k in range(len(fractions))
+        ],
+        taken(right_sizes),
+    ],
 )
-def _(function):
-    # 12 and 100: rounding each size by itself loses an event
-    cases = [(1000, (0.6, 0.2, 0.2)), (1007, (0.55, 0.25, 0.2)), (103, (0.7, 0.3)), (12, (0.6, 0.2, 0.2))]
-    for n, fractions in [*cases, (100, (1 / 3, 1 / 3, 1 / 3))]:
-        array = np.arange(10, 10 + n)
-        answer = call(function, array, fractions, name="split")
-        given = f"for {n} events and fractions {tuple(round(fraction, 4) for fraction in fractions)}"
-        _parts(given, answer, array, fractions)
-    table = np.arange(300.0).reshape(100, 3)
-    answer = call(function, table, (0.6, 0.4), name="split, given a table of 100 events and 3 columns,")
-    shapes = [np.shape(part) for part in answer]
-    if shapes != [(60, 3), (40, 3)]:
+def split(array, fractions):
+    ends = np.rint(np.cumsum(fractions) * len(array)).astype(int)
+    return np.split(array, ends[:-1])
+
+
+def two_classes():
+    signal = np.column_stack([np.arange(40.0), np.ones(40)]), np.arange(40) + 0.5
+    background = np.column_stack([np.arange(100.0, 170), np.zeros(70)]), np.arange(100, 170) + 0.5
+    yield np.random.default_rng(33), signal, background
+
+
+def events_of_merge(merge, rng, signal, background):
+    """Compare event by event; the order itself is free, if it is random."""
+    whole, own = (np.concatenate(pair) for pair in zip(signal, background, strict=True))
+    answer = call(merge, rng, signal, background)
+    three_arrays("merge", answer, inputs=whole, labels=whole[:, 1], weights=own)
+    number = answer[0][:, 0]
+    truth = (number < 100).astype(float)
+    if len(np.unique(number)) < len(whole):
+        fail("some events are missing and others there twice: use each event once.")
+    n_changes = np.count_nonzero(np.diff(truth))
+    if n_changes == 1:
+        fail("all signal comes first, then all background: a batch would hold one class only. Shuffle after merging.")
+    if n_changes < 20:  # 51 are expected
+        fail(f"the classes alternate only {n_changes} times in 110 events: they are in blocks. Shuffle after merging.")
+    (inputs, labels, weights), back = answer, np.argsort(number)
+    if np.array_equal(np.sort(labels), np.sort(truth)) and not np.array_equal(labels, truth):
+        fail("the labels do not belong to their events any more. Merge first, then shuffle all three arrays together.")
+    if np.array_equal(weights, own):
+        fail("the weights were merged but not shuffled, so event i carries the weight of another.")
+    if np.array_equal(np.sort(weights), np.sort(own)) and not np.array_equal(weights, number + 0.5):
         fail(
-            f"a table of 100 events and 3 columns is cut into parts of shapes {shapes}, expected [(60, 3), (40, 3)]: "
-            "len(array) counts events, array.size counts numbers."
+            "the weights belong to other events: merge them in the same order as the inputs, then shuffle all together."
         )
+    ratio = weights / (number + 0.5)
+    for what, chosen in (("all are", [truth >= 0]), ("those of each class are", [truth == 1, truth == 0])):
+        if not np.allclose(ratio, 1) and all(np.allclose(ratio[some], ratio[some][0]) for some in chosen):
+            fail(
+                f"the weights sit on the right events, but {what} multiplied by a number. They are normalised already, "
+                "over all events of a class: pass them on as they are."
+            )
+    return {
+        "the table of inputs, brought back into the old order,": inputs[back],
+        "the array of labels, brought back into the old order,": labels[back],
+        "the array of weights, brought back into the old order,": weights[back],
+    }
 
 
-def _parts(given, answer, array, fractions):
-    n, right = len(array), [len(part) for part in split(array, fractions)]
-    if not isinstance(answer, tuple | list | np.ndarray):
-        fail(f"split should return a list of arrays; what came is {describe(answer)}.")
-    if all(np.ndim(part) == 0 for part in answer):
-        fail(f"{given}, {describe(answer)} came: numbers. Asked for are the parts of the array, a list of arrays.")
-    if len(answer) != len(fractions):
-        fail(f"{given}, {len(answer)} parts came, expected {len(fractions)}: one for each fraction.")
-    if not all(isinstance(part, np.ndarray) for part in answer):
-        fail(f"each part should be an array; among those that came is {describe(answer[0])}.")
-    sizes = [len(part) for part in answer]
-    if sizes != right:
-        _name_the_sizes(f"{given}, the parts have {sizes} events", sizes, right, n, fractions)
-    joined = np.concatenate(answer)
-    if len(np.unique(joined)) < n:
-        fail(f"{given}, some events are in two parts, and others in none: each part begins where the last one ended.")
-    if not np.array_equal(joined, array):
-        fail(f"{given}, the order has changed. Only cut: the array is shuffled already.")
+def merged(labels=(1.0, 0.0), signal=lambda w: w, background=lambda w: w, finish=shuffle):
+    """Return what those write who have other labels, change the weights, or do not shuffle all in the end."""
+
+    def answer(rng, s, b):
+        weights = np.concatenate([signal(s[1]), background(b[1])])
+        return finish(rng, np.concatenate([s[0], b[0]]), np.repeat(labels, [len(s[0]), len(b[0])]), weights)
+
+    return answer
 
 
-def _name_the_sizes(came, sizes, right, n, fractions):
-    def sizes_of(ends):
-        return [len(part) for part in np.split(np.arange(n), ends)]
-
-    ends = n * np.cumsum(fractions)[:-1]
-    each = [round(fraction * n) for fraction in fractions]
-    if sizes == sizes_of(each[:-1]):
-        fail(f"{came}: the fractions were taken as places to cut. Sum them up first.")
-    if sum(sizes) < n:
-        fail(
-            f"{came}, {sum(sizes)} together: {n - sum(sizes)} lost. Rounding each size by itself loses events: sum the "
-            "fractions first, and round the ends."
-        )
-    if sum(sizes) > n:
-        fail(f"{came}, {sum(sizes)} together: some events are in two parts.")
-    if sizes == [*each[:-1], n - sum(each[:-1])]:
-        fail(
-            f"{came}, expected {right}: each size was rounded by itself, and the last part took the rest. Round the "
-            "ends, n times the sum of the first k fractions."
-        )
-    if sizes == sizes_of(np.floor(ends).astype(int)):
-        fail(f"{came}, expected {right}: the ends were rounded down. int(...) and // cut off; round to the nearest.")
-    if sizes == sizes_of(np.ceil(ends).astype(int)):
-        fail(f"{came}, expected {right}: the ends were rounded up. Round to the nearest.")
-    if sizes == sizes_of(np.cumsum([int(fraction * n) for fraction in fractions])[:-1]):
-        fail(
-            f"{came}, expected {right}: each size was rounded down by itself, and the last part took the rest. Round "
-            "the ends, n times the sum of the first k fractions."
-        )
-    if sizes == [len(part) for part in np.array_split(np.arange(n), len(fractions))]:
-        fail(f"{came}: equal parts. Use the fractions.")
-    fail(f"{came}, expected {right}.")
+def normalised(w):
+    return w / w.mean()
 
 
 @exercise(
     "3.3",
     "signal and background merged and shuffled again",
+    cases=two_classes,
+    observe=events_of_merge,
+    demands=[given_generator],
     hints=(
         "Three arrays to merge in the same order, signal first; the labels are made from the lengths.",
         "np.repeat([1.0, 0.0], [n_signal, n_background]) makes the labels.",
         "After merging all signal comes first: finish with shuffle(rng, inputs, labels, weights).",
     ),
-    reference=lambda: merge,
+    mistakes={
+        "all signal comes first": merged(finish=lambda rng, *arrays: arrays),
+        "the classes alternate only": merged(finish=rolled),
+        "The labels are exchanged: in this course signal is 1, background 0.": merged((0.0, 1.0)),
+        "Background is -1 here, as some books have it; in this course it is 0.": merged((1.0, -1.0)),
+        "All labels are 1: make the zeros of the background, too.": merged((1.0, 1.0)),
+        "All labels are 0: make the ones of the signal, too.": merged((0.0, 0.0)),
+        "Only two labels are 1: len(signal) is the length of the pair, len(signal[0]) the number of events.": merged(
+            finish=lambda rng, x, y, w: shuffle(rng, x, (np.arange(len(x)) < 2).astype(float), w)
+        ),
+        "those of each class are multiplied by a number": merged(signal=normalised, background=normalised),
+        "but all are multiplied by a number": merged(finish=lambda rng, x, y, w: shuffle(rng, x, y, normalised(w))),
+        "The weights are all one: pass on those of the samples.": merged(signal=np.ones_like, background=np.ones_like),
+        "the labels do not belong to their events": merged(finish=lambda rng, x, y, w: (rng.permutation(x), y, w)),
+        "carries the weight of another": merged(finish=lambda rng, x, y, w: (*shuffle(rng, x, y, w)[:2], w)),
+        "in the same order as the inputs": lambda rng, s, b: shuffle(
+            rng, np.concatenate([s[0], b[0]]), np.repeat([1.0, 0.0], [40, 70]), np.concatenate([b[1], s[1]])
+        ),
+        "use each event once": merged(finish=in_order(lambda rng, labels: rng.integers(0, len(labels), len(labels)))),
+        "The columns of the inputs were torn apart: an event is a row, and moves as a whole.": merged(
+            finish=lambda rng, x, y, w: shuffle(rng, np.column_stack([x[:, 0], rng.permutation(x[:, 1])]), y, w)
+        ),
+        "merge returns inputs, weights, labels": merged(finish=lambda rng, x, y, w: shuffle(rng, x, w, y)),
+        "another generator gives the same result": merged(
+            finish=lambda rng, *arrays: shuffle(np.random.default_rng(0), *arrays)
+        ),
+        "merge should return three arrays": merged(finish=lambda *all_four: shuffle(*all_four)[:2]),
+    },
+    accepted=[
+        merged((1, 0)),
+        merged(finish=in_order(lambda rng, labels: np.argsort(rng.random(len(labels))))),
+        lambda rng, s, b: list(merged()(rng, s, b)),
+    ],
 )
-def _(function):
-    signal = np.column_stack([np.arange(40.0), np.ones(40)]), np.arange(40) + 0.5
-    background = np.column_stack([np.arange(100.0, 170), np.zeros(70)]), np.arange(100, 170) + 0.5
-    wholes = [np.concatenate(pair) for pair in zip(signal, background, strict=True)]
-    wholes.insert(1, np.repeat([1.0, 0.0], [40, 70]))
-    answers = [call(function, np.random.default_rng(seed), signal, background, name="merge") for seed in (33, 33, 34)]
-    for answer in answers:
-        _three_arrays("merge", answer, *wholes)
-        _merged(*answer, wholes[2])
-    _drawn_from_rng("orders", *(answer[0] for answer in answers))
+def merge(rng, signal, background):
+    inputs = np.concatenate([signal[0], background[0]])
+    weights = np.concatenate([signal[1], background[1]])
+    labels = np.repeat([1.0, 0.0], [len(signal[0]), len(background[0])])
+    return shuffle(rng, inputs, labels, weights)
 
 
-def _merged(inputs, labels, weights, merged_weights):
-    truth, own = inputs[:, 1], inputs[:, 0] + 0.5
-    if len(np.unique(inputs[:, 0])) < 110:
-        fail("some events are missing and others there twice: use each event once.")
-    if not np.array_equal(truth == 0, inputs[:, 0] >= 100):
-        fail("the columns of the inputs were torn apart: an event is a row, and moves as a whole.")
-    if np.array_equal(labels, 1 - truth):
-        fail("the labels are exchanged: in this course signal is 1, background 0.")
-    n_changes = np.count_nonzero(np.diff(truth))
-    if n_changes == 1 and np.array_equal(np.sort(labels), np.sort(truth)):
-        fail("all signal comes first, then all background: a batch would hold one class only. Shuffle after merging.")
-    if not np.array_equal(labels, truth):
-        fail("the labels do not belong to their events any more. Merge first, then shuffle all three arrays together.")
-    if (weights == 1).all():
-        fail("the weights are all one: pass on those of the samples.")
-    if not np.allclose(weights, own):
-        ratio = weights / own
-        for what, constant in (
-            ("all weights are", np.allclose(ratio, ratio[0])),
-            ("those of each class are", all(np.allclose(ratio[truth == t], ratio[truth == t][0]) for t in (0, 1))),
-        ):
-            if constant:
-                fail(
-                    f"the weights sit on the right events, but {what} multiplied by a number. They are normalised "
-                    "already, over all events of a class: pass them on as they are."
-                )
-        if np.array_equal(weights, merged_weights):
-            fail("the weights were merged but not shuffled, so event i carries the weight of another.")
-        fail(
-            "the weights belong to other events: merge them in the same order as the inputs, then shuffle all together."
-        )
-    if n_changes < 20:  # 51 are expected
-        fail(f"the classes alternate only {n_changes} times in 110 events: they are in blocks. Shuffle after merging.")
+def parts_to_judge():
+    yield [[2, 0, 1], [4, 3]], 5, "is one: each of 0 to 4 is there once, in any order"
+    yield [[5, 0], [1, 3], [2, 4]], 6, "is one, of three parts"
+    yield [[0, 1, 2], [2, 4]], 5, "is none: 2 is there twice and 3 is missing. The total alone is not enough"
+    yield [[0, 1, 2], [3]], 5, "is none: 4 is missing. No overlap alone is not enough"
+    yield [[0, 1, 2, 2], [3, 4]], 5, "is none: 2 is there twice in one part. Sets forget how often"
+    yield [[0, 1, 2], [2, 3, 4]], 5, "is none: 2 is in both parts. All present alone is not enough"
+    yield [[0, 1, 2, 3, 4], [5]], 5, "is none: there is no event 5 among 5, they are 0 to 4. Look at the largest"
+    yield [[0, 0, 3], [3, 4]], 5, "is none, though length and sum agree: 0 and 3 are there twice, 1 and 2 never"
+    yield [[0, 1, 2], [3, 5]], 5, "is none: 5 is no event, and 4 is missing. Look at the values themselves"
+    yield [[0, 1, 2], [4, -1]], 5, "is none: 3 is missing, and -1 is no event's number"
+
+
+def judgement(is_partition, parts, n, reason):
+    try:
+        answer = call(is_partition, [np.array(part) for part in parts], n)
+    except Exception:
+        if min(map(min, parts)) >= 0:
+            raise
+        answer = False  # np.bincount refuses a negative number, and that is an answer, too
+    if not isinstance(answer, bool | np.bool_):
+        fail(f"is_partition should return True or False; what came is {describe(answer)}.")
+    if answer != reason.startswith("is one"):
+        fail(f"for the parts {parts} of {n} events, {bool(answer)} came, but this {reason}.")
+    return {"the answer": bool(answer)}
+
+
+def judged(judge):
+    """Return what those write who look at the numbers of all parts together."""
+    return lambda parts, n: judge(np.concatenate(parts), n)
 
 
 @exercise(
     "3.4",
     "the test that parts are a partition",
+    cases=parts_to_judge,
+    observe=judgement,
     hints=(
         "A partition holds each number from 0 to n - 1 exactly once: none missing, none twice, none too large.",
         "np.concatenate(parts) has them all. Sorted, what should it be?",
         "np.array_equal(np.sort(np.concatenate(parts)), np.arange(n)).",
     ),
-    reference=lambda: is_partition,
-)
-def _(function):
-    cases = [
-        ([[2, 0, 1], [4, 3]], 5, True, "is one: each of 0 to 4 is there once, in any order"),
-        ([[5, 0], [1, 3], [2, 4]], 6, True, "is one, of three parts"),
-        ([[0, 1, 2], [2, 4]], 5, False, "is none: 2 is there twice and 3 is missing. The total alone is not enough"),
-        ([[0, 1, 2], [3]], 5, False, "is none: 4 is missing. No overlap alone is not enough"),
-        ([[0, 1, 2, 2], [3, 4]], 5, False, "is none: 2 is there twice in one part. Sets forget how often"),
-        ([[0, 1, 2], [2, 3, 4]], 5, False, "is none: 2 is in both parts. All present alone is not enough"),
-        (
-            [[0, 1, 2, 3, 4], [5]],
-            5,
-            False,
-            "is none: there is no event 5 among 5, they are 0 to 4. Look at the largest",
+    mistakes={
+        "The total alone is not enough": lambda parts, n: sum(map(len, parts)) == n,
+        "there is no event 5 among 5": judged(lambda x, n: bool((np.bincount(x, minlength=n) == 1).all())),
+        "though length and sum agree": judged(lambda x, n: len(x) == n and bool(x.sum() == n * (n - 1) / 2)),
+        "Sets forget how often": judged(lambda x, n: set(x.tolist()) == set(range(n))),
+        "All present alone is not enough": lambda parts, n: (
+            set(range(n)) == set().union(*(part.tolist() for part in parts))
+            and all(len(np.unique(part)) == len(part) for part in parts)
         ),
-        ([[0, 0, 3], [3, 4]], 5, False, "is none, though length and sum agree: 0 and 3 are there twice, 1 and 2 never"),
-        ([[0, 1, 2], [3, 5]], 5, False, "is none: 5 is no event, and 4 is missing. Look at the values themselves"),
-    ]
-    for parts, n, right, reason in cases:
-        answer = call(function, [np.array(part) for part in parts], n, name="is_partition")
-        if not isinstance(answer, bool | np.bool_):
-            fail(f"is_partition should return True or False; what came is {describe(answer)}.")
-        if bool(answer) != right:
-            fail(f"for the parts {parts} of {n} events, {bool(answer)} came, but this {reason}.")
-    try:
-        negative = function([np.array([0, 1, 2]), np.array([4, -1])], 5)
-    except ValueError:  # np.bincount refuses a negative number, and that is an answer, too
-        negative = False
-    if negative:
-        fail("for the parts [[0, 1, 2], [4, -1]] of 5 events, True came, but 3 is missing: -1 is no event's number.")
-
-
-@exercise(
-    "3.5",
-    "stratified folds",
-    hints=(
-        "Treat one class at a time: find its events with np.flatnonzero(labels == label).",
-        "Bring them in random order, then deal them like cards: 0, 1, ..., k - 1, 0, 1, ...",
-        "fold[rng.permutation(members)] = np.arange(len(members)) % k, for each label.",
-    ),
-    reference=lambda: fold_numbers,
+        "No overlap alone is not enough": judged(lambda x, n: len(np.unique(x)) == len(x)),
+        "Look at the values themselves": judged(lambda x, n: len(np.unique(x)) == len(x) == n),
+        "-1 is no event's number": judged(lambda x, n: len(np.unique(x)) == len(x) == n and bool(x.max() == n - 1)),
+        "is one: each of 0 to 4 is there once, in any order": judged(
+            lambda x, n: bool(np.array_equal(x, np.arange(n)))
+        ),
+        "is one, of three parts": lambda parts, n: len(parts) == 2 and is_partition(parts, n),
+        "should return True or False": judged(lambda x, n: (np.sort(x) == np.arange(n)) if len(x) == n else False),
+        "raised ValueError": judged(lambda x, n: bool((np.sort(x) == np.arange(n)).all())),
+    },
+    accepted=[
+        judged(lambda x, n: sorted(x.tolist()) == list(range(n))),
+        judged(lambda x, n: len(x) == n and (np.bincount(x, minlength=n) == 1).all()),
+        judged(lambda x, n: len(x) == n and set(x.tolist()) == set(range(n))),
+    ],
 )
-def _(function):
-    rng = np.random.default_rng(35)
+def is_partition(parts, n):
+    return bool(np.array_equal(np.sort(np.concatenate(parts)), np.arange(n)))
+
+
+def labels_to_deal():
     blocks = (np.arange(1003) < 59).astype(int)  # as after merging two files
-    cases = [
-        (blocks, 5),
-        (rng.permutation(blocks).astype(float), 3),
-        ((np.arange(402) % 4 == 0).astype(int), 4),
-        (1 - blocks, 4),
-    ]
-    for labels, k in cases:
-        answers = [call(function, np.random.default_rng(seed), labels, k, name="fold_numbers") for seed in (36, 36, 37)]
-        for answer in answers:
-            _folds(answer, labels, k)
-        for label in (0, 1):
-            members = np.asarray(answers[0])[labels == label].astype(int)
-            if np.bincount(np.diff(members) % k).max() > 0.7 * len(members):  # a share of 1 / k is expected
-                fail(
-                    "in each class the folds follow a pattern: neighbours in the file always are the same number of "
-                    "folds apart. Shuffle the events of each class with `rng` before dealing."
-                )
-        _drawn_from_rng("folds", *answers)
+    yield np.random.default_rng(36), blocks, 5
+    yield np.random.default_rng(36), np.random.default_rng(35).permutation(blocks).astype(float), 3
+    yield np.random.default_rng(36), (np.arange(402) % 4 == 0).astype(int), 4
+    yield np.random.default_rng(36), 1 - blocks, 4
 
 
-def _folds(fold, labels, k):
-    given = f"for k = {k} and labels {'in blocks' if np.count_nonzero(np.diff(labels)) == 1 else 'in mixed order'}"
+def dealt(function, rng, labels, k):
+    fold = call(function, rng, labels, k)
     if isinstance(fold, list | tuple) and len(fold) == k and all(np.ndim(part) == 1 for part in fold):
         fail(
             f"{k} lists of positions came, one for each fold. Asked for is the other way round: one array with the "
@@ -353,38 +465,135 @@ def _folds(fold, labels, k):
         )
     if not isinstance(fold, np.ndarray) or fold.shape != labels.shape:
         fail(f"the folds should be an array of shape {labels.shape}, one number per event; {describe(fold)} came.")
+    given = f"for k = {k} and labels {'in blocks' if np.count_nonzero(np.diff(labels)) == 1 else 'in mixed order'}"
     numbers = np.unique(fold).tolist()
     if numbers == list(range(1, k + 1)):
         fail(f"the folds are numbered 1 to {k}; count from 0.")
-    if numbers != list(range(k)):
-        fail(f"{given}, the folds should be numbered 0 to {k - 1}, each used; {numbers[:8]} came.")
+    if not set(numbers) <= set(range(k)):
+        fail(f"{given}, the folds should be numbered 0 to {k - 1}; {numbers[:8]} came.")
     fold = fold.astype(int)  # whole numbers in a float array do as well
-    per_class = [np.bincount(fold[labels == label], minlength=k) for label in (0, 1)]
-    if max(np.ptp(counts) for counts in per_class) > 1:
-        one_block = np.count_nonzero(np.diff(fold)) == k - 1
-        how = (
-            "Each fold is one block of neighbours in the file. " if one_block else "The folds do not know the labels. "
-        )
+    counts = {label: np.bincount(fold[labels == label], minlength=k) for label in (1, 0)}
+    if max(map(np.ptp, counts.values())) > 1:
         fail(
-            f"{how}{given[0].upper()}{given[1:]}, of {per_class[1].sum()} events of class 1 the folds have "
-            f"{per_class[1].tolist()}, of {per_class[0].sum()} of class 0 {per_class[0].tolist()}: deal each class by "
-            "itself."
+            f"{given}, of {counts[1].sum()} events of class 1 the folds have {counts[1].tolist()}, of "
+            f"{counts[0].sum()} of class 0 {counts[0].tolist()}: deal each class by itself, so that no two of its "
+            "folds differ by more than one."
         )
+    for label in (0, 1):
+        members = fold[labels == label]
+        if np.bincount(np.diff(members) % k).max() > 0.7 * len(members):  # a share of 1 / k is expected
+            fail(
+                "in each class the folds follow a pattern: neighbours in the file always are the same number of folds "
+                "apart. Shuffle the events of each class with `rng` before dealing."
+            )
+    return {"the folds": "of equal size in each class"}
+
+
+def class_by_itself(deal):
+    """Return what those write who treat one class at a time, but deal its events in their own way."""
+
+    def answer(rng, labels, k):
+        fold = np.zeros(len(labels), dtype=int)
+        for label in np.unique(labels):
+            fold[labels == label] = deal(rng, np.count_nonzero(labels == label), k)
+        return fold
+
+    return answer
+
+
+def rest_to_the_last(rng, n, k):
+    return np.minimum(rng.permutation(n) // (n // k), k - 1)
+
+
+def lists_of_positions(rng, labels, k):
+    classes = [np.array_split(rng.permutation(np.flatnonzero(labels == label)), k) for label in (0, 1)]
+    return [np.concatenate(parts) for parts in zip(*classes, strict=True)]
+
+
+def only_signal(rng, labels, k):
+    fold = np.zeros(len(labels), dtype=int)
+    fold[labels == 1] = rng.permutation(np.count_nonzero(labels == 1)) % k
+    return fold
+
+
+def in_the_order_of_classes(rng, labels, k):
+    return np.concatenate([rng.permutation(np.count_nonzero(labels == label)) % k for label in (1, 0)])
+
+
+def of_sorted_labels(rng, labels, k):
+    order = np.lexsort((rng.random(len(labels)), labels))
+    return (np.arange(len(labels)) % k)[order]
+
+
+def through_scikit_learn(rng, labels, k):
+    from sklearn.model_selection import StratifiedKFold
+
+    fold = np.empty(len(labels), dtype=int)
+    folds = StratifiedKFold(k, shuffle=True, random_state=int(rng.integers(1000)))
+    for number, (_, members) in enumerate(folds.split(labels, labels)):
+        fold[members] = number
+    return fold
 
 
 @exercise(
-    "3.6",
-    "which test events were seen in training",
+    "3.5",
+    "stratified folds",
+    cases=labels_to_deal,
+    observe=dealt,
+    demands=[given_generator],
     hints=(
-        "An event is the same only if run, luminosity block and event number all agree.",
-        "Comparing each test event with each training event takes len(test) x len(train) comparisons, 520 million "
-        "here: 1.5 GB as one array. A set answers `is it in there?` without looking at all.",
-        "A Python set of tuples knows whole rows: seen = set(map(tuple, train.tolist())).",
-        "np.array([tuple(row) in seen for row in test.tolist()]) is the mask.",
+        "Treat one class at a time: find its events with np.flatnonzero(labels == label).",
+        "Bring them in random order, then deal them like cards: 0, 1, ..., k - 1, 0, 1, ...",
+        "fold[rng.permutation(members)] = np.arange(len(members)) % k, for each label.",
     ),
-    reference=lambda: leaked,
+    mistakes={
+        "The folds do not know the labels.": lambda rng, labels, k: rng.permutation(len(labels)) % k,
+        "Each fold is one block of neighbours in the file.": lambda rng, labels, k: (
+            np.arange(len(labels)) * k // len(labels)
+        ),
+        "Each event draws its fold by itself, which makes them equal on average only. Deal.": class_by_itself(
+            lambda rng, n, k: rng.integers(0, k, n)
+        ),
+        "The rest of the division all goes to the last fold: deal it, too, one to each.": class_by_itself(
+            rest_to_the_last
+        ),
+        "Folds of n / k, rounded up, leave too few for the last one.": class_by_itself(
+            lambda rng, n, k: rng.permutation(n) // -(-n // k)
+        ),
+        "The background was not dealt: all of it is in fold 0.": only_signal,
+        "The folds come class by class, and not in the order of the events.": in_the_order_of_classes,
+        "The events were sorted by class, but their folds not brought back: fold[order] = numbers, and not "
+        "numbers[order].": of_sorted_labels,
+        "Shuffle the events of each class": class_by_itself(lambda rng, n, k: np.arange(n) % k),
+        "the folds follow a pattern": class_by_itself(lambda rng, n, k: (np.arange(n) + rng.integers(k)) % k),
+        "deal each class by itself": lambda rng, labels, k: (np.arange(len(labels)) + rng.integers(k)) % k,
+        "the folds should be numbered 0 to 2": class_by_itself(lambda rng, n, k: rng.permutation(n) % 5),
+        "lists of positions came": lists_of_positions,
+        "count from 0": class_by_itself(lambda rng, n, k: rng.permutation(n) % k + 1),
+        "one number per event": lambda rng, labels, k: fold_numbers(rng, labels, k).tolist(),
+        "another generator gives the same result": class_by_itself(
+            lambda rng, n, k: np.random.default_rng(n).permutation(n) % k
+        ),
+        "Draw from the one that is given": class_by_itself(
+            lambda rng, n, k: np.random.permutation(n) % k  # noqa: NPY002
+        ),
+    },
+    accepted=[
+        class_by_itself(lambda rng, n, k: rng.permutation(n) % k),
+        class_by_itself(lambda rng, n, k: rng.permutation(np.arange(n) % k).astype(float)),
+        lambda rng, labels, k: class_by_itself(lambda rng, n, k: rng.permutation(n) % k)(rng, labels, k) * 1.0,
+        through_scikit_learn,
+    ],
 )
-def _(function):
+def fold_numbers(rng, labels, k):
+    fold = np.empty(len(labels), dtype=int)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        fold[members] = np.arange(len(members)) % k
+    return fold
+
+
+def events_with_copies():
     rng = np.random.default_rng(37)
     train, test = (np.column_stack([rng.integers(1, top, n) for top in (400, 400, 4000)]) for n in (300, 100))
     test[:12] = train[50:62]  # the leak
@@ -396,100 +605,162 @@ def _(function):
     train[151], test[45] = (31, 12, 7), (3, 112, 7)
     train[200:206] = train[210:216]  # twice in the training part
     test[46:52] = test[60:66]  # twice in the test part, and not in the training part
+    test[52:56] = train[220:224] + np.array([0, 0, 5000])  # another event of the same block
+    test[56:58] = train[230:232] + np.array([1000, 0, 0])  # the same numbers in another run
+    train[152], test[58] = (2, 6, 3001), (4, 3, 3001)  # the same product
     test = rng.permutation(test)
-    right = leaked(train, test)
+    yield train, test
+    train, test = (
+        part + np.array([350_000, 0, 4_000_000_000]) for part in (train, test)
+    )  # as large as in recorded data
+    test[:3] = train[200:203]  # in the test, and twice in the training part
+    train[0], test[3] = train[1] + np.array([0, 0, 10**10]), train[1] + np.array([0, 0, 10**10 + 1])
+    yield train, test
+
+
+def compared(key):
+    """Return what those write who compare something else than the three numbers of an event."""
+
+    def answer(train, test):
+        seen = {key(event) for event in train.tolist()}
+        return np.array([key(event) in seen for event in test.tolist()])
+
+    return answer
+
+
+def twice_in_both(train, test):
     rows = np.concatenate([train, test])
     _, number, times = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
-    digits = [{"".join(map(str, row)) for row in train.tolist()}, ["".join(map(str, row)) for row in test.tolist()]]
-    answer = call(function, train, test, name="leaked")
-    if np.ndim(answer) == 0:
-        fail(f"one answer for each test event is asked for, an array of True and False; {describe(answer)} came.")
-    if np.shape(answer) == (300,):
-        fail("these are 300 answers, one for each training event; asked for are the test events.")
-    if np.shape(answer) == (100, 3):
-        fail("this has an answer for each number of each event; one for each event is asked for: compare whole rows.")
-    if not isinstance(answer, np.ndarray) or answer.dtype != bool:
-        fail(f"a mask of True and False is asked for, one for each test event; {describe(answer)} came.")
-    expect_close(
-        "leaked(train, test), with True as 1,",
-        answer,
-        right,
-        mistakes={
-            "It compares the event number alone, which starts anew in each run. Compare all three numbers.": np.isin(
-                test[:, 2], train[:, 2]
-            ),
-            "It compares run and event, and forgets the luminosity block.": leaked(train[:, ::2], test[:, ::2]),
-            "Each column is compared by itself: run, block and event may agree with three different events. Compare "
-            "whole rows.": np.isin(test, train).all(axis=1),
-            "Each column is compared by itself, with its own column: the three matches may be three different events. "
-            "Compare whole rows.": np.all([np.isin(test[:, i], train[:, i]) for i in range(3)], axis=0),
-            "It finds events that are there twice in training and test taken together; some of them are twice in the "
-            "test and never in the training.": (times[number] > 1)[len(train) :],
-            "The digits are glued together without a separator: 1, 11 and 11, 1 become the same text. Compare tuples, "
-            "or put a separator between the numbers.": np.array([row in digits[0] for row in digits[1]]),
-            "For arrays, `row in train` asks whether any single number agrees somewhere, not whether the row is there. "
-            "Make tuples, and ask a set.": np.array([row in train for row in test]),
-            "True and False are exchanged: True is for an event that was seen in training.": ~right,
-            "The product of the three numbers is no identity: 2 x 3 is 3 x 2.": np.isin(
-                test.prod(axis=1), train.prod(axis=1)
-            ),
-            "The sum of the three numbers is no identity: 2 + 3 is 3 + 2.": np.isin(
-                test.sum(axis=1), train.sum(axis=1)
-            ),
-            "Event i of the one is compared with event i of the other; a copy may sit anywhere.": (
-                test == train[:100]
-            ).all(axis=1),
-        },
-    )
+    return (times[number] > 1)[len(train) :]
+
+
+def joined(train, test):
+    frames = (pd.DataFrame(part, columns=["run", "block", "event"]) for part in (test, train))
+    return next(frames).merge(next(frames), how="left", indicator=True)["_merge"].eq("both").to_numpy()
+
+
+@exercise(
+    "3.6",
+    "which test events were seen in training",
+    cases=events_with_copies,
+    returns=("leaked(train, test)",),
+    hints=(
+        "An event is the same only if run, luminosity block and event number all agree.",
+        "Comparing each test event with each training event takes len(test) x len(train) comparisons, 520 million "
+        "here: 1.5 GB as one array. A set answers `is it in there?` without looking at all.",
+        "A Python set of tuples knows whole rows: seen = set(map(tuple, train.tolist())).",
+        "np.array([tuple(row) in seen for row in test.tolist()]) is the mask.",
+    ),
+    mistakes={
+        "It compares the event number alone, which starts anew in each run. Compare all three numbers.": compared(
+            lambda event: event[2]
+        ),
+        "It compares run and event, and forgets the luminosity block.": compared(lambda event: (event[0], event[2])),
+        "It compares run and block, and forgets the event number.": compared(lambda event: tuple(event[:2])),
+        "It compares block and event, and forgets the run.": compared(lambda event: tuple(event[1:])),
+        "Each column is compared by itself: run, block and event may agree with three different events. Compare whole "
+        "rows.": lambda train, test: np.isin(test, train).all(axis=1),
+        "Each column is compared by itself, with its own column: the three matches may be three different events. "
+        "Compare whole rows.": lambda train, test: np.all([np.isin(test[:, i], train[:, i]) for i in range(3)], axis=0),
+        "It finds events that are there twice in training and test taken together; some of them are twice in the test "
+        "and never in the training.": twice_in_both,
+        "The digits are glued together without a separator: 1, 11 and 11, 1 become the same text. Compare tuples, or "
+        "put a separator between the numbers.": compared(lambda event: "".join(map(str, event))),
+        "For arrays, `row in train` asks whether any single number agrees somewhere, not whether the row is there. "
+        "Make tuples, and ask a set.": lambda train, test: np.array([row in train for row in test]),
+        "True and False are exchanged: True is for an event that was seen in training.": lambda train, test: (
+            ~leaked(train, test)
+        ),
+        "The product of the three numbers is no identity: 2 x 3 is 3 x 2.": compared(np.prod),
+        "The sum of the three numbers is no identity: 2 + 3 is 3 + 2.": compared(sum),
+        "The three numbers were sorted: run 1, block 2 is not run 2, block 1.": compared(lambda e: tuple(sorted(e))),
+        "A float has 16 digits, and run, block and event number together have more: different events become "
+        "equal.": compared(lambda event: np.dot(event, [1e12, 1e6, 1.0])),
+        "Event i of the one is compared with event i of the other; a copy may sit anywhere.": lambda train, test: (
+            test == train[: len(test)]
+        ).all(axis=1),
+        "A merge has a row for each pair: an event that is twice in the training is twice in the result. "
+        "drop_duplicates first.": joined,
+        "This is one answer for all; asked for is one for each test event.": lambda train, test: leaked(
+            train, test
+        ).any(),
+        "These are answers for the training events; asked for are the test events.": lambda train, test: leaked(
+            test, train
+        ),
+        "This has an answer for each number of each event; one for each event is asked for: compare whole "
+        "rows.": lambda train, test: np.isin(test, train),
+        "These are the positions of the leaked events; a mask of True and False is asked for.": lambda train, test: (
+            np.flatnonzero(leaked(train, test))
+        ),
+        "they come as a list": lambda train, test: leaked(train, test).tolist(),
+        "a bool array can select": lambda train, test: leaked(train, test).astype(int),
+    },
+    accepted=[
+        lambda train, test: (test[:, None] == train).all(axis=2).any(axis=1),
+        lambda train, test: pd.MultiIndex.from_arrays(test.T).isin(pd.MultiIndex.from_arrays(train.T)),
+        lambda train, test: joined(np.unique(train, axis=0), test),
+        compared(lambda event: " ".join(map(str, event))),
+    ],
+)
+def leaked(train, test):
+    seen = set(map(tuple, train.tolist()))
+    return np.array([tuple(event) in seen for event in test.tolist()])
+
+
+def numbers_to_sort():
+    u = np.random.default_rng(38).random(2000)
+    yield u, (0.6, 0.2, 0.2)
+    yield u, (0.1, 0.3, 0.4, 0.2)
+    yield np.array([0.5, 0.75, 0.0]), (0.5, 0.25, 0.25)  # on the edges: these sums are exact
+
+
+def loop(u, fractions):
+    number = np.zeros(len(u))
+    for edge in np.cumsum(fractions)[:-1]:
+        number += u >= edge
+    return number
+
+
+def cut_by_pandas(**options):
+    return lambda u, fractions: pd.cut(u, [0, *np.cumsum(fractions)], labels=False, **options)
 
 
 @exercise(
     "3.7",
     "from a number between 0 and 1 to a part",
+    cases=numbers_to_sort,
+    returns=("part_numbers(u, fractions)",),
     hints=(
         "With fractions 0.6, 0.2, 0.2 part 0 ends at 0.6 and part 1 at 0.8.",
         "np.cumsum(fractions) gives the upper ends; count how many of them a number has passed.",
         "np.searchsorted(np.cumsum(fractions)[:-1], u, side='right').",
     ),
-    reference=lambda: part_numbers,
+    mistakes={
+        "They count from 1. The first part is number 0.": lambda u, fractions: part_numbers(u, fractions) + 1,
+        "The fractions were taken as the ends themselves. Sum them up first: 0.6, 0.8, 1.": lambda u, fractions: (
+            np.searchsorted(fractions[:-1], u)
+        ),
+        "The fractions were taken as the ends themselves, sorted. Sum them up first.": lambda u, fractions: (
+            np.searchsorted(np.sort(fractions), u)
+        ),
+        "np.digitize got the fractions as its edges. The edges are their sums: 0.6, 0.8, 1.": np.digitize,
+        "The parts are equal in size. Use the fractions.": lambda u, fractions: (u * len(fractions)).astype(int),
+        "The parts are numbered from behind.": lambda u, fractions: len(fractions) - 1 - part_numbers(u, fractions),
+        "A number on an edge belongs to the part above: part 1 begins with u = f_1 itself. searchsorted wants "
+        "side='right', a comparison u >= edge.": lambda u, fractions: np.searchsorted(np.cumsum(fractions), u),
+        "Intervals closed on the right leave u = 0 out and put an edge into the part below. Part 1 begins with u = f_1 "
+        "itself; pd.cut wants right=False.": cut_by_pandas(),
+        "Intervals closed on the right leave u = 0 out and put an edge into the part below. Part 1 begins with u = f_1 "
+        "itself.": lambda u, fractions: np.searchsorted([0, *np.cumsum(fractions)], u) - 1,
+        "This is one number; each u has its own.": lambda u, fractions: np.searchsorted(np.cumsum(fractions), u[0]),
+        "they come as a list": lambda u, fractions: part_numbers(u, fractions).tolist(),
+    },
+    accepted=[
+        loop,
+        cut_by_pandas(right=False),
+        lambda u, fractions: np.digitize(u, np.cumsum(fractions)[:-1]),
+        lambda u, fractions: (u[:, None] >= np.cumsum(fractions)[:-1]).sum(axis=1),
+    ],
 )
-def _(function):
-    u = np.random.default_rng(38).random(2000)
-    for fractions in ((0.6, 0.2, 0.2), (0.1, 0.3, 0.4, 0.2)):
-        answer = call(function, u, fractions, name="part_numbers")
-        right = part_numbers(u, fractions)
-        expect_close(
-            f"part_numbers(u, {fractions})",
-            answer,
-            right,
-            mistakes={
-                "They count from 1. The first part is number 0.": right + 1,
-                "The fractions were taken as the ends themselves. Sum them up first: 0.6, 0.8, 1.": np.searchsorted(
-                    fractions[:-1], u
-                ),
-                "The fractions were taken as the ends themselves, sorted. Sum them up first.": np.searchsorted(
-                    np.sort(fractions), u
-                ),
-                "np.digitize got the fractions as its edges. The edges are their sums: 0.6, 0.8, 1.": np.digitize(
-                    u, fractions
-                )
-                if fractions[0] > fractions[1]
-                else [],
-                "The parts are equal in size. Use the fractions.": (u * len(fractions)).astype(int),
-                "The parts are numbered from behind.": len(fractions) - 1 - right,
-            },
-        )
-    edges = np.array([0.5, 0.75, 0.0])  # the sums of these fractions are exact
-    expect_close(
-        "for fractions (0.5, 0.25, 0.25), part_numbers of [0.5, 0.75, 0]",
-        call(function, edges, (0.5, 0.25, 0.25), name="part_numbers"),
-        [1, 2, 0],
-        mistakes={
-            "A number on an edge belongs to the part above: part 1 begins with u = f_1 itself. searchsorted wants "
-            "side='right', a comparison u >= edge.": [0, 1, 0],
-            "Intervals closed on the right leave u = 0 out and put an edge into the part below. Part 1 begins with "
-            "u = f_1 itself; pd.cut wants right=False.": [0, 1, np.nan],
-            "Intervals closed on the right leave u = 0 out and put an edge into the part below. Part 1 begins with "
-            "u = f_1 itself.": [0, 1, -1],
-        },
-    )
+def part_numbers(u, fractions):
+    return np.searchsorted(np.cumsum(fractions)[:-1], u, side="right")

@@ -103,8 +103,7 @@ show("signal events among the first 1000, shuffled", int(mixed_labels[:1000].sum
 #
 # Suppose the inputs of the background are shuffled and its weights are forgotten.
 # All signal and background events keep their labels, all weights are still there, their mean is still one.
-# **Guess:** can any number that we
-# would print betray it?
+# **Guess:** can any number that we would print betray it?
 
 # %%
 is_background = labels == 0
@@ -113,9 +112,7 @@ order = np.random.default_rng(seed).permutation(len(mll))
 show("mean weight, shuffled together", right_w[order].mean(), 3)
 show("mean weight, weights left behind", right_w.mean(), 3)
 
-with figure(
-    "mass-lepton-pair",
-) as ax:
+with figure("mass-lepton-pair") as ax:
     bins = np.linspace(10, 130, 61)  # beyond the axis, where the outline drops to zero
     ax.hist(mll[order], bins, weights=right_w[order], histtype="step", linewidth=1.8, linestyle="-",
             label="shuffled together")  # fmt: skip
@@ -134,8 +131,7 @@ show("background below 50 GeV, weights left behind [%]", 100 * np.average(mll[or
 
 # %% [markdown]
 # The picture of lesson 2 again, by another road: the large weights of the sample above 50 GeV sit on events of the other, and half of the background seems to lie below 50 GeV instead of a twelfth.
-# No mean and no sum shows it; only a *weighted distribution*
-# does.
+# No mean and no sum shows it; only a *weighted distribution* does.
 # So plot one after every step that moves events.
 #
 # ## Cutting by fractions
@@ -143,8 +139,7 @@ show("background below 50 GeV, weights left behind [%]", 100 * np.average(mll[or
 # ### Your turn 3.2 · 10 min · ★★
 #
 # Write `split(array, fractions)`: a list of arrays, one for each fraction, cut one after the other from an array that is shuffled already.
-# Part $k$ of $N$ events ends at $N (f_1 + \dots + f_k)$, rounded to the nearest
-# whole number.
+# Part $k$ of $N$ events ends at $N (f_1 + \dots + f_k)$, rounded to the nearest whole number.
 # Each event is in exactly one part.
 
 
@@ -165,8 +160,7 @@ for name, part in zip(PARTS, split(mixed_labels, FRACTIONS), strict=True):
 # The shares of signal differ from part to part by chance.
 # With 20 000 signal events that is a small matter.
 # With 50, a fifth of them is 10 give or take 3, and a validation on 7 differs from one on 13.
-# So we split signal
-# and background separately, which makes the shares exact, merge each part, and shuffle it again.
+# So we split signal and background separately, which makes the shares exact, merge each part, and shuffle it again.
 #
 # ### Your turn 3.3 · 8 min · ★★
 #
@@ -210,8 +204,7 @@ for name, (part_inputs, part_labels, part_weights) in arrays.items():
 #
 # A test is worth something as long as nobody has trained on it.
 # In a year the network will be trained again, by someone else, perhaps with another version of NumPy whose generator gives other numbers.
-# So the positions are
-# stored.
+# So the positions are stored.
 # Before we store them, a test.
 #
 # ### Your turn 3.4 · 8 min · ★★
@@ -247,8 +240,7 @@ show("the same test events", bool(np.array_equal(again["test"], parts["test"])))
 # %% [markdown]
 # A year passes, and somewhere on the way the files were sorted by `ptll`.
 # The events are the same, and so is their number.
-# **Guess:** what share of the events that now stand at the old test positions
-# was the network trained on?
+# **Guess:** what share of the events that now stand at the old test positions was the network trained on?
 
 # %%
 by_ptll = np.argsort(events["ptll"], kind="stable")
@@ -266,8 +258,7 @@ except ValueError as error:
 # ## Folds
 #
 # One validation part wastes events, and its result depends on which ones it got.
-# With *k-fold cross-validation* the events are divided into $k$ folds; we train $k$ times, each time validating on another fold, and every event
-# is validated once.
+# With *k-fold cross-validation* the events are divided into $k$ folds; we train $k$ times, each time validating on another fold, and every event is validated once.
 # *Stratified* folds hold equal shares of every class.
 #
 # ### Your turn 3.5 · 10 min · ★★★
@@ -307,8 +298,7 @@ for name, fold in [("by chance", by_chance), ("stratified", stratified)]:
 #
 # The split is random, exact and stored.
 # It can still leak: if an event is in the file twice, one copy may go to the training and the other to the test.
-# It happens more easily than one thinks: a job that ran twice, two overlapping selections merged, a
-# sample enlarged by slightly changed copies before the split.
+# It happens more easily than one thinks: a job that ran twice, two overlapping selections merged, a sample enlarged by slightly changed copies before the split.
 # We do it on purpose: every tenth event twice.
 
 
@@ -384,8 +374,7 @@ show("right answers, old test positions in the sorted file", share, 3, error=err
 # The test as a whole says 0.854, six standard errors too good, and papers have been written about less.
 # The last line is the year-old split of the sorted file without its fingerprint:
 # six events in ten known by heart, and 0.93.
-# A network
-# remembers less sharply than nearest neighbour, but in the same direction.
+# A network remembers less sharply than nearest neighbour, but in the same direction.
 # **Guess:** what will the test say if four events in ten have a copy?
 
 # %%
@@ -399,9 +388,7 @@ for share in shares:
 sizes, values, errors = np.transpose(results)
 honest = np.concatenate(unseen).mean()
 
-with figure(
-    "share-right-answers",
-) as ax:
+with figure("share-of-right-answers") as ax:
     twice = np.linspace(0, 0.4, 41)
     leak = 2 * twice / (1 + twice) * FRACTIONS[0]  # a row has a copy, and the copy is in the training part
     ax.plot(
@@ -423,14 +410,12 @@ show("right answers with 40% copied", values[-1], 3, error=errors[-1])
 # ## Splitting by identity
 #
 # `duplicates_across` of `coursekit.splitting` finds copies; better is a split that cannot separate them.
-# We let the identity of an event decide: a *hash* function turns it into a number between 0 and 1 that looks random,
-# yet is always the same for the same event.
+# We let the identity of an event decide: a *hash* function turns it into a number between 0 and 1 that looks random, yet is always the same for the same event.
 # Below 0.6 is training, and so on.
 # Copies go to the same part; no list needs to be stored; an event stays in its part when others are added or removed.
 #
 # The same trick keeps groups together.
-# In recorded data, events of one run share the beam and the broken detector modules of that day; a network may learn the run instead of the physics, and the test will not notice as long as each run is
-# on both sides.
+# In recorded data, events of one run share the beam and the broken detector modules of that day; a network may learn the run instead of the physics, and the test will not notice as long as each run is on both sides.
 # So we hash the run number alone, and whole runs go to one part or the other.
 # (In our simulation all runs are alike: nothing to learn there, but the habit is the same.)
 
@@ -518,14 +503,11 @@ progress()
 # %% [markdown]
 # ## What we found
 #
-# 1.
-#    An event is inputs, label and weight.
+# 1. An event is inputs, label and weight.
 #    Whatever moves one moves all three; a forgotten weight changes no mean and spoils the physics.
-# 2.
-#    A split is part of the result.
+# 2. A split is part of the result.
 #    Stored with a fingerprint of its events, it is the same a year later, or refused.
-# 3.
-#    Copies on both sides of a split make a test flatter the network.
+# 3. Copies on both sides of a split make a test flatter the network.
 #    A split by the hash of the identity keeps copies, and whole runs, together.
 #
 # **One limitation:** a hash follows the fractions only on average over its keys; with few runs the parts come out unequal.

@@ -9,8 +9,8 @@ import os
 import numpy as np
 import pytest
 
-from coursekit.images import centred, pixelate, standardised_images, study_images
-from coursekit.jets import unpack
+from coursekit.images import pixelate, standardised_images, study_images
+from coursekit.jets import centred, unpack
 
 EDGES = np.linspace(-0.8, 0.8, 41)
 

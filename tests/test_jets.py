@@ -321,7 +321,7 @@ def test_a_damaged_file(sample, tmp_path):
 
 
 def test_a_wrong_key_names_the_right_one(sample):
-    with pytest.raises(KeyError, match=r"no table 'tabel'; it has .'table'.; did you mean 'table'"):
+    with pytest.raises(KeyError, match=r"no table 'tabel'; did you mean 'table'\? it has table"):
         cj.load_jets(sample[0], key="tabel")
 
 

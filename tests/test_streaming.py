@@ -215,7 +215,7 @@ def test_bad_requests(tree_file, table_file):
         for function in (event_bytes, plan_shuffle, lambda path, key: next(read_chunks(path, key=key))):
             with pytest.raises(KeyError, match=r"tree|table"):
                 function(path, key="Evnts")
-        with pytest.raises(KeyError, match=r"no branch mtt: did you mean mth\?"):
+        with pytest.raises(KeyError, match=r"no branch mtt; did you mean 'mth'\?"):
             next(read_chunks(path, ["mtt"]))
         with pytest.raises(TypeError, match=r"write \['mth'\]"):
             next(read_chunks(path, "mth"))
@@ -362,7 +362,7 @@ def test_bad_settings(files, tree_file):
         ({"part": (0.5, 0.5)}, ValueError, "range within"),
         ({"part": (0, 1.1)}, ValueError, "range within"),
         ({"part": (0, 1e-5)}, ValueError, r"signal\.root: .* of its 3000 events is none"),
-        ({"branches": ["evnt"]}, KeyError, "did you mean event"),
+        ({"branches": ["evnt"]}, KeyError, "did you mean 'event'"),
     ]:
         with pytest.raises(error, match=message):
             stream_of(files, **settings)

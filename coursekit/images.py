@@ -16,13 +16,11 @@ import numpy as np
 from coursekit.jets.arrays import jet_numbers, pack, require_jagged, require_packed, sum_by_jet
 from coursekit.jets.position import DECIMALS, centred, flipped, rotated
 
-CHANNELS = ("pt", "charged_pt", "multiplicity")
+CHANNELS = ("pt", "multiplicity")
 TOWER_ETA, TOWER_PHI = 0.12, np.pi / 18  # of the study's detector: 36 towers round the beam
 WINDOW = 2.4  # what the study cuts out round the axis: 20 towers in eta, 13 or 14 in phi
 STUDY_SHAPE = (16, 22)  # with a margin of at least one tower on each side
 
-# Particles that fly far enough to leave a track, by absolute PDG id: e, mu, pi, K, p, Sigma-, Sigma+, Xi-, Omega-.
-_CHARGED_IDS = (11, 13, 211, 321, 2212, 3112, 3222, 3312, 3334)
 _BUFFER = 2**18  # pixels that are filled at once: 2 MB in float64, which the cache holds
 _BLOCK = 2048  # jets whose constituents are in hand at once, some 10 MB
 
@@ -106,9 +104,6 @@ def standardised_images(
     pixels: int = 40,
     half_width: float = 0.8,
     channels: Sequence[str] = ("pt",),
-    rotate: bool = True,
-    flip: bool = True,
-    normalise: bool = True,
 ) -> np.ndarray:
     """Make pictures of jets in a standard position: centred, principal axis upright, brightest quadrant up right.
 
@@ -123,13 +118,8 @@ def standardised_images(
     half_width : float
         The picture reaches from -half_width to half_width in eta and in phi.
     channels : sequence of str
-        What is summed in each pixel: ``"pt"``; ``"charged_pt"``, the pT of charged constituents, for jets with a field
-        ``charge`` or ``pdgid``; ``"multiplicity"``, the number of constituents.
-    rotate, flip : bool
-        Whether `rotated` and `flipped` are applied after `centred`.
-    normalise : bool
-        Divide each jet's pT channels by the pT inside the picture, so that ``"pt"`` adds up to 1 and ``"charged_pt"``
-        to the charged fraction; the multiplicity stays a count. Otherwise pT is in GeV.
+        What is summed in each pixel: ``"pt"``, divided by the pT inside the picture, so that it adds up to 1;
+        ``"multiplicity"``, the number of constituents.
 
     Returns
     -------
@@ -142,8 +132,6 @@ def standardised_images(
     ValueError
         If a setting is out of range or a channel unknown, a jet is empty, has a constituent without pT or with NaN, or
         has nothing inside the picture.
-    KeyError
-        If the jets do not tell the charge of their constituents.
 
     References
     ----------
@@ -170,11 +158,8 @@ def standardised_images(
     for first in range(0, len(jets), _BLOCK):
         block = jets[first : first + _BLOCK]
         pt, eta, phi, counts = _polar(block, first)
-        eta, phi = centred(eta, phi, pt, counts)
-        if rotate:
-            eta, phi = rotated(eta, phi, pt, counts)
-        if flip:
-            eta, phi = flipped(eta, phi, pt, counts)
+        for step in (centred, rotated, flipped):
+            eta, phi = step(eta, phi, pt, counts)
         eta, phi = np.round(eta, DECIMALS), np.round(phi, DECIMALS)
         inside = (np.abs(eta) <= half_width) & (np.abs(phi) <= half_width)
         sum_pt = sum_by_jet(pt * inside, counts)
@@ -183,13 +168,10 @@ def standardised_images(
                 f"{np.count_nonzero(sum_pt == 0)} jets have nothing within half_width = {half_width} of their centre, "
                 f"the first is jet {first + np.flatnonzero(sum_pt == 0)[0]}: their images would be empty"
             )
-        share = pt / np.repeat(sum_pt, counts) if normalise else pt
+        summed = {"pt": pt / np.repeat(sum_pt, counts), "multiplicity": np.ones(len(pt))}
         for channel, name in enumerate(channels):
-            if name == "multiplicity":
-                weights = np.ones(len(pt))
-            else:
-                weights = share * _is_charged(block) if name == "charged_pt" else share
-            images[first : first + len(block), :, :, channel] = pixelate(eta, phi, weights, counts, edges, edges)
+            picture = pixelate(eta, phi, summed[name], counts, edges, edges)
+            images[first : first + len(block), :, :, channel] = picture
     return images
 
 
@@ -272,15 +254,6 @@ def _polar(jets: ak.Array, first: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
             "(coursekit.jets.unpad); if not, leave the jet out"
         )
     return pt, np.arcsinh(pz / pt), np.arctan2(py, px), counts
-
-
-def _is_charged(jets: ak.Array) -> np.ndarray:
-    """Return whether each constituent is charged, (T,) bool."""
-    if "charge" in jets.fields:
-        return ak.to_numpy(ak.flatten(jets.charge)) != 0
-    if "pdgid" in jets.fields:
-        return np.isin(np.abs(ak.to_numpy(ak.flatten(jets.pdgid))), _CHARGED_IDS)
-    raise KeyError(f"channel 'charged_pt' needs jets with a field 'charge' or 'pdgid'; these have {jets.fields}")
 
 
 def _edges(name: str, edges: np.ndarray) -> np.ndarray:

@@ -142,26 +142,6 @@ class Scaler:
                 scaled[_equals(table[:, i], self.defaults[name]), i] = 0
         return scaled
 
-    def inverse(self, scaled: np.ndarray) -> np.ndarray:
-        """Undo `transform`: x = x' / scale - offset. What was a default value comes back as the mean.
-
-        Parameters
-        ----------
-        scaled : numpy.ndarray
-            (N, F), columns in the order of `inputs`, any numeric dtype.
-
-        Returns
-        -------
-        numpy.ndarray
-            (N, F), in the units of the inputs, float32 (calculated in float64).
-
-        """
-        scaled = _checked_table(scaled, self.inputs)
-        table = np.empty(scaled.shape, dtype=np.float32)
-        for i in range(len(self.inputs)):
-            table[:, i] = scaled[:, i].astype(np.float64) / self.scale[i] - self.offset[i]
-        return table
-
     def save(self, path: str | os.PathLike) -> None:
         """Write the variables file: JSON with order, name, default (null: none), offset and scale of each input."""
         rows = [

@@ -8,9 +8,9 @@ files; networks train on packed arrays, one row per constituent and the number o
 
 from coursekit.jets.arrays import MOMENTUM, N_MAX, delta_phi, pack, pad, rapidity, sum_by_jet, unpack, unpad
 from coursekit.jets.features import FLOW_FEATURES, RELATIVE_FEATURES, flow_features, relative_features
+from coursekit.jets.jetclass import JETCLASS_LABELS, load_jetclass
 from coursekit.jets.position import centred, flipped, rotated
-from coursekit.jets.public import JETCLASS_LABELS, load_jetclass, load_quark_gluon
-from coursekit.jets.reference import count_jets, jet_writer, load_jets, load_truth, save_jets
+from coursekit.jets.reference import count_jets, jet_writer, load_jets, save_jets
 
 __all__ = [
     "FLOW_FEATURES",
@@ -26,8 +26,6 @@ __all__ = [
     "jet_writer",
     "load_jetclass",
     "load_jets",
-    "load_quark_gluon",
-    "load_truth",
     "pack",
     "pad",
     "rapidity",

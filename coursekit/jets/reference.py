@@ -180,7 +180,8 @@ def load_jets(
     """Read the constituents and labels of jets `start` to `stop` from a file of the reference layout.
 
     Only the rows asked for are read, and the padding is dropped block by block, so that memory grows with the jets, not
-    with the file. The truth columns are not inputs and are not read: see `load_truth`.
+    with the file. The truth columns are not inputs and are not read (``pandas.read_hdf`` does): they are zero
+    for background, so that a classifier given them has been given the label.
 
     Parameters
     ----------
@@ -241,35 +242,6 @@ def load_jets(
     check_constituents(packed, counts, path, start)
     e, px, py, pz = np.ascontiguousarray(packed.T)
     return four_momenta({"px": px, "py": py, "pz": pz, "E": e}, counts), labels
-
-
-def load_truth(
-    path: str | os.PathLike, start: int = 0, stop: int | None = None, key: str = "table"
-) -> tuple[ak.Array, np.ndarray]:
-    """Read the true top momentum of jets `start` to `stop`, for studies of the sample and never as an input.
-
-    It is zero for background, so that a classifier given these columns has been given the label.
-
-    Parameters
-    ----------
-    path, start, stop, key
-        As in `load_jets`, with the same errors.
-
-    Returns
-    -------
-    truth : (N,) ak.Array of Momentum4D, float32, GeV
-    ttv : (N,) int64 array
-        0 training, 1 test, 2 validation.
-    """
-    momenta, ttv = [], []
-    with open_table(path, key) as table:
-        where = _columns(table)
-        truth_places, ttv_places = _places(where, _TRUTH, path), _places(where, ["ttv"], path)
-        for rows in read_blocks(table, path, start, stop):
-            momenta.append(_take(rows, truth_places).astype(np.float32))
-            ttv.append(_take(rows, ttv_places)[:, 0].astype(np.int64))
-    e, px, py, pz = np.concatenate(momenta).T
-    return four_momenta({"px": px, "py": py, "pz": pz, "E": e}), np.concatenate(ttv)
 
 
 def count_jets(path: str | os.PathLike, key: str = "table") -> int:

@@ -178,7 +178,7 @@ def test_what_cannot_be_written_is_refused_by_name(tmp_path):
     # uproot writes no lists of lists; a branch that is read as something else stands for all that it cannot write
     source = write_tree(tmp_path / "a.root", 100)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("coursekit.streaming.files._dtype", lambda branch: None)
+        patch.setattr("coursekit.streaming.root_trees._dtype", lambda branch: None)
         with pytest.raises(ValueError, match=r"a\.root: the branch event is of type int64_t, which cannot be written"):
             shuffle_file(source, tmp_path / "b.root", np.random.default_rng(1))
 
@@ -217,17 +217,17 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
 def test_lists_sorted_by_length_are_read_in_smaller_pieces(tmp_path, monkeypatch):
     counts = np.sort(np.random.default_rng(1).geometric(0.02, 4000))
     source = write_tree(tmp_path / "a.root", 4000, hits=ak.unflatten(np.ones(counts.sum(), "f4"), counts))
-    from coursekit.streaming import files as reading
+    from coursekit.streaming import root_trees
 
     sizes = []
-    read_rows = reading._Tree.read_rows
+    read_rows = root_trees.Tree.read_rows
 
     def spy(self, start, stop):
         rows, lists = read_rows(self, start, stop)
         sizes.append(rows.nbytes + sum(packed.nbytes for packed in lists.values()))
         return rows, lists
 
-    monkeypatch.setattr(reading._Tree, "read_rows", spy)
+    monkeypatch.setattr(root_trees.Tree, "read_rows", spy)
     shuffle_file(source, tmp_path / "b.root", np.random.default_rng(1), "150.5MB")
     assert max(sizes) < 500_000 / 5 * 1.5
     events = load_events(tmp_path / "b.root", ["hits"])

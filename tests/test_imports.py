@@ -9,12 +9,13 @@ import pytest
 
 #: From low to high; a module imports only from the levels below its own.
 LEVELS = [
-    {"answers", "files", "reproducing", "threads", "words"},
+    {"answers", "files", "perturbing", "reproducing", "threads", "words"},
     {"data", "events", "jets", "metrics", "nets", "weights"},
     {"checkpoints", "images", "ledger", "observables", "plots", "preprocess", "simulate", "splitting", "streaming"},
     {"doctor", "lesson", "training"},
     {"authoring", "checks"},
     {"building"},
+    {"shaking"},
     {"cli"},
 ]
 HEAVY = {"tensorflow", "keras", "torch", "pythia8mc", "fastjet"}

@@ -200,7 +200,7 @@ def sum_by_jet(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def rapidity(px: np.ndarray, py: np.ndarray, pz: np.ndarray, e: np.ndarray) -> np.ndarray:
-    """Return y = asinh(pz / mT), the same as ln((E + pz) / (E - pz)) / 2 without a difference of large numbers.
+    """Return y = ln((E + |pz|) / mT) with the sign of pz: ln((E + pz) / (E - pz)) / 2 without differences.
 
     Rounding that makes m^2 negative is taken as massless; zero momentum has the rapidity zero.
 
@@ -210,8 +210,9 @@ def rapidity(px: np.ndarray, py: np.ndarray, pz: np.ndarray, e: np.ndarray) -> n
     1.0986
     """
     pt2 = px**2 + py**2
-    m2 = np.maximum((e - pz) * (e + pz) - pt2, 0)
-    return np.arcsinh(pz / np.maximum(np.sqrt(pt2 + m2), 1e-30))  # along the beam finite, and far from all others
+    mt = np.sqrt(pt2 + np.maximum((e + pz) * (e - pz) - pt2, 0))
+    tiny = 1e-30  # keeps a zero momentum, and one along the beam, finite
+    return np.copysign(np.log((e + np.abs(pz) + tiny) / (mt + tiny)), pz)
 
 
 def delta_phi(phi1: np.ndarray, phi2: np.ndarray) -> np.ndarray:

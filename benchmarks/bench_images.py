@@ -9,8 +9,8 @@ import os
 import numpy as np
 import pytest
 
-from coursekit.images import centred, pixelate, standardised_images, study_images
-from coursekit.jets import unpack
+from coursekit.images import pixelate, standardised_images, study_images
+from coursekit.jets import centred, unpack
 
 EDGES = np.linspace(-0.8, 0.8, 41)
 
@@ -85,12 +85,12 @@ def test_training(benchmark, shape, filters, dense, batch_size):
     """One epoch of 2048 images, the graph being built already."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     keras = pytest.importorskip("keras")
-    from coursekit.nets.keras_nets import build_cnn
+    from image_study import build_cnn
 
     benchmark.group = f"CNN of filters {filters} on {shape[0]} x {shape[1]}, 2048 images"
     rng = np.random.default_rng(1)
     images, labels = rng.random((2048, *shape), np.float32) ** 8, rng.integers(0, 2, 2048).astype(np.float32)
-    model = build_cnn(shape, filters=filters, dense=dense)
+    model = build_cnn(shape, scale=1.0, filters=filters, dense=dense)
     model.compile(optimizer=keras.optimizers.Adam(), loss="binary_crossentropy")
     fit = {"batch_size": batch_size, "verbose": 0}
     benchmark.pedantic(model.fit, (images, labels), fit, rounds=2, warmup_rounds=1)

@@ -20,8 +20,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from coursekit import training
 from coursekit.jets import N_MAX, pad
+from coursekit.jets.packed import PackedJets
 from coursekit.nets.deepsets import DeepSets
-from coursekit.training import PackedJets, train
+from coursekit.training import train
 
 BATCH = 1024
 SETTINGS = {"epochs": 1, "batch_size": BATCH, "schedule": "constant", "learning_rate": 1e-3}

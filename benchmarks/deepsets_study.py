@@ -15,6 +15,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +24,6 @@ import numpy as np
 import torch
 import typer
 
-from coursekit.images import flipped, rotated
 from coursekit.jets import (
     FLOW_FEATURES,
     RELATIVE_FEATURES,
@@ -33,25 +33,12 @@ from coursekit.jets import (
     pack,
     relative_features,
 )
+from coursekit.jets.packed import PackedJets
 from coursekit.metrics import accuracy, auc, rejection
 from coursekit.nets.deepsets import DeepSets, EnergyFlow
-from coursekit.training import PackedJets, pick_device, predict, rotate_and_flip, train
+from coursekit.training import pick_device, predict, rotate_and_flip, train
 
 N_VALIDATION = 10_000  # enough to choose an epoch
-
-
-def upright_flow(jets: ak.Array) -> tuple[np.ndarray, np.ndarray]:
-    """As `flow_features`, of jets that stand upright."""
-    features, counts = flow_features(jets)
-    z, d_eta, d_phi = features.T
-    return np.stack([z, *flipped(*rotated(d_eta, d_phi, z, counts), z, counts)], axis=1), counts
-
-
-def upright_relative(jets: ak.Array) -> tuple[np.ndarray, np.ndarray]:
-    """As `relative_features`, of jets that stand upright."""
-    features, counts = relative_features(jets)
-    features[:, :2] = upright_flow(jets)[0][:, 1:]
-    return features, counts
 
 
 @dataclass(frozen=True)
@@ -72,8 +59,8 @@ RECIPES = {
         {"epochs": 10, "batch_size": 128, "learning_rate": 1e-3, "schedule": "constant"},
         standardise=True,
     ),
-    "pfn": Recipe(lambda: DeepSets(len(RELATIVE_FEATURES)), upright_relative, ONE_CYCLE),
-    "efn": Recipe(lambda: EnergyFlow(len(FLOW_FEATURES)), upright_flow, ONE_CYCLE),
+    "pfn": Recipe(lambda: DeepSets(len(RELATIVE_FEATURES)), partial(relative_features, upright=True), ONE_CYCLE),
+    "efn": Recipe(lambda: EnergyFlow(len(FLOW_FEATURES)), partial(flow_features, upright=True), ONE_CYCLE),
     "augmented": Recipe(
         lambda: DeepSets(len(RELATIVE_FEATURES)), relative_features, ONE_CYCLE | {"augment": rotate_and_flip}
     ),

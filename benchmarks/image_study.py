@@ -23,10 +23,30 @@ import typer
 from coursekit.images import standardised_images, study_images
 from coursekit.jets import count_jets, load_jets
 from coursekit.metrics import Estimate, auc, rejection
-from coursekit.nets.keras_nets import build_cnn, build_image_logistic, build_image_mlp, choose_precision
+from coursekit.nets.keras_nets import build_dense, choose_precision, score_of
 
 EFFICIENCIES = (0.5, 0.6, 0.8)
 N_VALIDATION = 10_000  # enough to choose an epoch
+
+
+def build_mlp(shape: tuple[int, int, int], scale: float, hidden=(100, 100, 100), dropout: float = 0.5):
+    """Build a fully connected network on pixels; without hidden layers it is logistic regression."""
+    import keras
+
+    dense = build_dense(int(np.prod(shape)), hidden, activation="tanh", dropout=dropout)
+    return keras.Sequential([keras.Input(shape), keras.layers.Rescaling(scale), keras.layers.Flatten(), *dense.layers])
+
+
+def build_cnn(shape: tuple[int, int, int], scale: float, filters=(32, 64), dense: int = 300):
+    """Build pairs of 3 x 3 convolutions, each pair followed by a pooling, and a dense layer: the network of 2018."""
+    import keras
+
+    layers = [keras.Input(shape), keras.layers.Rescaling(scale)]  # (N, H, W, C)
+    for n in filters:
+        layers += [keras.layers.Conv2D(n, 3, padding="same", activation="relu") for _ in range(2)]
+        layers.append(keras.layers.MaxPooling2D(2))
+    layers += [keras.layers.Flatten(), keras.layers.Dense(dense, activation="relu"), keras.layers.Dropout(0.5)]
+    return keras.Sequential([*layers, keras.layers.Dense(1, activation="sigmoid", dtype="float32")])
 
 
 class Recipe(NamedTuple):
@@ -38,8 +58,8 @@ class Recipe(NamedTuple):
 
 
 NETWORKS = {
-    "logistic": Recipe(study_images, lambda shape: build_image_logistic(shape, scale=1 / 255), rate=0.02),
-    "mlp": Recipe(study_images, lambda shape: build_image_mlp(shape, scale=1 / 255)),
+    "logistic": Recipe(study_images, lambda shape: build_mlp(shape, scale=1 / 255, hidden=()), rate=0.02),
+    "mlp": Recipe(study_images, lambda shape: build_mlp(shape, scale=1 / 255)),
     "cnn": Recipe(study_images, lambda shape: build_cnn(shape, scale=1 / 255)),
     "small": Recipe(study_images, lambda shape: build_cnn(shape, scale=1 / 255, filters=(16, 32), dense=100)),
     "standardised": Recipe(
@@ -60,7 +80,7 @@ def train(model, rate: float, training, validation, epochs: int, batch_size: int
         start = time.perf_counter()
         loss = model.fit(*training, batch_size=batch_size, verbose=0).history["loss"][0]
         seconds = time.perf_counter() - start
-        score = scores(model, validation[0])
+        score = score_of(model, validation[0])
         p = np.clip(np.where(validation[1] == 1, score, 1 - score), 1e-7, 1)
         history.append({"loss": loss, "val_loss": float(-np.log(p).mean()), "seconds": seconds})
         history[-1]["val_rejection_0.6"] = rejection(validation[1], score, 0.6).value
@@ -68,11 +88,6 @@ def train(model, rate: float, training, validation, epochs: int, batch_size: int
             best = model.get_weights()
     model.set_weights(best)
     return history
-
-
-def scores(model, images: np.ndarray) -> np.ndarray:
-    """Return the scores of images, (N,) float64."""
-    return model.predict(images, batch_size=1024, verbose=0)[:, 0].astype(float)
 
 
 def table_row(runs: list[dict]) -> str:
@@ -120,7 +135,7 @@ def main(
             keras.utils.set_random_seed(seed)
             model = build(training[0].shape[1:])
             history = train(model, rate, training, validation, epochs, batch_size)
-            score = scores(model, images)
+            score = score_of(model, images)
             measured = {str(e): rejection(labels, score, e) for e in EFFICIENCIES} | {"auc": auc(labels, score)}
             runs.append({"seed": seed, "parameters": model.count_params(), "history": history, **measured})
         seconds = np.mean([sum(epoch["seconds"] for epoch in run["history"]) for run in runs])

@@ -3,14 +3,7 @@
 import contextlib
 import json
 import os
-import platform
-import re
-import shutil
-import subprocess
-import sys
 import tempfile
-from collections import Counter
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -315,76 +308,25 @@ def shuffle(
 @_clear_errors()
 def doctor(as_json: AsJson = False) -> None:
     """Say what is installed, what differs from constraints.txt, whether a GPU is seen, and which data are present."""
-    from coursekit import data
+    from coursekit.doctor import examine
 
-    pinned = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", data.constraints_file().read_text(), re.M))
-    installed = {
-        _plain(dist.metadata["Name"]): dist.version for dist in metadata.distributions() if dist.metadata["Name"]
-    }
-    required = metadata.requires("coursekit") or []
-    # An extra that contains others lists their packages, too: the smallest that has a package is the one to install.
-    sizes = Counter(map(_extra, required))
-    used = {
-        _plain(re.match(r"[\w.-]+", line)[0]): line
-        for line in sorted(required, key=lambda line: sizes[_extra(line)], reverse=True)
-    }
-    missing = sorted(name for name in used if name not in installed and name != "coursekit")
-    differ = {
-        name: {"installed": found, "constraints": version}
-        for name, version in pinned.items()
-        # 2.13.0+cpu is a 2.13.0, as pip sees it.
-        if (found := installed.get(_plain(name), version)) != version and found.split("+")[0] != version
-    }
-    report = {
-        "coursekit": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "gpu": _gpu(),
-        "missing": {name: _extra(used[name]) for name in missing},
-        "differ": differ,
-        "data": {name: data.status(name)[0] for name in data.catalogue()},
-    }
+    found = examine()
     if as_json:
-        print(json.dumps(report, indent=1))
+        print(json.dumps(found, indent=1))
         return
-    out.print(f"coursekit {__version__}, Python {report['python']} on {report['platform']}, {report['cores']} cores")
-    out.print(f"GPU: {report['gpu']}")
-    supported = (3, 11) <= sys.version_info[:2] <= (3, 13)
-    out.print("Python version: " + ("supported" if supported else "[red]not supported, take 3.11 to 3.13[/]"))
-    for name, extra in report["missing"].items():
-        out.print(f"not installed: {name}, needed for {extra}", markup=False)
-    for name, versions in differ.items():
+    out.print(f"coursekit {__version__}, Python {found['python']} on {found['platform']}, {found['cores']} cores")
+    out.print(f"GPU: {found['gpu']}")
+    out.print(
+        f"Python version: {'supported' if found['python_supported'] else '[red]not supported, take 3.11 to 3.13[/]'}"
+    )
+    for name, remedy in found["missing"].items():
+        out.print(f"not installed: {name}, needed for {remedy}", markup=False)
+    for name, versions in found["differ"].items():
         out.print(f"{name} {versions['installed']} is installed, constraints.txt has {versions['constraints']}")
-    if not differ:
+    if not found["differ"]:
         out.print("Every version is that of constraints.txt.")
-    for name, state in report["data"].items():
+    for name, state in found["data"].items():
         out.print(f"data: {name} {state}")
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _extra(requirement: str) -> str:
-    found = re.search(r"extra == ['\"](\w+)['\"]", requirement)
-    return (
-        f'the extra [{found[1]}]: pip install "coursekit[{found[1]}]"'
-        if found
-        else "coursekit itself: pip install it again"
-    )
-
-
-def _gpu() -> str:
-    """What a framework would find, asked of the driver's own tool so that no framework has to be loaded."""
-    if platform.system() == "Darwin" and platform.machine() == "arm64":
-        return "Apple silicon (torch: mps)"
-    if not (tool := shutil.which("nvidia-smi")):
-        return "none seen; every lesson runs on the CPU"
-    answer = subprocess.run(
-        [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"], capture_output=True, text=True
-    )
-    return answer.stdout.strip() or f"nvidia-smi says: {answer.stderr.strip() or answer.returncode}"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ in the cache, and is then downloaded through pooch, in pieces that survive an in
 """
 
 import contextlib
-import difflib
 import hashlib
 import os
 import shutil
@@ -23,6 +22,8 @@ import requests
 from filelock import FileLock
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress
+
+from coursekit.words import listed, near
 
 __all__ = [
     "DataNotFound",
@@ -260,9 +261,7 @@ def _shipped() -> Path:
 def _lookup(name: str) -> File:
     files = catalogue()
     if name not in files:
-        near = difflib.get_close_matches(name, files, n=1)
-        known = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(files)}"
-        raise KeyError(f"the catalogue has no file {name!r}; {known}")
+        raise KeyError(f"the catalogue has no file {name!r};{near(name, files)} it has {listed(files)}")
     return files[name]
 
 

@@ -4,7 +4,6 @@ An event is one collision; each branch of the tree holds one quantity of all eve
 list of numbers per event (jagged, such as the momenta of the jets).
 """
 
-import difflib
 import os
 import struct
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +12,8 @@ from pathlib import Path
 import awkward as ak
 import numpy as np
 import uproot
+
+from coursekit.words import listed, near
 
 INPUT_BRANCHES = ("ptll", "mth", "uperp", "upara", "ptTOT_cut", "mTOT_cut")
 """The six inputs that separate H -> WW from Drell-Yan, all in GeV."""
@@ -87,9 +88,12 @@ def load_events(
     with uproot.open(path) as file:
         table = open_tree(file, path, tree)
         names = table.keys() if branches is None else list(branches)
+        known = table.keys()
         for name in names:
-            if name not in table.keys():  # noqa: SIM118 (an uproot tree also matches "name;cycle" and "folder/name")
-                raise KeyError(f"{path}: the tree {tree} has no branch {name}{did_you_mean(name, table.keys())}")
+            if name not in known:  # asked of the tree itself, "name;cycle" and "folder/name" would be found as well
+                raise KeyError(
+                    f"{path}: the tree {tree} has no branch {name};{near(name, known)} there is {listed(known)}"
+                )
         if table.num_entries == 0:
             raise ValueError(f"{path}: the tree {tree} has no entries. Was it filled? Make or fetch the file again.")
         try:
@@ -293,19 +297,8 @@ def open_tree(file, path: Path, tree: str):
         if kind in {"TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple"}
     ]
     if tree not in trees:
-        raise KeyError(f"{path} has no tree {tree}{did_you_mean(tree, trees)}")
+        raise KeyError(f"{path} has no tree {tree};{near(tree, trees)} there is {listed(trees)}")
     return file[tree]
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """End a sentence on a name that does not exist with the closest ones that do."""
-    known = list(dict.fromkeys(known))
-    folded = {other.lower(): other for other in known}
-    close = [folded[match] for match in difflib.get_close_matches(str(name).lower(), folded, n=3)]
-    if close:
-        return f": did you mean {' or '.join(close)}?"
-    shown = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
-    return f"; there is {shown}." if known else "; there is none."
 
 
 def _flat_columns(events: Mapping[str, Array], branches: Iterable[str]) -> dict[str, np.ndarray]:
@@ -313,7 +306,7 @@ def _flat_columns(events: Mapping[str, Array], branches: Iterable[str]) -> dict[
     columns = {}
     for name in branches:
         if name not in events:
-            raise KeyError(f"the events have no branch {name}{did_you_mean(name, events)}")
+            raise KeyError(f"the events have no branch {name};{near(name, events)} there is {listed(events)}")
         column = events[name]
         if column.ndim != 1:
             kind = "jagged, a list per event" if isinstance(column, ak.Array) else f"of shape {column.shape}"

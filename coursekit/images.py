@@ -4,8 +4,8 @@ Images are float32 arrays of N pictures, H rows and W columns: **rows are phi, c
 index, so that ``imshow(image, origin="lower")`` shows eta to the right and phi upwards. Pictures for a network have the
 channels last, (N, H, W, C).
 
-The steps take packed arrays, one number per constituent (T,) and the `counts` (N,) of each jet, and can be used alone:
-`centred`, `rotated`, `flipped`, `pixelate`. `standardised_images` and `study_images` make pictures of jagged jets.
+`pixelate` takes packed arrays, one number per constituent (T,) and the `counts` (N,) of each jet, in any position, for
+instance of `coursekit.jets.position`; `standardised_images` and `study_images` make pictures of jagged jets.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,20 +13,16 @@ from collections.abc import Iterator, Sequence
 import awkward as ak
 import numpy as np
 
-from coursekit.jets.arrays import delta_phi, pack, require_jagged, sum_by_jet
+from coursekit.jets.arrays import jet_numbers, pack, require_jagged, require_packed, sum_by_jet
+from coursekit.jets.position import DECIMALS, centred, flipped, rotated
 
-CHANNELS = ("pt", "charged_pt", "multiplicity")
+CHANNELS = ("pt", "multiplicity")
 TOWER_ETA, TOWER_PHI = 0.12, np.pi / 18  # of the study's detector: 36 towers round the beam
 WINDOW = 2.4  # what the study cuts out round the axis: 20 towers in eta, 13 or 14 in phi
 STUDY_SHAPE = (16, 22)  # with a margin of at least one tower on each side
 
-# Particles that fly far enough to leave a track, by absolute PDG id: e, mu, pi, K, p, Sigma-, Sigma+, Xi-, Omega-.
-_CHARGED_IDS = (11, 13, 211, 321, 2212, 3112, 3222, 3312, 3334)
 _BUFFER = 2**18  # pixels that are filled at once: 2 MB in float64, which the cache holds
 _BLOCK = 2048  # jets whose constituents are in hand at once, some 10 MB
-# Distances below this are rounding errors: without it a constituent on the axis, at 1e-17 or -1e-17 by chance, would
-# fall into one pixel or the next.
-_DECIMALS = 9
 
 
 # --- from constituents to pixels --------------------------------------------------------------------------------------
@@ -75,7 +71,7 @@ def pixelate(
     >>> pixelate(eta, phi, pt, [2, 1], [-1, 0, 1], [-1, 0, 1]).tolist()
     [[[30.0, 10.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 5.0]]]
     """
-    (eta, phi, weights), counts = _packed(counts, eta=eta, phi=phi, weights=weights)
+    (eta, phi, weights), counts = require_packed(counts, eta=eta, phi=phi, weights=weights)
     eta_edges, phi_edges = _edges("eta_edges", eta_edges), _edges("phi_edges", phi_edges)
     height, width = len(phi_edges) - 1, len(eta_edges) - 1
     images = np.empty((len(counts), height, width), np.float32)
@@ -95,130 +91,9 @@ def _bins(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
 def _filled(row, column, weights, counts: np.ndarray, height: int, width: int) -> np.ndarray:
     """Sum weights in the pixels that row and column name, dropping those outside; (N, H, W) float64."""
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    pixel = (np.repeat(np.arange(len(counts)), counts) * height + row) * width + column
+    pixel = (jet_numbers(counts) * height + row) * width + column
     summed = np.bincount(pixel[inside], weights[inside], minlength=len(counts) * height * width)
     return summed.reshape(len(counts), height, width)
-
-
-# --- a standard position ----------------------------------------------------------------------------------------------
-
-
-def centred(eta: np.ndarray, phi: np.ndarray, weights: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    r"""Move each jet's centroid to the origin.
-
-    .. math:: \eta_i \to \eta_i - \sum_j w_j \eta_j / \sum_j w_j
-
-    and the same for phi, whose differences are first wrapped into [-pi, pi) round the direction of the jet: half a jet
-    at phi = 3.1 and half at -3.1 has its centre at pi, not at zero.
-
-    Parameters
-    ----------
-    eta, phi, weights : (T,) float
-        Weights are usually pT in GeV.
-    counts : (N,) int
-
-    Returns
-    -------
-    eta, phi : (T,) float64
-        Relative to the centroid.
-
-    Raises
-    ------
-    ValueError
-        Shapes do not fit together, a value is NaN or infinite, or the weights of a jet do not add up to more than zero.
-
-    Examples
-    --------
-    >>> eta, phi = centred([0.0, 1.0], [3.1, 3.1 - 2 * np.pi], [3.0, 1.0], [2])
-    >>> eta.tolist(), np.abs(phi).max() < 1e-15
-    ([-0.25, 0.75], np.True_)
-    """
-    (eta, phi, weights), counts = _packed(counts, eta=eta, phi=phi, weights=weights)
-    total = sum_by_jet(weights, counts)
-    if (total[counts > 0] <= 0).any():
-        jet = np.flatnonzero((total <= 0) & (counts > 0))[0]
-        raise ValueError(f"the weights of jet {jet} add up to {total[jet]:g}, so that it has no centroid; leave it out")
-    total = np.where(counts > 0, total, 1.0)
-    direction = np.arctan2(sum_by_jet(weights * np.sin(phi), counts), sum_by_jet(weights * np.cos(phi), counts))
-    phi = delta_phi(phi, np.repeat(direction, counts))
-    return tuple(x - np.repeat(sum_by_jet(weights * x, counts) / total, counts) for x in (eta, phi))
-
-
-def rotated(eta: np.ndarray, phi: np.ndarray, weights: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    r"""Turn each jet about the origin until its principal axis points along phi, upwards in a picture.
-
-    The principal axis is the direction along which the weighted sum of squared distances from the origin is largest. It
-    makes the angle
-
-    .. math:: \alpha = \tfrac12 \operatorname{arctan2}\Big(2 \sum w \eta \phi, \sum w (\eta^2 - \phi^2)\Big)
-
-    with the eta direction, and the jet is turned by pi/2 - alpha. An axis has no head: which end comes to the top is
-    left to `flipped`. A jet that is the same in all directions, such as a single constituent, stays as it is.
-
-    Parameters
-    ----------
-    eta, phi : (T,) float
-        Relative to the jet's centre, from `centred`.
-    weights : (T,) float
-    counts : (N,) int
-
-    Returns
-    -------
-    eta, phi : (T,) float64
-
-    Raises
-    ------
-    ValueError
-        Shapes do not fit together, or a value is NaN or infinite.
-
-    Examples
-    --------
-    >>> eta, phi = rotated([1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [2])
-    >>> np.round(eta, 3).tolist(), np.round(phi, 3).tolist()
-    ([0.0, -0.0], [1.414, -1.414])
-    """
-    (eta, phi, weights), counts = _packed(counts, eta=eta, phi=phi, weights=weights)
-    ee, pp, ep = (sum_by_jet(weights * square, counts) for square in (eta**2, phi**2, eta * phi))
-    round_ = np.hypot(2 * ep, ee - pp) <= 10.0**-_DECIMALS * (ee + pp)
-    angle = np.where(round_, 0.0, np.pi / 2 - np.arctan2(2 * ep, ee - pp) / 2)
-    cos, sin = np.repeat(np.cos(angle), counts), np.repeat(np.sin(angle), counts)
-    return eta * cos - phi * sin, eta * sin + phi * cos
-
-
-def flipped(eta: np.ndarray, phi: np.ndarray, weights: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mirror each jet in eta and in phi so that its brightest quadrant is the one at the upper right.
-
-    Brightest is the quadrant with the largest sum of weights; a constituent on the border counts half on each side. Of
-    quadrants that are equally bright the first counter-clockwise from the upper right is taken.
-
-    Parameters
-    ----------
-    eta, phi : (T,) float
-        Relative to the jet's centre, from `centred` or `rotated`.
-    weights : (T,) float
-    counts : (N,) int
-
-    Returns
-    -------
-    eta, phi : (T,) float64
-
-    Raises
-    ------
-    ValueError
-        Shapes do not fit together, or a value is NaN or infinite.
-
-    Examples
-    --------
-    >>> eta, phi = flipped([-0.1, 0.2], [-0.3, 0.4], [5.0, 1.0], [2])
-    >>> eta.tolist(), phi.tolist()
-    ([0.1, -0.2], [0.3, -0.4])
-    """
-    (eta, phi, weights), counts = _packed(counts, eta=eta, phi=phi, weights=weights)
-    right, up = (np.sign(np.round(x, _DECIMALS)) / 2 + 0.5 for x in (eta, phi))  # 1, or 0, or 1/2 on the border
-    shares = (right * up, (1 - right) * up, (1 - right) * (1 - up), right * (1 - up))
-    brightest = np.argmax([sum_by_jet(weights * share, counts) for share in shares], axis=0)  # (N,)
-    sign_eta, sign_phi = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]])[brightest].T
-    return eta * np.repeat(sign_eta, counts), phi * np.repeat(sign_phi, counts)
 
 
 # --- pictures for networks --------------------------------------------------------------------------------------------
@@ -229,9 +104,6 @@ def standardised_images(
     pixels: int = 40,
     half_width: float = 0.8,
     channels: Sequence[str] = ("pt",),
-    rotate: bool = True,
-    flip: bool = True,
-    normalise: bool = True,
 ) -> np.ndarray:
     """Make pictures of jets in a standard position: centred, principal axis upright, brightest quadrant up right.
 
@@ -246,13 +118,8 @@ def standardised_images(
     half_width : float
         The picture reaches from -half_width to half_width in eta and in phi.
     channels : sequence of str
-        What is summed in each pixel: ``"pt"``; ``"charged_pt"``, the pT of charged constituents, for jets with a field
-        ``charge`` or ``pdgid``; ``"multiplicity"``, the number of constituents.
-    rotate, flip : bool
-        Whether `rotated` and `flipped` are applied after `centred`.
-    normalise : bool
-        Divide each jet's pT channels by the pT inside the picture, so that ``"pt"`` adds up to 1 and ``"charged_pt"``
-        to the charged fraction; the multiplicity stays a count. Otherwise pT is in GeV.
+        What is summed in each pixel: ``"pt"``, divided by the pT inside the picture, so that it adds up to 1;
+        ``"multiplicity"``, the number of constituents.
 
     Returns
     -------
@@ -265,8 +132,6 @@ def standardised_images(
     ValueError
         If a setting is out of range or a channel unknown, a jet is empty, has a constituent without pT or with NaN, or
         has nothing inside the picture.
-    KeyError
-        If the jets do not tell the charge of their constituents.
 
     References
     ----------
@@ -293,12 +158,9 @@ def standardised_images(
     for first in range(0, len(jets), _BLOCK):
         block = jets[first : first + _BLOCK]
         pt, eta, phi, counts = _polar(block, first)
-        eta, phi = centred(eta, phi, pt, counts)
-        if rotate:
-            eta, phi = rotated(eta, phi, pt, counts)
-        if flip:
-            eta, phi = flipped(eta, phi, pt, counts)
-        eta, phi = np.round(eta, _DECIMALS), np.round(phi, _DECIMALS)
+        for step in (centred, rotated, flipped):
+            eta, phi = step(eta, phi, pt, counts)
+        eta, phi = np.round(eta, DECIMALS), np.round(phi, DECIMALS)
         inside = (np.abs(eta) <= half_width) & (np.abs(phi) <= half_width)
         sum_pt = sum_by_jet(pt * inside, counts)
         if (sum_pt == 0).any():
@@ -306,13 +168,10 @@ def standardised_images(
                 f"{np.count_nonzero(sum_pt == 0)} jets have nothing within half_width = {half_width} of their centre, "
                 f"the first is jet {first + np.flatnonzero(sum_pt == 0)[0]}: their images would be empty"
             )
-        share = pt / np.repeat(sum_pt, counts) if normalise else pt
+        summed = {"pt": pt / np.repeat(sum_pt, counts), "multiplicity": np.ones(len(pt))}
         for channel, name in enumerate(channels):
-            if name == "multiplicity":
-                weights = np.ones(len(pt))
-            else:
-                weights = share * _is_charged(block) if name == "charged_pt" else share
-            images[first : first + len(block), :, :, channel] = pixelate(eta, phi, weights, counts, edges, edges)
+            picture = pixelate(eta, phi, summed[name], counts, edges, edges)
+            images[first : first + len(block), :, :, channel] = picture
     return images
 
 
@@ -389,38 +248,12 @@ def _polar(jets: ak.Array, first: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
     pt = np.hypot(px, py)
     good = np.isfinite(pt) & np.isfinite(pz) & (pt > 0)
     if not good.all():
-        jet = first + np.searchsorted(np.cumsum(counts), np.flatnonzero(~good)[0], side="right")
+        jet = first + jet_numbers(counts)[~good][0]
         raise ValueError(
             f"jet {jet} has a constituent with zero, infinite or NaN pT: if it is padding, drop it "
             "(coursekit.jets.unpad); if not, leave the jet out"
         )
     return pt, np.arcsinh(pz / pt), np.arctan2(py, px), counts
-
-
-def _is_charged(jets: ak.Array) -> np.ndarray:
-    """Return whether each constituent is charged, (T,) bool."""
-    if "charge" in jets.fields:
-        return ak.to_numpy(ak.flatten(jets.charge)) != 0
-    if "pdgid" in jets.fields:
-        return np.isin(np.abs(ak.to_numpy(ak.flatten(jets.pdgid))), _CHARGED_IDS)
-    raise KeyError(f"channel 'charged_pt' needs jets with a field 'charge' or 'pdgid'; these have {jets.fields}")
-
-
-def _packed(counts, **arrays) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return the arrays and the counts, once they are known to fit together and to be finite."""
-    counts = np.asarray(counts, dtype=np.int64)
-    if counts.ndim != 1 or counts.min(initial=0) < 0:
-        raise ValueError(f"counts must be N numbers >= 0, got shape {counts.shape}, minimum {counts.min(initial=0)}")
-    arrays = {name: np.asarray(array) for name, array in arrays.items()}
-    for name, array in arrays.items():
-        if array.shape != (counts.sum(),):
-            raise ValueError(
-                f"{name} must have one value per constituent, shape ({counts.sum()},) by the counts; got {array.shape}"
-            )
-        if not np.isfinite(array).all():
-            jet = np.searchsorted(np.cumsum(counts), np.flatnonzero(~np.isfinite(array))[0], side="right")
-            raise ValueError(f"{name} of a constituent of jet {jet} is NaN or infinite; leave such jets out")
-    return list(arrays.values()), counts
 
 
 def _edges(name: str, edges: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from coursekit import data
+from coursekit.files import replacing
 
 __all__ = ["Entry", "record", "recorded"]
 
@@ -80,19 +81,14 @@ def record(work: Path, tagger: str, labels, score, n_training: int) -> Path:
     entries = {name: entry for name, entry in _read(path, labels).items() if name != tagger}
     entries[tagger] = Entry(work.name, score, n_training)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            np.savez_compressed(
-                file,
-                labels=labels,
-                taggers=np.array(list(entries)),
-                scores=np.stack([entry.score for entry in entries.values()]),
-                n_training=np.array([entry.n_training for entry in entries.values()]),
-            )
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as partial:
+        np.savez_compressed(
+            partial,
+            labels=labels,
+            taggers=np.array(list(entries)),
+            scores=np.stack([entry.score for entry in entries.values()]),
+            n_training=np.array([entry.n_training for entry in entries.values()]),
+        )
     return path
 
 

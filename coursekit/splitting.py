@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from coursekit.files import replacing
+
 
 def shuffle_together(rng: np.random.Generator, *arrays):
     """Bring arrays into one common random order, so that event i of each still is the same event.
@@ -289,16 +291,9 @@ def save_indices(path: str | os.PathLike, parts: Mapping[str, np.ndarray], ident
         raise ValueError(
             f"event {values[n_times > 1][0]} is in two parts, or twice in one: {', '.join(arrays)} overlap."
         )
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with partial.open("wb") as file:
-            np.savez_compressed(
-                file, **{f"indices_{name}": indices for name, indices in arrays.items()}, identity=identity
-            )
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    named = {f"indices_{name}": indices for name, indices in arrays.items()}
+    with replacing(path) as partial, partial.open("wb") as file:  # opened, or NumPy adds .npz to another suffix
+        np.savez_compressed(file, **named, identity=identity)
 
 
 def load_indices(path: str | os.PathLike, identity: str) -> dict[str, np.ndarray]:

@@ -18,7 +18,6 @@ import math
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -27,6 +26,9 @@ try:
     from torch import nn
 except ImportError as error:
     raise ImportError('this training needs PyTorch: pip install "coursekit[torch]"') from error
+
+from coursekit.checkpoints import Checkpoint
+from coursekit.jets.packed import PackedJets
 
 # Jets that a CPU computes at once: their activations stay in its cache, which makes a batch of 1024 half as fast again
 # (`benchmarks/bench_training.py`).
@@ -38,83 +40,6 @@ def pick_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-class PackedJets:
-    """Jets of any length with a target each, on one device.
-
-    Parameters
-    ----------
-    features : (T, F) array or tensor
-        One row per constituent, the jets one after the other.
-    counts : (N,) int array or tensor
-        Constituents of each jet, their sum is T; zeros are allowed.
-    targets : (N,) or (N, K) array or tensor
-        What the network shall say: labels 0 or 1, or the K numbers of a regression.
-
-    Attributes
-    ----------
-    features : (T, F) float32 tensor
-    counts : (N,) int64 tensor
-    targets : (N, K) float32 tensor
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit together, or a feature or target is NaN or infinite.
-
-    Examples
-    --------
-    >>> jets = PackedJets([[1.0], [2.0], [3.0]], counts=[2, 1], targets=[0, 1])
-    >>> features, counts, targets = jets.batch(torch.tensor([1, 0]))
-    >>> features.ravel().tolist(), counts.tolist(), targets.ravel().tolist()
-    ([3.0, 1.0, 2.0], [1, 2], [1.0, 0.0])
-    """
-
-    def __init__(self, features, counts, targets):
-        features = torch.as_tensor(features, dtype=torch.float32)
-        counts = torch.as_tensor(counts, dtype=torch.int64)
-        targets = torch.as_tensor(targets, dtype=torch.float32)
-        if features.ndim != 2 or counts.ndim != 1 or targets.ndim not in (1, 2) or len(targets) != len(counts):
-            raise ValueError(
-                "expected features (T, F), counts (N,) and targets (N,) or (N, K); got "
-                f"{tuple(features.shape)}, {tuple(counts.shape)} and {tuple(targets.shape)}"
-            )
-        if (counts < 0).any() or counts.sum() != len(features):
-            raise ValueError(f"counts must be >= 0 and add up to T = {len(features)}; they add up to {counts.sum()}")
-        for name, values in (("features", features), ("targets", targets)):
-            if not values.isfinite().all():
-                rows = (~values.reshape(len(values), -1).isfinite().all(dim=1)).sum()
-                raise ValueError(f"{rows} of {len(values)} rows of the {name} have a NaN or an infinity")
-        self.features, self.counts = features, counts
-        self.targets = targets[:, None] if targets.ndim == 1 else targets
-        self._first = counts.cumsum(0) - counts  # (N,) the row at which each jet begins
-
-    def __len__(self) -> int:
-        """Return N, the number of jets."""
-        return len(self.counts)
-
-    def __getitem__(self, jets: slice) -> "PackedJets":
-        """Return some of the jets, as ``jets[:1000]`` or ``jets[index]`` with N' numbers."""
-        return PackedJets(*self.batch(torch.arange(len(self), device=self.device)[jets]))
-
-    @property
-    def device(self) -> torch.device:
-        """The device on which the tensors live."""
-        return self.features.device
-
-    def to(self, device: torch.device | str) -> "PackedJets":
-        """Return the same jets on a device."""
-        return PackedJets(self.features.to(device), self.counts.to(device), self.targets.to(device))
-
-    def batch(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Gather jets by their numbers, (B,) int64, in this order: features (T', F), counts (B,), targets (B, K)."""
-        index = index.to(self.device)
-        counts = self.counts[index]
-        end = counts.cumsum(0)
-        n_rows = int(end[-1]) if len(end) else 0
-        shift = torch.repeat_interleave(self._first[index] - (end - counts), counts, output_size=n_rows)
-        return self.features[torch.arange(n_rows, device=self.device) + shift], counts, self.targets[index]
 
 
 def train(
@@ -183,19 +108,15 @@ def train(
     """
     device = _check(model, training, validation, epochs, batch_size, schedule, loss)
     generator = generator or torch.Generator().manual_seed(1)
-    half = torch.autocast(device.type, torch.float16, enabled=device.type == "cuda")  # half precision where it is fast,
-    scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")  # its small gradients kept above zero
     optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=weight_decay)
-    at_once = _CPU_JETS if device.type == "cpu" else batch_size
-    n_steps = math.ceil(len(training) / batch_size)
+    scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
     history, best = {"loss": [], "val_loss": [], "learning_rate": []}, _weights(model)
     settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "schedule": schedule}
-    settings |= {"weight_decay": weight_decay, "seed": generator.initial_seed(), "training jets": len(training)}
-    settings["parameters"] = sum(p.numel() for p in model.parameters())
-    stateful = {"model": model, "optimizer": optimizer, "scaler": scaler}
-    if checkpoint is not None and Path(checkpoint).exists():
-        history, best = _resume(checkpoint, settings, stateful, generator)
-    line = _Line(progress, epochs)
+    settings |= {"weight_decay": weight_decay, "training jets": len(training)}
+    saved = checkpoint and Checkpoint(checkpoint, settings, model, optimizer, scaler, generator)
+    if saved and saved.path.exists():
+        history, best = saved.restore()
+    line, n_steps = _Line(progress, epochs), math.ceil(len(training) / batch_size)
 
     while (epoch := len(history["loss"])) < epochs and not _patience_lost(history["val_loss"], patience):
         model.train()
@@ -203,36 +124,17 @@ def train(
         order = torch.randperm(len(training), generator=generator)
         for step, batch in enumerate(order.split(batch_size)):
             rate = learning_rate * (one_cycle((epoch + step / n_steps) / epochs) if schedule == "one-cycle" else 1)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            for index in batch.split(at_once):  # the gradients of the parts add up to that of the batch
-                features, counts, targets = training.batch(index)
-                if augment is not None:
-                    features = augment(features, counts, generator)
-                with half:
-                    outputs = model(features, counts)
-                part = loss(outputs.float(), targets) * len(index)
-                scaler.scale(part / len(batch)).backward()
-                total += part.detach()
-            scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)  # one odd batch shall not undo the training
-            scaler.step(optimizer)
-            scaler.update()
-            optimizer.zero_grad()
+            total += _gradients(model, training, batch, loss, augment, generator, scaler)
+            _update(model, optimizer, scaler, rate)
             line.step(len(batch), epoch + (step + 1) / n_steps, history)
-
         history["loss"].append(float(total) / len(training))
         history["val_loss"].append(float(loss(_outputs(model, validation), validation.targets)))
         history["learning_rate"].append(rate)
-        if not math.isfinite(history["loss"][-1] + history["val_loss"][-1]):
-            raise FloatingPointError(
-                f"the loss of epoch {epoch + 1} is {history['loss'][-1]}, that of the validation jets "
-                f"{history['val_loss'][-1]}: lower the learning rate ({learning_rate:g}), look for extreme inputs"
-            )
+        _require_finite(history, learning_rate)
         if history["val_loss"][-1] == min(history["val_loss"]):
             best = _weights(model)
-        if checkpoint is not None:
-            _save(checkpoint, settings, stateful, generator, history, best)
+        if saved:
+            saved.save(history, best)
     line.end()
     model.load_state_dict(best)
     return history
@@ -309,6 +211,34 @@ def rotate_and_flip(
     return turned
 
 
+def _gradients(model, jets: PackedJets, batch: torch.Tensor, loss, augment, generator, scaler) -> torch.Tensor:
+    """Leave the gradient of the mean loss of a batch of jets in the parameters; return the summed loss."""
+    kind = jets.device.type
+    total = torch.zeros((), device=jets.device)
+    for index in batch.split(_CPU_JETS if kind == "cpu" else len(batch)):  # the gradients of the parts add up
+        features, counts, targets = jets.batch(index)
+        if augment is not None:
+            features = augment(features, counts, generator)
+        # Half precision where it is fast; the scaler keeps its small gradients above zero.
+        with torch.autocast(kind, torch.float16, enabled=kind == "cuda"):
+            outputs = model(features, counts)
+        part = loss(outputs.float(), targets) * len(index)
+        scaler.scale(part / len(batch)).backward()
+        total += part.detach()
+    return total
+
+
+def _update(model, optimizer, scaler, rate: float) -> None:
+    """Take a step against the gradients and forget them."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    scaler.unscale_(optimizer)
+    nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)  # one odd batch shall not undo the training
+    scaler.step(optimizer)
+    scaler.update()
+    optimizer.zero_grad()
+
+
 def _outputs(model: nn.Module, jets: PackedJets, batch_size: int = 512) -> torch.Tensor:
     mode = model.training
     model.eval()
@@ -324,6 +254,15 @@ def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
 
 def _patience_lost(val_loss: list[float], patience: int | None) -> bool:
     return patience is not None and len(val_loss) > 0 and len(val_loss) - 1 - int(np.argmin(val_loss)) >= patience
+
+
+def _require_finite(history: dict[str, list[float]], learning_rate: float) -> None:
+    loss, val_loss = history["loss"][-1], history["val_loss"][-1]
+    if not math.isfinite(loss + val_loss):
+        raise FloatingPointError(
+            f"the loss of epoch {len(history['loss'])} is {loss}, that of the validation jets {val_loss}: lower the "
+            f"learning rate ({learning_rate:g}), look for extreme inputs"
+        )
 
 
 def _check(model, training, validation, epochs, batch_size, schedule, loss) -> torch.device:
@@ -352,43 +291,6 @@ def _check(model, training, validation, epochs, batch_size, schedule, loss) -> t
                 "torch.nn.functional.mse_loss"
             )
     return device
-
-
-# --- checkpoints ------------------------------------------------------------------------------------------------------
-
-
-def _save(path, settings, stateful, generator, history, best) -> None:
-    """Write everything that the next epoch depends on; under its name only when complete."""
-    path = Path(path)
-    content = {name: thing.state_dict() for name, thing in stateful.items()}
-    content |= {"settings": settings, "history": history, "best": best, "random": _random_states(generator)}
-    part = path.with_name(path.name + ".part")
-    torch.save(content, part)
-    os.replace(part, path)
-
-
-def _resume(path, settings, stateful, generator):
-    """Put everything back to where `_save` was called; return history and best weights."""
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    differing = {
-        name: (value, settings[name]) for name, value in content["settings"].items() if value != settings[name]
-    }
-    if differing:
-        text = ", ".join(f"{name} was {there} and is {here}" for name, (there, here) in differing.items())
-        raise ValueError(f"{path} is the checkpoint of another training: {text}. Delete it, or name another file")
-    for name, thing in stateful.items():
-        thing.load_state_dict(content[name])
-    generator.set_state(content["random"]["generator"])
-    torch.set_rng_state(content["random"]["cpu"])
-    if "cuda" in content["random"]:
-        torch.cuda.set_rng_state_all(content["random"]["cuda"])
-    return content["history"], content["best"]
-
-
-def _random_states(generator) -> dict:
-    """Return the states of our generator, and of the global ones, from which dropout draws."""
-    states = {"generator": generator.get_state(), "cpu": torch.get_rng_state()}
-    return states | ({"cuda": torch.cuda.get_rng_state_all()} if torch.cuda.is_available() else {})
 
 
 # --- progress ---------------------------------------------------------------------------------------------------------

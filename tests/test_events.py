@@ -106,9 +106,9 @@ def test_damaged_file(sample):
 
 def test_missing_tree_and_branch_offer_the_closest_name(sample):
     path, _ = sample
-    with pytest.raises(KeyError, match=r"sample\.root has no tree events: did you mean Events\?"):
+    with pytest.raises(KeyError, match=r"sample\.root has no tree events; did you mean 'Events'\?"):
         load_events(path, tree="events")
-    with pytest.raises(KeyError, match=r"sample\.root: the tree Events has no branch pTll: did you mean ptll\?"):
+    with pytest.raises(KeyError, match=r"sample\.root: the tree Events has no branch pTll; did you mean 'ptll'\?"):
         load_events(path, ["mth", "pTll"])
     with pytest.raises(KeyError, match=r"has no branch zzz; there is ptll, mth, .* and 3 more"):
         load_events(path, ["zzz"])
@@ -174,7 +174,7 @@ def test_event_weights_survive_factors_of_very_different_size():
 
 def test_event_weights_refuse_missing_unequal_and_nonfinite():
     events = dict.fromkeys(WEIGHT_BRANCHES, np.ones(3))
-    with pytest.raises(KeyError, match="no branch METFilter_MC: did you mean METFilter_Data"):
+    with pytest.raises(KeyError, match="no branch METFilter_MC; did you mean 'METFilter_Data'"):
         event_weights({("METFilter_Data" if k == "METFilter_MC" else k): v for k, v in events.items()})
     with pytest.raises(ValueError, match="unequal lengths: XSWeight has 3 events, GenLepMatch2l 2"):
         event_weights(events | {"GenLepMatch2l": np.ones(2)})
@@ -201,7 +201,7 @@ def test_to_table_refuses():
         to_table(events, ["ptll", "Jet_pt"])
     with pytest.raises(ValueError, match=r"p4 is of shape \(3, 4\)"):
         to_table(events, ["p4"])
-    with pytest.raises(KeyError, match="no branch ptl: did you mean ptll"):
+    with pytest.raises(KeyError, match="no branch ptl; did you mean 'ptll'"):
         to_table(events, ["ptl"])
     with pytest.raises(ValueError, match="table: ptll is NaN or infinite in 1 of 2 events"):
         to_table({"ptll": np.array([1.0, 1e300])}, ["ptll"])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import vector
 
-from coursekit.jets import FLOW_FEATURES, RELATIVE_FEATURES, flow_features, relative_features, unpack
+from coursekit.jets import FLOW_FEATURES, RELATIVE_FEATURES, flipped, flow_features, relative_features, rotated, unpack
 from coursekit.observables import width
 
 vector.register_awkward()
@@ -170,3 +170,40 @@ def test_padding_and_broken_momenta_are_refused(function, momentum):
         ValueError, match=r"1 of 3 constituents .* the first in jet 1: .* padding \(coursekit.jets.unpad\)"
     ):
         function(jets)
+
+
+# --- upright ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", [relative_features, flow_features])
+def test_upright_jets_are_turned_and_mirrored_with_the_momentum_as_weight(function):
+    jets = make_jets()
+    eta, phi = (0, 1) if function is relative_features else (1, 2)
+    (plain, counts), (upright, same) = function(jets), function(jets, upright=True)
+    assert upright.dtype == np.float32
+    assert same.tolist() == counts.tolist()
+    z = flow_features(jets)[0][:, 0]
+    expected = flipped(*rotated(plain[:, eta], plain[:, phi], z, counts), z, counts)
+    np.testing.assert_allclose(upright[:, [eta, phi]], np.transpose(expected), atol=1e-5)
+    others = [i for i in range(plain.shape[1]) if i not in (eta, phi)]
+    assert np.array_equal(upright[:, others], plain[:, others])
+
+
+def test_a_jet_turned_about_its_axis_or_mirrored_stands_upright_in_the_same_way():
+    angle = 0.7
+    pt, d_y, d_phi = np.array([300.0, 120.0, 60.0, 20.0]), *np.array([[0.0, 0.2, -0.3, 0.1], [0.1, -0.2, 0.1, 0.3]])
+    d_y, d_phi = d_y - np.average(d_y, weights=pt), d_phi - np.average(d_phi, weights=pt)
+    turned = np.cos(angle) * d_y - np.sin(angle) * d_phi, np.sin(angle) * d_y + np.cos(angle) * d_phi
+    seen = []
+    for y, phi in ((d_y, d_phi), (d_y, -d_phi), turned):
+        y, phi = 1e-3 * y, 1e-3 * phi  # narrow: then the sum of the momenta is where the mean of the angles is
+        momenta = np.stack([pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(y), pt * np.cosh(y)], axis=1)
+        seen.append(flow_features(unpack(momenta, [4]), upright=True)[0])
+    np.testing.assert_allclose(seen[1], seen[0], atol=1e-8)
+    np.testing.assert_allclose(seen[2], seen[0], atol=1e-8)
+
+
+def test_an_upright_jet_may_be_empty():
+    features, counts = relative_features(unpack(np.ones((1, 4)) * [1, 0, 0, 1], [0, 1, 0]), upright=True)
+    assert features.shape == (1, 7)
+    assert counts.tolist() == [0, 1, 0]

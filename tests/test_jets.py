@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import tables
-import uproot
 
 from coursekit import jets as cj
 
@@ -140,7 +139,6 @@ def test_a_file_made_elsewhere_loads_whatever_its_compression(library, tmp_path)
     read, read_labels = cj.load_jets(tmp_path / "other.h5", 10, 50)
     assert_same(read, jets[10:50])
     assert np.array_equal(read_labels, labels[10:50])
-    assert cj.load_truth(tmp_path / "other.h5")[0].E.tolist() == (600.0 * labels).tolist()
 
 
 @pytest.mark.parametrize("change", ["order", "data columns", "float64", "more columns", "fewer constituents"])
@@ -198,10 +196,10 @@ def test_truth_is_kept_apart(tmp_path):
     read, read_labels = cj.load_jets(tmp_path / "jets.h5")
     assert set(read.fields) == set(cj.MOMENTUM)
     assert read_labels.tolist() == [1, 0, 1, 0]
-    read_truth, ttv = cj.load_truth(tmp_path / "jets.h5", start=1)
-    assert read_truth.E.tolist() == [0, 700, 0]
-    assert read_truth.pz.tolist() == [0, 6, 0]
-    assert ttv.tolist() == [1, 2, 2]
+    frame = pd.read_hdf(tmp_path / "jets.h5", key="table", start=1)
+    assert frame["truthE"].tolist() == [0, 700, 0]
+    assert frame["truthPZ"].tolist() == [0, 6, 0]
+    assert frame["ttv"].tolist() == [1, 2, 2]
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -321,7 +319,7 @@ def test_a_damaged_file(sample, tmp_path):
 
 
 def test_a_wrong_key_names_the_right_one(sample):
-    with pytest.raises(KeyError, match=r"no table 'tabel'; it has .'table'.; did you mean 'table'"):
+    with pytest.raises(KeyError, match=r"no table 'tabel'; did you mean 'table'\? it has table"):
         cj.load_jets(sample[0], key="tabel")
 
 
@@ -347,13 +345,6 @@ def test_wrong_columns_are_named(old, new, message, tmp_path):
         cj.load_jets(tmp_path / "bad.h5")
 
 
-def test_a_table_without_truth_says_so(tmp_path):
-    frame = reference_frame(*make_jets(2)).drop(columns="truthPX")
-    frame.to_hdf(tmp_path / "bad.h5", key="table", format="table")
-    with pytest.raises(KeyError, match="'truthPX'"):
-        cj.load_truth(tmp_path / "bad.h5")
-
-
 def test_a_table_without_rows(tmp_path):
     cj.save_jets(tmp_path / "empty.h5", *make_jets(2))
     with tables.open_file(tmp_path / "empty.h5", "a") as file:
@@ -376,122 +367,3 @@ def test_a_row_that_is_no_jet_is_named(value, message, tmp_path):
     with pytest.raises(ValueError, match=f"row 17.*{message}|{message}.*row 17"):
         cj.load_jets(tmp_path / "bad.h5", 3, 25)
     cj.load_jets(tmp_path / "bad.h5", 18)  # and the others can be read
-
-
-# --- other samples ----------------------------------------------------------------------------------------------------
-
-
-def write_quark_gluon(path, save=np.savez_compressed, n=40):
-    rng = np.random.default_rng(5)
-    x = np.zeros((n, 9, 4))
-    for row, count in zip(x, rng.integers(1, 10, n), strict=True):
-        row[:count] = np.stack(
-            [
-                rng.exponential(10, count),
-                rng.normal(0, 1, count),
-                rng.uniform(0, 6.28, count),
-                rng.choice([22, -211, 2212], count),
-            ],
-            axis=1,
-        )
-    y = rng.integers(0, 2, n).astype(float)
-    save(path, X=x, y=y)
-    return x, y
-
-
-@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_quark_gluon_jets_load_to_the_same_structure(save, tmp_path):
-    x, y = write_quark_gluon(tmp_path / "qg.npz", save)
-    jets, labels = cj.load_quark_gluon(tmp_path / "qg.npz", 5, 30)
-    assert labels.tolist() == y[5:30].tolist()
-    assert ak.num(jets).tolist() == (x[5:30, :, 0] > 0).sum(axis=1).tolist()
-    real = x[5:30][x[5:30, :, 0] > 0]
-    flat = ak.flatten(jets)
-    assert flat.pdgid.tolist() == real[:, 3].tolist()
-    assert flat.pt == pytest.approx(real[:, 0], rel=1e-6)
-    assert flat.rapidity == pytest.approx(real[:, 1], abs=1e-5)
-    assert np.cos(flat.phi - real[:, 2]) == pytest.approx(np.ones(len(real)), abs=1e-6)
-    proton = flat[(flat.pdgid == 2212) & (flat.pt > 1)]
-    mass2 = proton.E.to_numpy().astype(float) ** 2 - sum(
-        proton[c].to_numpy().astype(float) ** 2 for c in ("px", "py", "pz")
-    )
-    assert np.median(mass2) == pytest.approx(0.938272**2, rel=0.01)
-
-
-def test_bad_quark_gluon_files(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"qg.npz is missing"):
-        cj.load_quark_gluon(tmp_path / "qg.npz")
-    (tmp_path / "qg.npz").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match=r"not an .npz file"):
-        cj.load_quark_gluon(tmp_path / "qg.npz")
-    np.savez(tmp_path / "qg.npz", x=np.ones(3))
-    with pytest.raises(KeyError, match=r"no array 'X'; it has .'x'."):
-        cj.load_quark_gluon(tmp_path / "qg.npz")
-    np.savez(tmp_path / "qg.npz", X=np.ones((3, 2)), y=np.ones(3))
-    with pytest.raises(ValueError, match=r"X must be \(N, P, 4\).*\(3, 2\)"):
-        cj.load_quark_gluon(tmp_path / "qg.npz")
-    np.savez(tmp_path / "qg.npz", X=np.asfortranarray(np.ones((3, 2, 4))), y=np.ones(3))
-    with pytest.raises(ValueError, match="Fortran order"):
-        cj.load_quark_gluon(tmp_path / "qg.npz")
-    write_quark_gluon(tmp_path / "qg.npz")
-    with pytest.raises(IndexError, match="has 40 jets"):
-        cj.load_quark_gluon(tmp_path / "qg.npz", 30, 50)
-    content = (tmp_path / "qg.npz").read_bytes()
-    (tmp_path / "qg.npz").write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match="truncated"):
-        cj.load_quark_gluon(tmp_path / "qg.npz")
-
-
-def write_jetclass(path, jets, classes, drop=()):
-    flat, counts = cj.pack(jets)
-    names = ["part_px", "part_py", "part_pz", "part_energy"]
-    branches = {name: ak.unflatten(flat[:, i], counts) for i, name in enumerate(names)}
-    branches |= {f"label_{name}": (classes == i).astype(np.int32) for i, name in enumerate(cj.JETCLASS_LABELS)}
-    branches = {name: array for name, array in branches.items() if name not in drop}
-    with uproot.recreate(path) as file:
-        file.mktree(
-            "tree",
-            {
-                name: array.type.content if isinstance(array, ak.Array) else array.dtype
-                for name, array in branches.items()
-            },
-        )
-        file["tree"].extend(branches)
-
-
-def test_jetclass_jets_load_to_the_same_structure(tmp_path):
-    jets, _ = make_jets(30)
-    classes = np.arange(30) % 10
-    write_jetclass(tmp_path / "jets.root", jets, classes)
-    read, labels = cj.load_jetclass(tmp_path / "jets.root", 4, 20)
-    assert_same(read, jets[4:20])
-    assert labels.tolist() == classes[4:20].tolist()
-    assert cj.JETCLASS_LABELS[labels[4]] == "Tbqq"
-
-
-def test_bad_jetclass_files(tmp_path):
-    path = tmp_path / "jets.root"
-    with pytest.raises(FileNotFoundError, match=r"jets.root is missing"):
-        cj.load_jetclass(path)
-    path.write_bytes(b"nothing of ROOT" * 50)
-    with pytest.raises(ValueError, match="not a ROOT file"):
-        cj.load_jetclass(path)
-    with uproot.recreate(path) as file:
-        file.mktree("Events", {"x": "float32"})
-    with pytest.raises(KeyError, match=r"no tree 'tree'; it has .'Events'."):
-        cj.load_jetclass(path)
-    write_jetclass(path, make_jets(3)[0], np.array([0, 1, 2]), drop=["part_energy"])
-    with pytest.raises(KeyError, match="'part_energy'"):
-        cj.load_jetclass(path)
-    write_jetclass(path, make_jets(3)[0], np.array([0, 1, 99]))
-    with pytest.raises(ValueError, match="1 jets do not have exactly one class"):
-        cj.load_jetclass(path)
-    with pytest.raises(IndexError, match="has 3 jets"):
-        cj.load_jetclass(path, 0, 4)
-    write_jetclass(path, cj.unpack(np.ones((2, 4), np.float32), [1, 0, 1]), np.array([0, 1, 2]))
-    with pytest.raises(ValueError, match="no constituents"):
-        cj.load_jetclass(path)
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 3])
-    with pytest.raises(OSError, match="truncated or damaged"):
-        cj.load_jetclass(path)

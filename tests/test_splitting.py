@@ -268,21 +268,6 @@ def test_indices_return_as_stored_and_only_for_the_same_events(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["split.npz"]
 
 
-def test_indices_are_never_half_written(tmp_path, monkeypatch):
-    path = tmp_path / "split.npz"
-    save_indices(path, {"train": [0]}, "x")
-    before = path.read_bytes()
-
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("os.replace", stop)
-    with pytest.raises(KeyboardInterrupt):
-        save_indices(path, {"train": [1]}, "x")
-    assert path.read_bytes() == before
-    assert len(list(tmp_path.iterdir())) == 1
-
-
 def test_indices_refuse(tmp_path):
     with pytest.raises(FileNotFoundError, match="Split once, store the result with save_indices"):
         load_indices(tmp_path / "none.npz", "x")

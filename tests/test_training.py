@@ -1,7 +1,6 @@
 """The training loop: the same twice, the same after an interruption, the best weights kept, mistakes refused."""
 
 import math
-import os
 
 import numpy as np
 import pytest
@@ -9,8 +8,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from coursekit import training as module  # noqa: E402
+from coursekit.jets.packed import PackedJets  # noqa: E402
 from coursekit.nets.deepsets import DeepSets  # noqa: E402
-from coursekit.training import PackedJets, one_cycle, pick_device, predict, rotate_and_flip, train  # noqa: E402
+from coursekit.training import one_cycle, pick_device, predict, rotate_and_flip, train  # noqa: E402
 
 mse = torch.nn.functional.mse_loss
 
@@ -46,58 +46,6 @@ def trained(epochs=3, model=None, jets=None, validation=None, **settings):
     validation = make_jets(seed=2) if validation is None else validation
     history = train(model, jets, validation, epochs=epochs, **({"generator": generator(), "batch_size": 64} | settings))
     return model, history
-
-
-# --- jets -------------------------------------------------------------------------------------------------------------
-
-
-def test_a_batch_by_index_is_what_slicing_gives():
-    jets = make_jets()
-    parts = jets.features.split(jets.counts.tolist())
-    index = torch.tensor([7, 0, 199, 7, 30])  # an empty one, the last, one twice
-    features, counts, targets = jets.batch(index)
-    torch.testing.assert_close(features, torch.cat([parts[i] for i in index]), rtol=0, atol=0)
-    assert counts.tolist() == [len(parts[i]) for i in index]
-    assert targets.tolist() == [[1.0], [0.0], [1.0], [1.0], [0.0]]
-
-
-def test_all_jets_in_order_are_the_jets():
-    jets = make_jets()
-    for mine, theirs in zip(jets.batch(torch.arange(200)), (jets.features, jets.counts, jets.targets), strict=True):
-        assert torch.equal(mine, theirs)
-
-
-def test_a_slice_and_an_index_make_jets():
-    jets = make_jets()
-    assert len(jets[:30]) == 30
-    assert torch.equal(jets[10:20].features, jets.batch(torch.arange(10, 20))[0])
-    assert jets[torch.tensor([4, 2])].counts.tolist() == jets.counts[[4, 2]].tolist()
-    assert len(jets[jets.counts == 0]) == 20
-    assert len(jets[:0].features) == 0
-
-
-def test_arrays_become_tensors_of_the_right_kind():
-    jets = PackedJets(np.ones((3, 2)), np.array([1, 2], np.int32), np.array([0, 1]))
-    assert (jets.features.dtype, jets.counts.dtype, jets.targets.dtype) == (torch.float32, torch.int64, torch.float32)
-    assert jets.targets.shape == (2, 1)
-    assert PackedJets(np.ones((3, 2)), [1, 2], np.ones((2, 4))).targets.shape == (2, 4)
-    assert jets.to("cpu").device == torch.device("cpu")
-
-
-@pytest.mark.parametrize(
-    ("features", "counts", "targets", "message"),
-    [
-        (np.ones((2, 3, 4)), [3, 3], [0, 1], r"expected features \(T, F\), .* got \(2, 3, 4\), \(2,\) and \(2,\)"),
-        (np.ones((3, 2)), [1, 2], [0, 1, 1], r"got \(3, 2\), \(2,\) and \(3,\)"),
-        (np.ones((3, 2)), [1, 1], [0, 1], "add up to T = 3; they add up to 2"),
-        (np.ones((3, 2)), [4, -1], [0, 1], "counts must be >= 0"),
-        ([[1.0], [np.nan], [np.inf]], [1, 2], [0, 1], "2 of 3 rows of the features have a NaN or an infinity"),
-        (np.ones((3, 2)), [1, 2], [0, np.nan], "1 of 2 rows of the targets"),
-    ],
-)
-def test_jets_that_do_not_fit_together_are_refused(features, counts, targets, message):
-    with pytest.raises(ValueError, match=message):
-        PackedJets(features, counts, targets)
 
 
 # --- the loop ---------------------------------------------------------------------------------------------------------
@@ -240,89 +188,6 @@ def test_a_gpu_agrees_with_the_cpu():
     gpu, _ = trained(epochs=10, learning_rate=1e-2, model=build().to(device), **jets)
     test = make_jets(seed=3)
     np.testing.assert_allclose(predict(gpu, test.to(device)), predict(cpu, test), atol=0.3)
-
-
-# --- interrupted ------------------------------------------------------------------------------------------------------
-
-
-class Interrupt:
-    """An augmentation that breaks the training off at its n-th batch."""
-
-    def __init__(self, at):
-        self.left = at
-
-    def __call__(self, features, counts, generator):
-        self.left -= 1
-        if self.left < 0:
-            raise KeyboardInterrupt
-        return rotate_and_flip(features, counts, generator)
-
-
-@pytest.mark.parametrize("at", [4, 9, 15])  # after the first epoch of four batches, in the third, in the fourth
-def test_a_resumed_training_ends_with_the_very_same_weights(tmp_path, at):
-    expected, history = trained(model=build(dropout=0.3), augment=rotate_and_flip, epochs=5)
-    settings = {"epochs": 5, "checkpoint": tmp_path / "run.pt"}
-    with pytest.raises(KeyboardInterrupt):
-        trained(model=build(dropout=0.3), augment=Interrupt(at), **settings)
-    another_day = build(dropout=0.3, seed=99)
-    resumed, same = trained(model=another_day, augment=rotate_and_flip, **settings)
-    assert torch.equal(weights(resumed), weights(expected))
-    assert same == history
-
-
-def test_resuming_keeps_the_best_weights_and_the_patience(tmp_path):
-    validation = make_jets(seed=2)
-    validation.targets = 1 - validation.targets
-    settings = {"epochs": 50, "validation": validation, "patience": 5, "learning_rate": 1e-2, "schedule": "constant"}
-    expected, history = trained(augment=rotate_and_flip, **settings)
-    n_steps = 4 * (len(history["loss"]) - 2)  # two epochs before the end: the best ones are long gone
-    settings["checkpoint"] = tmp_path / "run.pt"
-    with pytest.raises(KeyboardInterrupt):
-        trained(augment=Interrupt(n_steps), **settings)
-    resumed, same = trained(augment=rotate_and_flip, **settings)
-    assert same == history
-    assert torch.equal(weights(resumed), weights(expected))
-
-
-def test_a_finished_training_is_only_read(tmp_path):
-    expected, history = trained(checkpoint=tmp_path / "run.pt")
-    model, same = trained(model=build(seed=99), checkpoint=tmp_path / "run.pt", augment=Interrupt(0))
-    assert torch.equal(weights(model), weights(expected))
-    assert same == history
-    assert os.listdir(tmp_path) == ["run.pt"]
-
-
-def test_a_checkpoint_is_complete_or_the_former_one(tmp_path, monkeypatch):
-    path = tmp_path / "run.pt"
-    with pytest.raises(KeyboardInterrupt):
-        trained(augment=Interrupt(5), checkpoint=path)
-    former = path.read_bytes()
-
-    def full_disk(content, target):
-        target.write_bytes(b"half of")
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(torch, "save", full_disk)
-    with pytest.raises(OSError, match="no space"):
-        trained(checkpoint=path)
-    assert path.read_bytes() == former
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"batch_size": 32}, "batch_size was 64 and is 32"),
-        ({"epochs": 9, "learning_rate": 1e-4}, "epochs was 3 and is 9, learning_rate was 0.003 and is 0.0001"),
-        ({"generator": generator(6)}, "seed was 5 and is 6"),
-        ({"jets": make_jets(100)}, "training jets was 200 and is 100"),
-        ({"model": build(n_outputs=2)}, "parameters was .* and is .*"),
-    ],
-)
-def test_the_checkpoint_of_another_training_is_refused(tmp_path, settings, message):
-    path = tmp_path / "run.pt"
-    trained(checkpoint=path)
-    with pytest.raises(ValueError, match=rf"another training: {message}. Delete it, or name another file"):
-        trained(checkpoint=path, **settings)
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------------

@@ -113,7 +113,7 @@ def pad(packed: np.ndarray, counts: np.ndarray, length: int = N_MAX) -> np.ndarr
             f"counts add up to {counts.sum()}, packed has shape {packed.shape}; expected (sum of counts, F)"
         )
     padded = np.zeros((len(counts), length, packed.shape[1]), packed.dtype)
-    jet = np.repeat(np.arange(len(counts)), counts)  # (T,) the jet of each row
+    jet = jet_numbers(counts)  # (T,)
     place = np.arange(len(packed)) - np.repeat(np.cumsum(counts) - counts, counts)  # (T,) its place in that jet
     kept = place < length
     padded[jet[kept], place[kept]] = packed[kept]
@@ -166,9 +166,53 @@ def require_jagged(jets) -> None:
         raise TypeError(f"expected jagged jets, N * var * Momentum4D, as coursekit.jets.load_jets reads; got {found}")
 
 
+def require_packed(counts, **arrays) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the arrays (T,) and the counts (N,), once they are known to fit together and to be finite."""
+    counts = np.asarray(counts, dtype=np.int64)
+    if counts.ndim != 1 or counts.min(initial=0) < 0:
+        raise ValueError(f"counts must be N numbers >= 0, got shape {counts.shape}, minimum {counts.min(initial=0)}")
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if array.shape != (counts.sum(),):
+            raise ValueError(
+                f"{name} must have one value per constituent, shape ({counts.sum()},) by the counts; got {array.shape}"
+            )
+        if not np.isfinite(array).all():
+            jet = jet_numbers(counts)[~np.isfinite(array)][0]
+            raise ValueError(f"{name} of a constituent of jet {jet} is NaN or infinite; leave such jets out")
+    return list(arrays.values()), counts
+
+
+def jet_numbers(counts: np.ndarray) -> np.ndarray:
+    """Return the number of the jet to which each row belongs, (N,) -> (T,) int64.
+
+    Examples
+    --------
+    >>> jet_numbers([2, 0, 1]).tolist()
+    [0, 0, 2]
+    """
+    return np.repeat(np.arange(len(counts)), counts)
+
+
 def sum_by_jet(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Sum the values of each jet, (T,) -> (N,)."""
-    return np.bincount(np.repeat(np.arange(len(counts)), counts), weights=values, minlength=len(counts))
+    """Sum the values of each jet, (T,) -> (N,) float64."""
+    return np.bincount(jet_numbers(counts), weights=values, minlength=len(counts)).astype(np.float64, copy=False)
+
+
+def rapidity(px: np.ndarray, py: np.ndarray, pz: np.ndarray, e: np.ndarray) -> np.ndarray:
+    """Return y = ln((E + |pz|) / mT) with the sign of pz: ln((E + pz) / (E - pz)) / 2 without differences.
+
+    Rounding that makes m^2 negative is taken as massless; zero momentum has the rapidity zero.
+
+    Examples
+    --------
+    >>> round(float(rapidity(3.0, 0.0, 4.0, 5.0)), 4)  # massless: the pseudorapidity
+    1.0986
+    """
+    pt2 = px**2 + py**2
+    mt = np.sqrt(pt2 + np.maximum((e + pz) * (e - pz) - pt2, 0))
+    tiny = 1e-30  # keeps a zero momentum, and one along the beam, finite
+    return np.copysign(np.log((e + np.abs(pz) + tiny) / (mt + tiny)), pz)
 
 
 def delta_phi(phi1: np.ndarray, phi2: np.ndarray) -> np.ndarray:

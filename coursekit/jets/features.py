@@ -9,7 +9,8 @@ unchanged by a boost whatever the masses; for a massless constituent y is the ps
 import awkward as ak
 import numpy as np
 
-from coursekit.jets.arrays import delta_phi, pack, sum_by_jet
+from coursekit.jets.arrays import delta_phi, jet_numbers, pack, rapidity, sum_by_jet
+from coursekit.jets.position import flipped, rotated
 
 RELATIVE_FEATURES = ("d_eta", "d_phi", "log_pt", "log_e", "log_pt_fraction", "log_e_fraction", "d_r")
 FLOW_FEATURES = ("z", "d_eta", "d_phi")
@@ -20,7 +21,7 @@ _LOG_GEV = 1.5  # log(4.5 GeV)
 _LOG_FRACTION = -5.0  # log(0.7%)
 
 
-def relative_features(jets: ak.Array) -> tuple[np.ndarray, np.ndarray]:
+def relative_features(jets: ak.Array, upright: bool = False) -> tuple[np.ndarray, np.ndarray]:
     r"""Return seven features of each constituent relative to its jet, the columns named in `RELATIVE_FEATURES`.
 
     With the axis, the sum of the jet's constituents, at rapidity y_J and azimuth phi_J,
@@ -35,6 +36,10 @@ def relative_features(jets: ak.Array) -> tuple[np.ndarray, np.ndarray]:
     ----------
     jets : (N, var) ak.Array of Momentum4D
         In GeV. Jets without constituents are allowed and have no rows.
+    upright : bool
+        Turn each jet about its axis until its principal axis points along phi, and mirror it so that its brightest
+        quadrant is the one at positive d_eta and d_phi (`coursekit.jets.rotated`, `coursekit.jets.flipped`, weighted
+        with pT). A network need not learn then that a turned jet is as likely.
 
     Returns
     -------
@@ -67,7 +72,7 @@ def relative_features(jets: ak.Array) -> tuple[np.ndarray, np.ndarray]:
     log_e_fraction: 3.61
     d_r: 1.25
     """
-    pt, e, d_eta, d_phi, counts = _relative(jets)
+    pt, e, d_eta, d_phi, counts = _relative(jets, upright)
     columns = (
         d_eta,
         d_phi,
@@ -80,11 +85,12 @@ def relative_features(jets: ak.Array) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(columns, axis=1, dtype=np.float32), counts
 
 
-def flow_features(jets: ak.Array) -> tuple[np.ndarray, np.ndarray]:
+def flow_features(jets: ak.Array, upright: bool = False) -> tuple[np.ndarray, np.ndarray]:
     r"""Return z = pT / sum of pT and the direction of each constituent, the columns named in `FLOW_FEATURES`.
 
     What an `EnergyFlow` network takes: a weight that is linear in the momentum, and angles that say nothing about it.
     The fractions z of a jet add up to one; directions, parameters, raises and counts are those of `relative_features`.
+    Turned upright they stay as safe as before, because axis and quadrants are weighted with pT as well.
 
     Returns
     -------
@@ -102,36 +108,28 @@ def flow_features(jets: ak.Array) -> tuple[np.ndarray, np.ndarray]:
     >>> features[:, 0].tolist(), counts.tolist()
     ([0.75, 0.25], [2])
     """
-    pt, _, d_eta, d_phi, counts = _relative(jets)
+    pt, _, d_eta, d_phi, counts = _relative(jets, upright)
     return np.stack((_share(pt, counts), d_eta, d_phi), axis=1, dtype=np.float32), counts
 
 
-def _relative(jets: ak.Array) -> tuple[np.ndarray, ...]:
+def _relative(jets: ak.Array, upright: bool) -> tuple[np.ndarray, ...]:
     """Return pT, E, rapidity and azimuth relative to the axis, (T,) float64 each, and the counts (N,)."""
     packed, counts = pack(jets)
     momenta = packed.astype(np.float64).T  # float64: the axis is a sum of many, the shares are small
     pt = np.hypot(momenta[0], momenta[1])
     bad = ~(np.isfinite(momenta).all(axis=0) & (pt > 0) & (momenta[3] > 0))
     if bad.any():
-        jet = np.searchsorted(np.cumsum(counts), np.flatnonzero(bad)[0], side="right")
         raise ValueError(
             f"{bad.sum()} of {len(pt)} constituents have a pT or an energy that is zero, negative, NaN or infinite, "
-            f"the first in jet {jet}: no logarithms of those; drop such rows, and padding (coursekit.jets.unpad)"
+            f"the first in jet {jet_numbers(counts)[bad][0]}: no logarithms of those; drop such rows, and padding "
+            "(coursekit.jets.unpad)"
         )
-    axis = np.stack(
-        [sum_by_jet(component, counts) for component in momenta], dtype=np.float64
-    )  # nothing sums to an int
-    d_y = _rapidity(momenta) - np.repeat(_rapidity(axis), counts)
-    axis_phi = np.repeat(np.arctan2(axis[1], axis[0]), counts)
-    return pt, momenta[3], d_y, delta_phi(np.arctan2(momenta[1], momenta[0]), axis_phi), counts
-
-
-def _rapidity(momenta: np.ndarray) -> np.ndarray:
-    """Return y = asinh(pz / mT) of (4, K); rounding that makes m^2 negative is taken as massless."""
-    px, py, pz, e = momenta
-    m2 = np.maximum((e - pz) * (e + pz) - px**2 - py**2, 0)
-    mt = np.sqrt(px**2 + py**2 + m2)
-    return np.arcsinh(np.divide(pz, mt, out=np.zeros_like(pz), where=mt > 0))  # mt = 0: an empty jet, without rows
+    axis = [sum_by_jet(component, counts) for component in momenta]
+    d_eta = rapidity(*momenta) - np.repeat(rapidity(*axis), counts)
+    d_phi = delta_phi(np.arctan2(momenta[1], momenta[0]), np.repeat(np.arctan2(axis[1], axis[0]), counts))
+    if upright:
+        d_eta, d_phi = flipped(*rotated(d_eta, d_phi, pt, counts), pt, counts)
+    return pt, momenta[3], d_eta, d_phi, counts
 
 
 def _share(values: np.ndarray, counts: np.ndarray) -> np.ndarray:

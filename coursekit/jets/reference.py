@@ -5,7 +5,6 @@ A table of a pandas ``HDFStore`` with one row per jet: 200 constituents, sorted 
 """
 
 import contextlib
-import difflib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,7 +12,9 @@ from pathlib import Path
 import awkward as ak
 import numpy as np
 
-from coursekit.jets.arrays import N_MAX, four_momenta, pack, pad, unpad
+from coursekit.files import replacing
+from coursekit.jets.arrays import N_MAX, four_momenta, jet_numbers, pack, pad, unpad
+from coursekit.words import listed, near
 
 _TRUTH = ("truthE", "truthPX", "truthPY", "truthPZ")
 _BLOCK = 2048  # rows in hand at once: 7 MB of padded table whatever the number of jets
@@ -100,8 +101,6 @@ def jet_writer(path: str | os.PathLike, mantissa_bits: int = 23) -> Iterator[Cal
 
     if not 1 <= mantissa_bits <= 23:
         raise ValueError(f"mantissa_bits must lie between 1 and 23 (a float32 has 23), got {mantissa_bits}")
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     n_written = 0
 
     def append(jets, labels, truth=None, ttv=0) -> None:
@@ -128,7 +127,7 @@ def jet_writer(path: str | os.PathLike, mantissa_bits: int = 23) -> Iterator[Cal
             store.append("table", frame, format="table", index=False)
             n_written += len(frame)
 
-    try:
+    with replacing(path) as partial:
         with pd.HDFStore(partial, "w", complib="zlib", complevel=4) as store:
             yield append
             if n_written == 0:
@@ -140,9 +139,6 @@ def jet_writer(path: str | os.PathLike, mantissa_bits: int = 23) -> Iterator[Cal
             complete = False
         if not complete:
             raise OSError(f"{path} could not be written completely; is the disk full? Nothing was kept.")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _table_blocks(jets, labels, truth, ttv, mantissa_bits: int) -> tuple[np.ndarray, np.ndarray]:
@@ -157,7 +153,7 @@ def _table_blocks(jets, labels, truth, ttv, mantissa_bits: int) -> tuple[np.ndar
     if not (np.isfinite(packed).all() and (packed[:, 0] > 0).all()):
         raise ValueError("constituents need finite momenta and energies above zero: zero energy is padding in the file")
     pt2 = packed[:, 1].astype(np.float64) ** 2 + packed[:, 2].astype(np.float64) ** 2
-    order = np.lexsort((-pt2, np.repeat(np.arange(len(counts)), counts)))
+    order = np.lexsort((-pt2, jet_numbers(counts)))
     floats = np.zeros((len(counts), 4 * N_MAX + 4), np.float32)
     floats[:, : 4 * N_MAX] = pad(packed[order], counts, N_MAX).reshape(len(counts), -1)
     if truth is not None:
@@ -184,7 +180,8 @@ def load_jets(
     """Read the constituents and labels of jets `start` to `stop` from a file of the reference layout.
 
     Only the rows asked for are read, and the padding is dropped block by block, so that memory grows with the jets, not
-    with the file. The truth columns are not inputs and are not read: see `load_truth`.
+    with the file. The truth columns are not inputs and are not read (``pandas.read_hdf`` does): they are zero
+    for background, so that a classifier given them has been given the label.
 
     Parameters
     ----------
@@ -247,35 +244,6 @@ def load_jets(
     return four_momenta({"px": px, "py": py, "pz": pz, "E": e}, counts), labels
 
 
-def load_truth(
-    path: str | os.PathLike, start: int = 0, stop: int | None = None, key: str = "table"
-) -> tuple[ak.Array, np.ndarray]:
-    """Read the true top momentum of jets `start` to `stop`, for studies of the sample and never as an input.
-
-    It is zero for background, so that a classifier given these columns has been given the label.
-
-    Parameters
-    ----------
-    path, start, stop, key
-        As in `load_jets`, with the same errors.
-
-    Returns
-    -------
-    truth : (N,) ak.Array of Momentum4D, float32, GeV
-    ttv : (N,) int64 array
-        0 training, 1 test, 2 validation.
-    """
-    momenta, ttv = [], []
-    with open_table(path, key) as table:
-        where = _columns(table)
-        truth_places, ttv_places = _places(where, _TRUTH, path), _places(where, ["ttv"], path)
-        for rows in read_blocks(table, path, start, stop):
-            momenta.append(_take(rows, truth_places).astype(np.float32))
-            ttv.append(_take(rows, ttv_places)[:, 0].astype(np.int64))
-    e, px, py, pz = np.concatenate(momenta).T
-    return four_momenta({"px": px, "py": py, "pz": pz, "E": e}), np.concatenate(ttv)
-
-
 def count_jets(path: str | os.PathLike, key: str = "table") -> int:
     """Return the number of jets in a file of the reference layout, without reading them."""
     with open_table(path, key) as table:
@@ -302,7 +270,7 @@ def open_table(path: str | os.PathLike, key: str):
     with file:
         if f"/{key}" not in file:
             names = [group._v_pathname[1:] for group in file.walk_groups() if "pandas_type" in group._v_attrs]
-            raise KeyError(f"{path} has no table {key!r}; it has {names or 'none'}" + _did_you_mean(key, names))
+            raise KeyError(f"{path} has no table {key!r};{near(key, names)} it has {listed(names)}")
         node = file.get_node(f"/{key}")
         if isinstance(node, tables.Group) and "table" in node:
             node = node.table
@@ -348,8 +316,8 @@ def require_columns(names, wanted: Sequence[str], path) -> None:
     missing = [name for name in wanted if name not in names]
     if missing:
         raise KeyError(
-            f"{path} lacks {len(missing)} of the {len(wanted)} columns needed, the first {missing[0]!r}"
-            + _did_you_mean(missing[0], list(names))
+            f"{path} lacks {len(missing)} of the {len(wanted)} columns needed, the first {missing[0]!r};"
+            f"{near(missing[0], names)} there is {listed(names)}"
         )
 
 
@@ -396,10 +364,5 @@ def check_constituents(packed: np.ndarray, counts: np.ndarray, path, start: int)
         )
     finite = np.isfinite(packed)
     if not finite.all():
-        jet = np.searchsorted(np.cumsum(counts), np.flatnonzero(~finite.all(axis=1))[0], side="right")
+        jet = jet_numbers(counts)[~finite.all(axis=1)][0]
         raise ValueError(f"{path}: row {start + jet} has a momentum that is NaN or infinite; make the file again")
-
-
-def _did_you_mean(name: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import awkward as ak
 import numpy as np
 import uproot
 
+from coursekit.files import replacing
 from coursekit.simulate.chunks import chunk_seeds, read_spool, spool_chunks
 from coursekit.simulate.dilepton import branches, detect
 from coursekit.simulate.pythia import generate, generated, make_pythia
@@ -195,7 +195,6 @@ def simulate_hww(
     paths = [folder / f"{name}.root" for name in samples]
     for name, path in zip(samples, paths, strict=True):
         report = partial(progress, name) if progress else lambda done, total: None
-        partial_file = path.with_name(f".{path.name}.{os.getpid()}.part")
         # What a weight is divided by is known only at the end, so the events wait in a nameless file, not in memory.
         with tempfile.TemporaryFile(dir=folder) as spool:
             n_generated = spool_chunks(spool, partial(simulate_chunk, name, seed), events, jobs, report)
@@ -204,11 +203,8 @@ def simulate_hww(
             signs = np.where(rng.random(events) < negative_fraction, -1.0, 1.0)
             others = n_generated - events
             sum_of_signs = signs.sum() + others - 2 * rng.binomial(others, negative_fraction)
-            try:
+            with replacing(path) as partial_file:
                 write_tree(partial_file, SAMPLES[name], spool, signs / sum_of_signs)
-                os.replace(partial_file, path)
-            finally:
-                partial_file.unlink(missing_ok=True)
     return paths
 
 

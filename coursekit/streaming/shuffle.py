@@ -15,7 +15,8 @@ from pathlib import Path
 import filelock
 import numpy as np
 
-from coursekit.streaming.files import offsets_of, open_source
+from coursekit.streaming.columns import offsets_of
+from coursekit.streaming.files import open_source
 
 LIBRARIES = 150_000_000  # bytes that Python and the libraries take (70 to 110 MB measured), part of the stated memory
 BASKET = 10_000  # events that are compressed together in the result: enough to compress well, little to hold

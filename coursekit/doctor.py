@@ -1,0 +1,84 @@
+"""What is installed here, and whether it is what the course was made with."""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from importlib import metadata
+
+from coursekit import __version__, data
+
+
+def examine() -> dict:
+    """Say what is installed, what differs from ``constraints.txt``, whether a GPU is seen, and which data are present.
+
+    Returns
+    -------
+    dict
+        ``coursekit``, ``python``, ``platform`` (str), ``python_supported`` (bool), ``cores`` (int), ``gpu`` (str: what
+        the driver says); ``missing``: each package that is needed and not installed, with how to install it;
+        ``differ``: each package with another version than in ``constraints.txt``, with both versions; ``data``: each
+        file of the catalogue, with its state as of `coursekit.data.status`. All of it can be written as JSON.
+
+    Examples
+    --------
+    >>> examine()["python_supported"]
+    True
+    """
+    pinned = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", data.constraints_file().read_text(), re.M))
+    installed = {
+        _plain(dist.metadata["Name"]): dist.version for dist in metadata.distributions() if dist.metadata["Name"]
+    }
+    required = metadata.requires("coursekit") or []
+    # An extra that contains others lists their packages, too: the smallest that has a package is the one to install.
+    sizes = Counter(map(_extra, required))
+    used = {
+        _plain(re.match(r"[\w.-]+", line)[0]): line
+        for line in sorted(required, key=lambda line: sizes[_extra(line)], reverse=True)
+    }
+    missing = sorted(name for name in used if name not in installed and name != "coursekit")
+    differ = {
+        name: {"installed": found, "constraints": version}
+        for name, version in pinned.items()
+        # 2.13.0+cpu is a 2.13.0, as pip sees it.
+        if (found := installed.get(_plain(name), version)) != version and found.split("+")[0] != version
+    }
+    return {
+        "coursekit": __version__,
+        "python": platform.python_version(),
+        "python_supported": (3, 11) <= sys.version_info[:2] <= (3, 13),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "gpu": _gpu(),
+        "missing": {name: _extra(used[name]) for name in missing},
+        "differ": differ,
+        "data": {name: data.status(name)[0] for name in data.catalogue()},
+    }
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _extra(requirement: str) -> str:
+    found = re.search(r"extra == ['\"](\w+)['\"]", requirement)
+    return (
+        f'the extra [{found[1]}]: pip install "coursekit[{found[1]}]"'
+        if found
+        else "coursekit itself: pip install it again"
+    )
+
+
+def _gpu() -> str:
+    """What a framework would find, asked of the driver's own tool so that no framework has to be loaded."""
+    if platform.system() == "Darwin" and platform.machine() == "arm64":
+        return "Apple silicon (torch: mps)"
+    if not (tool := shutil.which("nvidia-smi")):
+        return "none seen; every lesson runs on the CPU"
+    answer = subprocess.run(
+        [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"], capture_output=True, text=True
+    )
+    return answer.stdout.strip() or f"nvidia-smi says: {answer.stderr.strip() or answer.returncode}"

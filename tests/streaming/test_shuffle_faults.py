@@ -1,0 +1,192 @@
+"""What can go wrong with a shuffle: it says so, and leaves nothing half-written."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from coursekit.events import load_events
+from coursekit.streaming import (
+    shuffle_file,
+)
+from tests.streaming.conftest import SMALL, write_tree
+from tests.streaming.test_shuffle import leftovers, order_of
+
+
+def shuffle(source, target, memory=SMALL, **more):
+    return shuffle_file(source, target, np.random.default_rng(1), memory, **more)
+
+
+def test_the_target_is_never_the_source(tmp_path, tree_file):
+    source = shutil.copy(tree_file, tmp_path / "a.root")
+    (tmp_path / "soft.root").symlink_to(source)
+    os.link(source, tmp_path / "hard.root")
+    content = source.read_bytes()
+    for name in ("a.root", "../" + tmp_path.name + "/a.root", "soft.root", "hard.root"):
+        with pytest.raises(ValueError, match="is the source itself"):
+            shuffle(source, tmp_path / name)
+    assert source.read_bytes() == content
+    assert leftovers(tmp_path) == []
+
+
+def test_targets_that_cannot_be(tmp_path, tree_file, monkeypatch):
+    with pytest.raises(FileNotFoundError, match=r"the folder .*nowhere does not exist"):
+        shuffle(tree_file, tmp_path / "nowhere" / "b.root")
+    (tmp_path / "folder.root").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"folder\.root is a folder"):
+        shuffle(tree_file, tmp_path / "folder.root")
+    with pytest.raises(ValueError, match=r"b\.h5 must end in '\.root' as tree\.root does"):
+        shuffle(tree_file, tmp_path / "b.h5")
+    with pytest.raises(TypeError, match="rng is a NumPy Generator"):
+        shuffle_file(tree_file, tmp_path / "b.root", 1)
+    for memory, message in [
+        ("lots", "a size such as"),
+        ("-5MB", "a size such as"),
+        ("100MB", "too little"),
+        (1, "too"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            shuffle(tree_file, tmp_path / "b.root", memory)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=100_000))
+    with pytest.raises(OSError, match=r"has 0 MB of free space, \d+ MB are needed .*temporary files: 5000 events"):
+        shuffle(tree_file, tmp_path / "b.root")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.root"]
+
+
+def test_an_unwritable_folder(tmp_path, tree_file, monkeypatch):
+    def refuse(self, *args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    with pytest.raises(PermissionError, match=r"cannot be written \(Permission denied\): choose another folder"):
+        shuffle(tree_file, tmp_path / "b.root")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission(tmp_path, tree_file):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(PermissionError, match="choose another folder"):
+            shuffle(tree_file, tmp_path / "b.root")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+LIMITED = """
+import resource, sys
+import numpy as np
+from coursekit.streaming import shuffle_file
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
+try:
+    shuffle_file(sys.argv[1], sys.argv[2], np.random.default_rng(1), sys.argv[4])
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits of resources there")
+@pytest.mark.parametrize(
+    ("fixture", "limit", "memory"),
+    [("tree_file", 40_000, "151MB"), ("tree_file", 150_000, SMALL), ("jet_file", 800_000, "151MB")],
+)
+def test_a_disk_that_becomes_full(tmp_path, request, fixture, limit, memory):
+    # A limit on the size of a file fails in the same place as a full disk: in a bucket, or in the result.
+    source = request.getfixturevalue(fixture)
+    target = tmp_path / f"b{source.suffix}"
+    target.write_bytes(b"the old one")
+    command = [sys.executable, "-c", LIMITED, source, target, str(limit), memory]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "b" + source.suffix + " was written" in done.stdout, done.stderr
+    assert "MB are needed in its folder; what was written is removed. Make room" in done.stdout
+    assert target.read_bytes() == b"the old one"
+    assert leftovers(tmp_path) == []
+
+
+def at(task, do):
+    """A progress function that does something once, at the first step of a task."""
+    once = []
+
+    def progress(name, done, total):
+        if name == task and not once:
+            once.append(do())
+
+    return progress
+
+
+def test_a_source_that_changes_between_the_passes(tmp_path, tree_file):
+    source, target = shutil.copy(tree_file, tmp_path / "a.root"), tmp_path / "b.root"
+    for task in ("scatter", "write"):
+        with pytest.raises(OSError, match=r"a\.root changed while it was shuffled"):
+            shuffle(source, target, progress=at(task, lambda: write_tree(source, 4000)))
+        with pytest.raises(OSError, match=r"a\.root changed while it was shuffled"):
+            shuffle(source, target, progress=at(task, lambda: source.write_bytes(b"root")))
+        shutil.copy(tree_file, source)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.root"]
+
+
+def test_temporary_files_that_change_between_the_passes(tmp_path, tree_file):
+    def spoil():
+        bucket = tmp_path / ".b.root.shuffling" / "1.1"
+        content = bytearray(bucket.read_bytes())
+        content[100] ^= 1
+        bucket.write_bytes(content)
+
+    for do in (spoil, lambda: (tmp_path / ".b.root.shuffling" / "1.1").unlink()):
+        with pytest.raises(OSError, match="is not what was written there in the first pass"):
+            shuffle(tree_file, tmp_path / "b.root", progress=at("write", do))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted_it_leaves_the_old_result(tmp_path, tree_file):
+    target = tmp_path / "b.root"
+    target.write_bytes(b"the old one")
+    for task in ("scatter", "write"):
+
+        def interrupt():
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            shuffle(tree_file, target, progress=at(task, interrupt))
+        assert leftovers(tmp_path) == []
+        assert target.read_bytes() == b"the old one"
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from coursekit.streaming import shuffle_file
+def progress(task, done, total):
+    if task == "write":
+        os.kill(os.getpid(), signal.SIGKILL)
+shuffle_file(sys.argv[1], sys.argv[2], np.random.default_rng(1), "150.1MB", progress=progress)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
+def test_what_a_killed_shuffle_leaves_goes_with_the_next(tmp_path, tree_file):
+    target = tmp_path / "b.root"
+    subprocess.run([sys.executable, "-c", KILLED, tree_file, target], check=False)
+    assert leftovers(tmp_path) == [".b.root.shuffling"]
+    assert not target.exists()
+    shuffle(tree_file, target)
+    assert [path.name for path in tmp_path.iterdir()] == ["b.root"]
+    np.testing.assert_array_equal(load_events(target, ["event"])["event"], order_of(5000))
+
+
+def test_two_shuffles_to_one_target(tmp_path, tree_file):
+    target = tmp_path / "b.root"
+
+    def second():
+        with pytest.raises(FileExistsError, match="another process is shuffling to"):
+            shuffle(tree_file, target)
+        with contextlib.suppress(FileNotFoundError):
+            shuffle(tree_file, tmp_path / "c.root")
+
+    shuffle(tree_file, target, progress=at("write", second))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.root", "c.root"]
+    np.testing.assert_array_equal(load_events(target, ["event"])["event"], order_of(5000))

@@ -386,7 +386,7 @@ def what_follows(network, name, x, sizes):
             h = ACTIVATIONS[behind](F.linear(h, drawn(n_out, n_in), drawn(n_out)))
         if h.shape == got.shape and torch.allclose(h, got, rtol=1e-3, atol=1e-4):
             return f"{first}, {second}"
-    return "something else"
+    return f"something else, which makes {describe(got)}"
 
 
 def parts(function, n_features, width):
@@ -639,6 +639,10 @@ def why_at_rest(calls):
     after = calls[calls.index("backward") :]
     if "zero_grad" in after and after.index("zero_grad") < [*after, "step"].index("step"):
         return "zero_grad() stands between backward() and step(), so that the gradients are gone before they are used."
+    if "step" in after:
+        return (
+            "their gradients are zero. F.cross_entropy is for several classes: the softmax of one number is always 1."
+        )
     return "step() comes before backward(), when there are no gradients yet."
 
 
@@ -727,6 +731,7 @@ def step_of_the_formula(model, optimiser, inputs, labels):
         "optimiser.step() is missing": step_with(order=("zero_grad", "backward")),
         "so that the gradients are gone before they are used": step_with(order=("backward", "zero_grad", "step")),
         "step() comes before backward()": step_with(order=("zero_grad", "step", "backward")),
+        "their gradients are zero": step_with(F.cross_entropy),
         "First backward(), then step()": step_with(order=("step", "zero_grad", "backward")),
         "The gradients of the steps before are still there: backward() adds to them. Call optimiser.zero_grad() in "
         "each step.": step_with(order=("backward", "step")),

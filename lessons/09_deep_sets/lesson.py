@@ -358,7 +358,7 @@ class PackedSet(nn.Module):
 # `PackedJets` of the package holds features, counts and labels; `batch(index)` gathers the jets of a batch by one indexing.
 
 # %%
-from coursekit.training import PackedJets
+from coursekit.jets.packed import PackedJets
 
 (packed, counts), (packed_val, counts_val) = (pack(jets[name]) for name in jets)
 mean, std = packed.mean(axis=0), packed.std(axis=0)  # no padding, no mask: one line
@@ -711,7 +711,7 @@ show_gain("one cycle", "sums")
 
 
 # %%
-from coursekit.images import flipped, rotated
+from coursekit.jets import flipped, rotated
 from coursekit.jets import flow_features
 
 
@@ -1015,6 +1015,7 @@ for name, models in trained.items():
     on_test[name] = np.stack([probability(model, sample) for model in models])
     record(WORK, name, true, on_test[name][0], n_training=len(labels["training"]))
 
+# %%
 ledger = recorded(WORK, true)
 areas = {
     name: mean_auc(true, on_test[name]) if name in on_test else auc(true, entry.score) for name, entry in ledger.items()

@@ -7,7 +7,6 @@ alone.
 """
 
 import ast
-import difflib
 import hashlib
 import re
 import tomllib
@@ -21,6 +20,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from coursekit.answers import BuildError, answered
+from coursekit.words import near
 
 __all__ = [
     "KEPT",
@@ -339,8 +339,3 @@ def _notebook(cells: list[NotebookNode]) -> NotebookNode:
         seen[text] = seen.get(text, 0) + 1
         cell.id = hashlib.sha256(f"{text} {seen[text]}".encode()).hexdigest()[:8]
     return nbformat.v4.new_notebook(cells=cells, metadata=KERNEL)
-
-
-def near(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f" did you mean {near[0]!r}?" if near else ""

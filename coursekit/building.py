@@ -28,13 +28,13 @@ from coursekit.authoring import (
     Lesson,
     course_settings,
     exercise_notebook,
-    near,
     read_lesson,
     solution_notebook,
     verdicts,
 )
 from coursekit.reproducing import joined
 from coursekit.threads import share
+from coursekit.words import near
 
 __all__ = ["Built", "build", "check_parameters", "execute"]
 #: A lesson is slow when it takes so many times what it says it takes.

@@ -1,4 +1,4 @@
-"""What happens to inputs between the file and the network: scaling, fitted on training events only."""
+"""What happens to inputs between the file and the network: scaling, fitted on training events only, and weights."""
 
 import json
 import math
@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from coursekit.files import replacing
-from coursekit.weights import checked_weights
+from coursekit.weights import Reweighting, checked_weights, normalise_weights, reweight_2d
 from coursekit.words import near
+
+__all__ = ["Reweighting", "Scaler", "normalise_weights", "reweight_2d"]
 
 
 @dataclass(frozen=True, eq=False)

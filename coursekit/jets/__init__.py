@@ -10,6 +10,7 @@ from coursekit.jets.arrays import MOMENTUM, N_MAX, delta_phi, pack, pad, rapidit
 from coursekit.jets.features import FLOW_FEATURES, RELATIVE_FEATURES, flow_features, relative_features
 from coursekit.jets.jetclass import JETCLASS_LABELS, load_jetclass
 from coursekit.jets.position import centred, flipped, rotated
+from coursekit.jets.quark_gluon import load_quark_gluon
 from coursekit.jets.reference import count_jets, jet_writer, load_jets, save_jets
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "jet_writer",
     "load_jetclass",
     "load_jets",
+    "load_quark_gluon",
     "pack",
     "pad",
     "rapidity",

@@ -827,12 +827,12 @@ def seen_in(cnn, shape, filters, dense):
         "the list of dense layers": of(layers.Dense, "units", "use_bias"),
         "the activation of the dense layer": activations([p for p in parts[:-1] if isinstance(p[0], layers.Dense)]),
         "the list of dropouts": of(layers.Dropout, "rate"),
-        "the list of layers": [type(layer).__name__ for layer, _ in parts],
+        "the sequence of layers": ", ".join(type(layer).__name__ for layer, _ in parts),
         "the number of parameters": n_parameters,
         "the number of parameters that are trained": n_trained,
         "the number of terms that are added to the loss": len(model.losses),
         "the number of layers whose weights begin at zero": at_zero,
-        "the scores, with other weights,": scores,
+        "the array of scores, with other weights,": scores,
     }
 
 

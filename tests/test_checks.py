@@ -357,13 +357,22 @@ def test_what_is_observed_is_compared_by_name(capsys):
         return {"the number of layers": len(layers), "the widths": layers}
 
     cases = {"cases": lambda: [()], "returns": (), "observe": observe, "hints": ()}
-    mistakes = [("The last layer is missing.", lambda n: [n]), ("There are no layers", lambda n: [])]
+    mistakes = {
+        "The last layer is missing.": lambda n: [n],
+        "There are no layers": lambda n: [],
+        "A number is no list.": lambda n: n[0],
+    }
     register("99.5", "a network", **cases, mistakes=mistakes)(lambda n: [n, 1])
     assert said(capsys, "99.5", lambda n: [n, 1]).startswith("[PASS]")
     text = said(capsys, "99.5", lambda n: [n])
     assert "The last layer is missing. (the number of layers is 1, expected 2.)" in text
     assert "the widths[1] is 2, expected 1." in said(capsys, "99.5", lambda n: [n, 2])
     assert said(capsys, "99.5", lambda n: []).startswith("[NOT YET] 99.5 a network: There are no layers.")
+
+    def by_another_name(n):
+        return n[0]
+
+    assert "A number is no list. (by_another_name raised TypeError" in said(capsys, "99.5", by_another_name)
 
 
 def test_several_functions_are_one_answer(capsys):

@@ -40,11 +40,14 @@ def given_generator(function, *arguments) -> None:
 
     first, again, other = (run(seed) for seed in (1, 1, 2))
     if not agree(first, again):
-        fail("a generator with the same seed gives another result at the second call. Draw from the one that is given.")
+        fail(
+            "a generator with the same seed gives another result at the second call: something else draws, such as "
+            "random or default_rng() without a seed. Draw from the one that is given, and a run can be repeated."
+        )
     if agree(first, other):
         fail(
-            "another generator gives the same result. Draw from the one that is given: a fixed seed would give "
-            "everybody the same numbers for ever."
+            "another generator gives the same result. Draw from the one that is given: np.random does not know it, nor "
+            "does a generator made inside, whose fixed seed would give everybody the same numbers for ever."
         )
 
 

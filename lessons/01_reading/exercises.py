@@ -289,7 +289,7 @@ def joined(join):
         "The numbers are poured in row by row: reshape does not make a column of each array, np.stack does.": joined(
             lambda columns: np.concatenate(columns).reshape(-1, len(columns))
         ),
-        "All arrays of the dictionary are here, in its order; take those named in `branches`, in the order given "
+        "All arrays are here, in the order of the dictionary; take those named in `branches`, in the order given "
         "there.": columns(lambda arrays, names: arrays),
         "The columns follow the order of the dictionary; use the order of `branches`.": columns(
             lambda arrays, names: [name for name in arrays if name in names]

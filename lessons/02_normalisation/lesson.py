@@ -290,8 +290,7 @@ def normalise(table):  # as in lesson 1: the default -1 is a number like any oth
     return (table - table.mean(axis=0)) / table.std(axis=0)
 
 
-signal_table, background_table = table[labels == 1], table[labels == 0]
-by_itself = np.concatenate([normalise(signal_table), normalise(background_table)])
+by_itself = np.concatenate([normalise(table[labels == label]) for label in (1, 0)])
 together = (table - table[training].mean(axis=0)) / table[training].std(axis=0)
 
 
@@ -464,7 +463,7 @@ check("2.6", bin_factors)
 bin_factors = or_reference("2.6", bin_factors)
 
 # %%
-from coursekit.preprocess import reweight_2d
+from coursekit.weights import reweight_2d
 
 BINS = (np.array([0, 0.8, 1.6, 2.4, 4.7]), np.array([15, 20, 27, 40, 60, 100, 2000.0]))
 half_s, half_t = rng.random(len(source_pt)) < 0.5, rng.random(len(target_pt)) < 0.5
@@ -509,6 +508,7 @@ reweighted = {"color": COLOURS[2], "linestyle": ":"}
 ways = [(source_w, "Drell-Yan before", STYLE["Drell-Yan"], "s", -0.1),
         (new_w, "Drell-Yan reweighted", reweighted, "o", 0.1)]  # fmt: skip
 
+# %%
 with figure("leading-jet-spectra", rows=2, columns=2, size=(11, 6.5), sharex="col", height_ratios=[2, 1]) as axes:
     for (top, bottom), (name, unit, source_x, target_x, edges) in zip(axes.T, panels, strict=True):
         target, target_error = shape(target_x[~half_t], edges, target_w[~half_t])

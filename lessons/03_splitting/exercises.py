@@ -123,11 +123,11 @@ def shuffled_list(rng, labels):
         "torn apart": lambda rng, x, y, w: (rng.permuted(x, axis=0), y, w),
         "shuffle returns inputs, weights, labels": lambda rng, x, y, w: shuffle(rng, x, w, y),
         "changes its input in place": shuffled_in_place,
-        "the same seed gives another result": in_order(lambda rng, y: random.sample(range(len(y)), len(y))),
+        "something else draws": in_order(lambda rng, y: random.sample(range(len(y)), len(y))),
         "another generator gives the same result": in_order(
             lambda rng, labels: np.random.default_rng(1).permutation(len(labels))
         ),
-        "Draw from the one that is given": in_order(lambda rng, y: np.random.permutation(len(y))),  # noqa: NPY002
+        "np.random does not know it": in_order(lambda rng, y: np.random.permutation(len(y))),  # noqa: NPY002
         "three arrays: inputs, labels, weights": lambda rng, *arrays: shuffle(rng, *arrays)[0],
         "the inputs should be an array": lambda rng, *arrays: [part.tolist() for part in shuffle(rng, *arrays)],
         "each event is there once": lambda rng, *arrays: [part[1:] for part in shuffle(rng, *arrays)],
@@ -571,10 +571,8 @@ def through_scikit_learn(rng, labels, k):
         "lists of positions came": lists_of_positions,
         "count from 0": class_by_itself(lambda rng, n, k: rng.permutation(n) % k + 1),
         "one number per event": lambda rng, labels, k: fold_numbers(rng, labels, k).tolist(),
-        "another generator gives the same result": class_by_itself(
-            lambda rng, n, k: np.random.default_rng(n).permutation(n) % k
-        ),
-        "Draw from the one that is given": class_by_itself(
+        "made inside, whose fixed seed": class_by_itself(lambda rng, n, k: np.random.default_rng(n).permutation(n) % k),
+        "np.random does not know it": class_by_itself(
             lambda rng, n, k: np.random.permutation(n) % k  # noqa: NPY002
         ),
     },

@@ -51,7 +51,7 @@ import hashlib
 import numpy as np
 
 from coursekit.events import INPUT_BRANCHES, WEIGHT_BRANCHES, concatenate_events, event_weights, to_table
-from coursekit.preprocess import normalise_weights
+from coursekit.weights import normalise_weights
 
 FILES = {
     "hww": fetch("GluGluHToWWTo2L2Nu_M125.root"),

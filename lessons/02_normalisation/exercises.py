@@ -136,19 +136,8 @@ def labelled(label):
     return answer
 
 
-def merged_last(signal, backgrounds):
-    weights = np.concatenate([w / w.mean() for w in [signal, *backgrounds]])
-    return weights, (np.arange(len(weights)) < len(signal)).astype(float)
-
-
-def one_mean(signal, backgrounds):
-    weights = np.concatenate([signal, *backgrounds])
-    return weights / weights.mean(), (np.arange(len(weights)) < len(signal)).astype(float)
-
-
-def background_first(signal, backgrounds):
-    weights, labels = weights_and_labels(signal, backgrounds)
-    return np.roll(weights, -len(signal)), labels
+def beside_labels(weights):
+    return lambda signal, backgrounds: (weights(signal, backgrounds), weights_and_labels(signal, backgrounds)[1])
 
 
 @exercise(
@@ -164,9 +153,15 @@ def background_first(signal, backgrounds):
     ),
     mistakes={
         "Each background was divided by its own mean before merging, so all count alike now although their cross "
-        "sections differ. Merge first, then divide.": merged_last,
+        "sections differ. Merge first, then divide.": beside_labels(
+            lambda signal, backgrounds: np.concatenate([w / w.mean() for w in (signal, *backgrounds)])
+        ),
         "All samples share one mean, so the signal nearly vanishes beside the background. Signal and background each "
-        "get a mean of one.": one_mean,
+        "get a mean of one.": beside_labels(
+            lambda *samples: (
+                np.concatenate([samples[0], *samples[1]]) / np.concatenate([samples[0], *samples[1]]).mean()
+            )
+        ),
         "They are divided by the sum: the weights of each class then sum to one, and how much an event counts depends "
         "on how many there are. Divide by the mean.": divided(np.sum),
         "The mean was taken over the weights above zero. N counts all events of the class, those of weight zero "
@@ -183,7 +178,9 @@ def background_first(signal, backgrounds):
         "They are divided by the standard deviation. Weights are scaled to a mean of one.": divided(np.std),
         "They are divided by the largest weight. Divide by the mean.": divided(np.max),
         "The weights are merged but not normalised.": divided(lambda w: 1),
-        "The background comes first here. Signal first, then the backgrounds in their order.": background_first,
+        "The background comes first here. Signal first, then the backgrounds in their order.": beside_labels(
+            lambda signal, backgrounds: np.roll(weights_and_labels(signal, backgrounds)[0], -len(signal))
+        ),
         "Only the signal is normalised.": divided(np.mean, lambda w: 1),
         "Only the background is normalised.": divided(lambda w: 1, np.mean),
         "Of the backgrounds only the first came in. The list may hold any number.": lambda signal, backgrounds: (
@@ -307,14 +304,6 @@ def scaled(formula=lambda x, o, s: (x + o) * s, missing=lambda x, d: x == d, fil
     return lambda x, o, s, d: np.where(missing(x, d), fill(x, o, s, d), formula(x, o, s))
 
 
-def scaled_in_place(column, offset, scale, default):
-    missing = column == default
-    column += offset
-    column *= scale
-    column[missing] = 0
-    return column
-
-
 @exercise(
     "2.4",
     "the scaled column, 0 where the input is missing",
@@ -355,7 +344,7 @@ def scaled_in_place(column, offset, scale, default):
         ),
         "The two cases are exchanged: the real values became 0.": scaled(missing=lambda x, d: x != d),
         "knows of no masks": lambda x, o, s, d: (np.ma.masked_equal(x, d) + o) * s,
-        "changes its input in place": scaled_in_place,
+        "changes its input in place": lambda x, *numbers: np.copyto(x, apply_scaling(x, *numbers)) or x,
         "the scaled column should be": lambda x, o, s, d: apply_scaling(x, o, s, d).astype(str),
         AS_ANOTHER_KIND: lambda x, o, s, d: [0 if value == d else (value + o) * s for value in x],
     },
@@ -432,11 +421,6 @@ def rows_with(**entries):
     return answer
 
 
-def sorted_rows(names, offsets, scales, defaults):
-    order = np.argsort(names)
-    return variables(sorted(names), offsets[order], scales[order], defaults)
-
-
 @exercise(
     "2.5",
     "the rows of the variables file",
@@ -449,7 +433,9 @@ def sorted_rows(names, offsets, scales, defaults):
         "float(offsets[i]) turns a NumPy number into one that json.dumps accepts, with all its digits.",
     ),
     mistakes={
-        "They are sorted. Keep the order of the columns: the table has no names to repair it.": sorted_rows,
+        "They are sorted. Keep the order of the columns: the table has no names to repair it.": lambda names, o, s, d: (
+            variables(sorted(names), o[np.argsort(names)], s[np.argsort(names)], d)
+        ),
         "Counting starts at 0, as the columns of an array do.": rows_with(order=lambda i, *rest: i + 1),
         "An input without a default got 0, so a measured 0 would count as missing. Use None.": rows_with(
             default=lambda i, name, value, defaults: defaults.get(name, 0)

@@ -1,6 +1,7 @@
 """Exercises of lesson 03: what moves together, cuts, partitions, folds, leaks, splits by identity."""
 
 import random
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -77,26 +78,9 @@ def in_order(draw):
     return answer
 
 
-def class_by_class(rng, labels):
-    return np.concatenate([rng.permutation(np.flatnonzero(labels == label)) for label in (1, 0)])
-
-
-def shuffled_in_place(rng, *arrays):
-    order = rng.permutation(len(arrays[0]))
-    for array in arrays:
-        array[:] = array[order]
-    return arrays
-
-
 def rolled(rng, inputs, labels, weights):
     n = rng.integers(len(inputs))
     return np.roll(inputs, n, axis=0), np.roll(labels, n), np.roll(weights, n)
-
-
-def shuffled_list(rng, labels):
-    order = list(range(len(labels)))
-    rng.shuffle(order)
-    return order
 
 
 @exercise(
@@ -119,10 +103,12 @@ def shuffled_list(rng, labels):
         "with replacement": in_order(lambda rng, labels: rng.integers(0, len(labels), len(labels))),
         "rolled, turned round": rolled,
         "the next event is 199 further on": in_order(lambda rng, labels: np.arange(len(labels))[::-1]),
-        "classes still are in blocks": in_order(class_by_class),
+        "classes still are in blocks": in_order(
+            lambda rng, y: np.concatenate([rng.permutation(np.flatnonzero(y == label)) for label in (1, 0)])
+        ),
         "torn apart": lambda rng, x, y, w: (rng.permuted(x, axis=0), y, w),
         "shuffle returns inputs, weights, labels": lambda rng, x, y, w: shuffle(rng, x, w, y),
-        "changes its input in place": shuffled_in_place,
+        "changes its input in place": lambda rng, *arrays: tuple(map(rng.shuffle, arrays)),
         "something else draws": in_order(lambda rng, y: random.sample(range(len(y)), len(y))),
         "another generator gives the same result": in_order(
             lambda rng, labels: np.random.default_rng(1).permutation(len(labels))
@@ -134,7 +120,7 @@ def shuffled_list(rng, labels):
     },
     accepted=[
         in_order(lambda rng, labels: np.argsort(rng.random(len(labels)))),
-        in_order(shuffled_list),
+        in_order(lambda rng, y: rng.shuffle(order := list(range(len(y)))) or order),
         in_order(lambda rng, labels: rng.choice(len(labels), len(labels), replace=False)),
     ],
 )
@@ -188,11 +174,6 @@ def of_the_rest(array, fractions):
     return parts
 
 
-def from_size_to_size(array, fractions):
-    ends = [round(len(array) * fraction) for fraction in fractions]
-    return [array[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
-
-
 @exercise(
     "3.2",
     "the function that splits by given fractions",
@@ -221,7 +202,9 @@ def from_size_to_size(array, fractions):
             round(fraction * len(array)) for fraction in fractions
         ],
         "The fractions were taken as places to cut. Sum them up first.": cut(lambda n, f: np.rint(n * f)),
-        "Each size was taken for the place where its part ends. Sum the fractions up first.": from_size_to_size,
+        "Each size was taken for the place where its part ends. Sum the fractions up first.": lambda array, fractions: [
+            array[round(len(array) * start) : round(len(array) * end)] for start, end in pairwise([0, *fractions])
+        ],
         "These are equal parts. Use the fractions.": lambda array, fractions: np.array_split(array, len(fractions)),
         "Some events are in two parts, and others in none: each part begins where the last one "
         "ended.": lambda array, fractions: [array[: round(fraction * len(array))] for fraction in fractions],
@@ -501,40 +484,6 @@ def class_by_itself(deal):
     return answer
 
 
-def rest_to_the_last(rng, n, k):
-    return np.minimum(rng.permutation(n) // (n // k), k - 1)
-
-
-def lists_of_positions(rng, labels, k):
-    classes = [np.array_split(rng.permutation(np.flatnonzero(labels == label)), k) for label in (0, 1)]
-    return [np.concatenate(parts) for parts in zip(*classes, strict=True)]
-
-
-def only_signal(rng, labels, k):
-    fold = np.zeros(len(labels), dtype=int)
-    fold[labels == 1] = rng.permutation(np.count_nonzero(labels == 1)) % k
-    return fold
-
-
-def in_the_order_of_classes(rng, labels, k):
-    return np.concatenate([rng.permutation(np.count_nonzero(labels == label)) % k for label in (1, 0)])
-
-
-def of_sorted_labels(rng, labels, k):
-    order = np.lexsort((rng.random(len(labels)), labels))
-    return (np.arange(len(labels)) % k)[order]
-
-
-def through_scikit_learn(rng, labels, k):
-    from sklearn.model_selection import StratifiedKFold
-
-    fold = np.empty(len(labels), dtype=int)
-    folds = StratifiedKFold(k, shuffle=True, random_state=int(rng.integers(1000)))
-    for number, (_, members) in enumerate(folds.split(labels, labels)):
-        fold[members] = number
-    return fold
-
-
 @exercise(
     "3.5",
     "stratified folds",
@@ -555,20 +504,22 @@ def through_scikit_learn(rng, labels, k):
             lambda rng, n, k: rng.integers(0, k, n)
         ),
         "The rest of the division all goes to the last fold: deal it, too, one to each.": class_by_itself(
-            rest_to_the_last
+            lambda rng, n, k: np.minimum(rng.permutation(n) // (n // k), k - 1)
         ),
         "Folds of n / k, rounded up, leave too few for the last one.": class_by_itself(
             lambda rng, n, k: rng.permutation(n) // -(-n // k)
         ),
-        "The background was not dealt: all of it is in fold 0.": only_signal,
-        "The folds come class by class, and not in the order of the events.": in_the_order_of_classes,
+        "The background was not dealt: all of it is in fold 0.": lambda rng, y, k: fold_numbers(rng, y, k) * (y == 1),
+        "The folds come class by class, and not in the order of the events.": lambda rng, y, k: np.concatenate(
+            [rng.permutation(np.sum(y == label)) % k for label in (1, 0)]
+        ),
         "The events were sorted by class, but their folds not brought back: fold[order] = numbers, and not "
-        "numbers[order].": of_sorted_labels,
+        "numbers[order].": lambda rng, y, k: (np.arange(len(y)) % k)[np.lexsort((rng.random(len(y)), y))],
         "Shuffle the events of each class": class_by_itself(lambda rng, n, k: np.arange(n) % k),
         "the folds follow a pattern": class_by_itself(lambda rng, n, k: (np.arange(n) + rng.integers(k)) % k),
         "deal each class by itself": lambda rng, labels, k: (np.arange(len(labels)) + rng.integers(k)) % k,
         "the folds should be numbered 0 to 2": class_by_itself(lambda rng, n, k: rng.permutation(n) % 5),
-        "lists of positions came": lists_of_positions,
+        "lists of positions came": lambda rng, y, k: list(np.split(rng.permutation(len(y))[: len(y) // k * k], k)),
         "count from 0": class_by_itself(lambda rng, n, k: rng.permutation(n) % k + 1),
         "one number per event": lambda rng, labels, k: fold_numbers(rng, labels, k).tolist(),
         "made inside, whose fixed seed": class_by_itself(lambda rng, n, k: np.random.default_rng(n).permutation(n) % k),
@@ -578,9 +529,8 @@ def through_scikit_learn(rng, labels, k):
     },
     accepted=[
         class_by_itself(lambda rng, n, k: rng.permutation(n) % k),
-        class_by_itself(lambda rng, n, k: rng.permutation(np.arange(n) % k).astype(float)),
-        lambda rng, labels, k: class_by_itself(lambda rng, n, k: rng.permutation(n) % k)(rng, labels, k) * 1.0,
-        through_scikit_learn,
+        class_by_itself(lambda rng, n, k: rng.permutation(np.arange(n) % k)),
+        lambda rng, y, k: fold_numbers(rng, y, k) * 1.0,
     ],
 )
 def fold_numbers(rng, labels, k):

@@ -1160,7 +1160,8 @@ def stepwise(
     def answer(true, made, rng):
         x, y = inputs(true, made), labels(true, made)
         learn, judge = divided(shuffled(x, y, rng))
-        return judged(y[judge], score(model().fit(x[learn], y[learn]), x[judge]))
+        fitted = model().fit(x[learn], y[learn])
+        return judged(y[judge], score(fitted, x[judge]))
 
     return answer
 

@@ -559,8 +559,9 @@ def one_by_one(u, n_buckets):
             lambda u, n: np.ceil(n * u)
         ),
         "Empty buckets are left out, and those behind them get another number. There are n_buckets of them, "
-        "range(n_buckets), not "
-        "np.unique(bucket).": lambda u, n: [np.flatnonzero(np.floor(n * u) == k) for k in np.unique(np.floor(n * u))],
+        "range(n_buckets), not np.unique(bucket).": lambda u, n: [
+            np.flatnonzero(np.floor(n * u) == k) for k in np.unique(np.floor(n * u))
+        ],
         "An event exactly on an edge gets lost: k / K <= u < (k + 1) / K.": between(np.greater, np.less),
         "An event exactly on an edge comes into two buckets: k / K <= u < (k + 1) / K.": between(
             np.greater_equal, np.less_equal

@@ -39,33 +39,25 @@ JOBS = 1 if quick else 2
 # ## The question
 #
 # A top quark of 600 GeV decays to three quarks so close to each other that a detector sees one spray of particles: a *jet*.
-# Light quarks and gluons make
-# jets too, several hundred times more often.
+# Light quarks and gluons make jets too, several hundred times more often.
 # Which one was it?
 # Lessons 7 to 11 train networks on this question.
-# They need jets whose origin is known, and
-# those can only be simulated.
+# They need jets whose origin is known, and those can only be simulated.
 # A simulation follows a collision in steps:
 #
-# 1.
-#    **Hard process.**
+# 1. **Hard process.**
 #    A quark or gluon of one proton meets one of the other, and a top and an antitop come out.
 #    This probability can be calculated.
-# 2.
-#    **Parton shower.**
+# 2. **Parton shower.**
 #    Quarks and gluons (together: *partons*) radiate gluons, which radiate in turn, before and after the hard process.
-# 3.
-#    **Hadronisation.**
+# 3. **Hadronisation.**
 #    Partons cannot be free.
 #    They turn into hadrons, particles such as pions and protons.
-# 4.
-#    **Decays.**
+# 4. **Decays.**
 #    Most hadrons live too briefly to be seen and decay to photons, pions, kaons, leptons and neutrinos.
-# 5.
-#    **Detector.**
+# 5. **Detector.**
 #    What flies far enough is measured, with errors.
-# 6.
-#    **Jets.**
+# 6. **Jets.**
 #    An algorithm collects what belongs together.
 #
 # Steps 1 to 4 are the work of Pythia 8.
@@ -74,8 +66,7 @@ JOBS = 1 if quick else 2
 # ## Ten collisions
 #
 # Pythia takes its orders as lines of text.
-# The protons carry 7000 GeV each; we want tops with a transverse momentum $p_T$ between 500 and 700 GeV, and W
-# bosons that decay to quarks.
+# The protons carry 7000 GeV each; we want tops with a transverse momentum $p_T$ between 500 and 700 GeV, and W bosons that decay to quarks.
 
 # %%
 import awkward as ak
@@ -105,8 +96,7 @@ show("rows of the record", len(particles.pdgid))
 
 # %% [markdown]
 # Nearly 1000 rows an event.
-# `particles` holds the records of all ten as flat arrays, one entry a row: `particles.pdgid`, `particles.status`, `particles.px`,
-# ..., with `particles.event` for the number of the event.
+# `particles` holds the records of all ten as flat arrays, one entry a row: `particles.pdgid`, `particles.status`, `particles.px`, ..., with `particles.event` for the number of the event.
 # Here is the beginning of the first one.
 
 
@@ -125,14 +115,11 @@ def look(rows):
 look(range(3, 11))
 
 # %% [markdown]
-# - `pdgid` is the particle's number in the scheme that all programs share: 6 top, 5 bottom, 24 W, 21 gluon, 22 photon, 211 $\pi^+$; 12, 14 and 16 the
-#   neutrinos.
+# - `pdgid` is the particle's number in the scheme that all programs share: 6 top, 5 bottom, 24 W, 21 gluon, 22 photon, 211 $\pi^+$; 12, 14 and 16 the neutrinos.
 #   Antiparticles have a minus sign.
 # - `status` is positive for a particle of the *final state*, which nothing happens to any more, and negative for one on the way.
-#   Its tens digit names the
-#   step.
-# - `daughter1` and `daughter2` are the rows of what became of it, or of the first row of the event, which stands for the event as a whole, if there is
-#   nothing more.
+#   Its tens digit names the step.
+# - `daughter1` and `daughter2` are the rows of what became of it, or of the first row of the event, which stands for the event as a whole, if there is nothing more.
 #   Rows 3 and 4 are the two gluons that collide, 5 and 6 the tops.
 #
 # The step each row belongs to, summed over the ten events:
@@ -150,8 +137,7 @@ pd.DataFrame({"rows": [np.sum(tens == k) for k in STEPS]}, index=pd.Index(STEPS.
 # ## Which of the tops?
 #
 # Row 5 is a top, its daughter in row 9 is a top again, with another momentum.
-# Whenever a particle radiates or takes a recoil, the record keeps the old row
-# and adds a *copy* with the new momentum.
+# Whenever a particle radiates or takes a recoil, the record keeps the old row and adds a *copy* with the new momentum.
 # All copies of this one top:
 
 # %%
@@ -159,14 +145,12 @@ look(np.flatnonzero((particles.event == 0) & (particles.pdgid == 6)))
 
 # %% [markdown]
 # It starts with 568 GeV, and 525 are left when it decays.
-# The quarks of the decay come from the *last copy*; the first one belongs to a moment before all
-# radiation.
+# The quarks of the decay come from the *last copy*; the first one belongs to a moment before all radiation.
 #
 # ### Your turn 6.1 · 8 min · ★★
 #
 # Write `last_copy(particles, row)`: the row of the last copy of the particle in row `row`.
-# A copy is a daughter with the same `pdgid`; there may be none,
-# then the row itself is the answer.
+# A copy is a daughter with the same `pdgid`; there may be none, then the row itself is the answer.
 # It must work for any particle, and the copy can be either daughter.
 
 
@@ -192,8 +176,7 @@ show("largest change", change.max(), 0, unit="GeV")
 # ### Your turn 6.2 · 8 min · ★★
 #
 # The top decays to a W boson and a bottom quark (once in 600 a lighter one), and the W to two light quarks.
-# Write `quarks_of(particles, top)`: from the row
-# of a top's last copy to the list of three rows, the bottom quark first, then the two quarks from the W, as the decays make them.
+# Write `quarks_of(particles, top)`: from the row of a top's last copy to the list of three rows, the bottom quark first, then the two quarks from the W, as the decays make them.
 # W bosons have copies too.
 
 
@@ -212,26 +195,23 @@ for top, rows in zip(tops[:2], quarks[:2], strict=True):
 
 # %% [markdown]
 # Twenty tops forgive a loop; a million do not.
-# `coursekit.simulate.toptag.top_decays` finds the same rows for a whole batch of events with array
-# expressions.
+# `coursekit.simulate.toptag.top_decays` finds the same rows for a whole batch of events with array expressions.
 
 # %%
 from coursekit.simulate.toptag import top_decays
 
-their_tops, their_quarks = top_decays(particles)
-show("the same quarks", sorted(quarks.tolist()) == sorted(their_quarks.reshape(-1, 3).tolist()))
+_, their_quarks = top_decays(particles)
+theirs = np.sort(their_quarks.reshape(-1, 3), axis=1).tolist()
+show("tops with the same quarks", sum(sorted(rows) in theirs for rows in quarks.tolist()))
 
 # %% [markdown]
 # ## A collision, unrolled
 #
-# A direction has two coordinates: the *azimuth* $\phi$, the angle round the beam, and the pseudorapidity $\eta = -\ln\tan(\theta/2)$ with $\theta$ the angle
-# to the beam; $\eta = 0$ is perpendicular to it.
+# A direction has two coordinates: the *azimuth* $\phi$, the angle round the beam, and the pseudorapidity $\eta = -\ln\tan(\theta/2)$ with $\theta$ the angle to the beam; $\eta = 0$ is perpendicular to it.
 # Unrolled, the $(\eta, \phi)$ plane is the detector's wall.
-# We look at the first event, every particle of
-# the final state, the area of a marker in proportion to its $p_T$.
+# We look at the first event, every particle of the final state, the area of a marker in proportion to its $p_T$.
 # **Guess before you look:** the two tops fly apart back to back.
-# How many sprays of
-# particles will there be?
+# How many sprays of particles will there be?
 
 # %%
 EVENT = 0
@@ -246,37 +226,32 @@ KINDS = {
 }
 
 
+# %%
 def draw_quarks(ax):
     for rows, marker, name in zip(quarks[particles.event[tops] == EVENT], "PX", ["top", "antitop"], strict=True):
         ax.plot(particles.eta[rows], particles.phi[rows], marker, color="black", markerfacecolor="white", markersize=9,
                 label=f"quarks of the {name}")  # fmt: skip
 
 
-with figure(
-    "event-display-collision",
-    size=(8, 6),
-) as ax:
+with figure("collision", size=(8, 6)) as ax:
     for name, (mask, style) in KINDS.items():
         rows = final[mask]
-        plot_particles(
-            ax, particles.eta[rows], particles.phi[rows], particles.pt[rows], f"{name} ({mask.sum()})", **style
-        )
+        where = particles.eta[rows], particles.phi[rows]
+        plot_particles(ax, *where, particles.pt[rows], f"{name} ({mask.sum()})", **style)
     draw_quarks(ax)
     ax.legend(fontsize=9, loc="upper left", title=f"event {EVENT}, final state", title_fontsize=9)
 
 # %% [markdown]
 # The top on the right is one spray with three cores, one for each quark.
 # Did you count one spray at the lower edge and one at the upper?
-# Keep your answer,
-# we come back to it.
+# Keep your answer, we come back to it.
 #
 # ## What a detector sees
 #
 # ### Your turn 6.3 · 3 min · ★
 #
 # Write `visible(pdgid, status)`: from two arrays to an array of `True` for each particle that a detector can see, and `False` for the rest.
-# A detector sees
-# particles of the final state, except neutrinos.
+# A detector sees particles of the final state, except neutrinos.
 
 
 # %% tags=["exercise", "ex-6.3"]
@@ -301,9 +276,7 @@ show("of them charged", int(np.sum(seen & (particles.charge != 0))))
 # ## Tracks
 #
 # A charged particle leaves a *track*, bent by a magnetic field: the straighter, the larger its $p_T$.
-# The relative uncertainty of $p_T$ has two parts,
-# independent of each other: scattering in the material, the same 6% for all, and the precision with which a slight bend can be told from a straight line,
-# which gets worse with $p_T$.
+# The relative uncertainty of $p_T$ has two parts, independent of each other: scattering in the material, the same 6% for all, and the precision with which a slight bend can be told from a straight line, which gets worse with $p_T$.
 # Independent errors add in quadrature, written $\oplus$:
 #
 # $$ \frac{\sigma(p_T)}{p_T} = 0.06 \oplus 0.0015\, \frac{p_T}{\mathrm{GeV}}, \qquad a \oplus b = \sqrt{a^2 + b^2} $$
@@ -320,9 +293,7 @@ TERMS = {
     "calorimeter, electrons and photons": np.hypot(0.101 / np.sqrt(energy), 0.0017),
     "calorimeter, hadrons": np.hypot(0.55 / np.sqrt(energy), 0.03),
 }
-with figure(
-    "relative-uncertainty-pt",
-) as ax:
+with figure("resolutions") as ax:
     for name, sigma in TERMS.items():
         ax.loglog(energy, 100 * sigma, label=name)
     ax.set_xticks([1, 10, 100], ["1", "10", "100"])
@@ -339,8 +310,7 @@ with figure(
 # ### Your turn 6.4 · 8 min · ★★
 #
 # Write `smear(pt, rng)`: for an array of true transverse momenta, the measured ones.
-# Each is drawn from a Gaussian round the true value, with the standard
-# deviation of the formula; `rng` is a NumPy generator.
+# Each is drawn from a Gaussian round the true value, with the standard deviation of the formula; `rng` is a NumPy generator.
 
 
 # %% tags=["exercise", "ex-6.4"]
@@ -358,8 +328,7 @@ smear = or_reference("6.4", smear)
 # ## Towers
 #
 # A calorimeter is divided in *towers*, here of $0.1$ in $\eta$ by $12°$ in $\phi$.
-# It does not know how many particles hit a tower, it sees the sum of their
-# energies.
+# It does not know how many particles hit a tower, it sees the sum of their energies.
 
 # %%
 ETA_EDGES = np.linspace(-4.9, 4.9, 99)
@@ -393,16 +362,12 @@ show("towers with energy", int(np.sum(towers > 0)))
 #
 # The last step joins both detectors.
 # A tower's energy contains that of the charged particles, which the tracks have measured already.
-# So in each tower we
-# subtract the energy of the tracks that point to it.
-# If more than noise is left, 1.5 standard deviations of tower and tracks together, the rest counts as
-# one neutral particle with a random direction in the tower.
-# Tracks and such neutral particles together are the *energy-flow objects*, and they are what the
-# jets of the reference data set are made of.
+# So in each tower we subtract the energy of the tracks that point to it.
+# If more than noise is left, 1.5 standard deviations of tower and tracks together, the rest counts as one neutral particle with a random direction in the tower.
+# Tracks and such neutral particles together are the *energy-flow objects*, and they are what the jets of the reference data set are made of.
 #
 # You have written the two hearts of it.
-# `coursekit.simulate.detector` adds the rest: the share of tracks found, two layers of towers (for electrons and
-# photons, and for hadrons), their smearing, and decays too far out to be seen.
+# `coursekit.simulate.detector` adds the rest: the share of tracks found, two layers of towers (for electrons and photons, and for hadrons), their smearing, and decays too far out to be seen.
 # It is 200 lines to read, and takes all events at once.
 
 # %%
@@ -418,12 +383,7 @@ ours = momenta[counts[:EVENT].sum() : counts[: EVENT + 1].sum()]
 px, py, pz, energy = ours.T
 pt, eta, phi = np.hypot(px, py), np.arcsinh(pz / np.hypot(px, py)), np.arctan2(py, px)
 
-with figure(
-    "same-event-twice",
-    columns=2,
-    size=(11, 5),
-    sharey=True,
-) as axes:
+with figure("detector", columns=2, size=(11, 5), sharey=True) as axes:
     rows = final[~neutrino]
     plot_particles(axes[0], particles.eta[rows], particles.phi[rows], particles.pt[rows], f"particles ({len(rows)})",
                    marker="o", facecolors="none", edgecolors=COLOURS[0])  # fmt: skip
@@ -438,27 +398,22 @@ with figure(
 # %% [markdown]
 # A quarter of the particles is gone: they share a tower with others, or are too soft.
 # The sprays are where they were.
-# This is why we measure jets and not
-# particles.
+# This is why we measure jets and not particles.
 #
 # ## Jets
 #
 # Where does a spray end?
 # A *jet algorithm* decides, always by the same rule.
-# The *generalised $k_T$* algorithms define a distance between any two objects,
-# and one of each object to the beam:
+# The *generalised $k_T$* algorithms define a distance between any two objects, and one of each object to the beam:
 #
 # $$ d_{ij} = \min\!\left(p_{T,i}^{2p},\, p_{T,j}^{2p}\right) \frac{(y_i - y_j)^2 + (\phi_i - \phi_j)^2}{R^2}, \qquad d_{iB} = p_{T,i}^{2p} $$
 #
 # with $y$ the rapidity, $y = \mathrm{artanh}(p_z/E)$, which is $\eta$ for massless objects.
-# If the smallest of all is a $d_{ij}$, the two merge to one
-# object with the sum of their momenta.
+# If the smallest of all is a $d_{ij}$, the two merge to one object with the sum of their momenta.
 # If it is a $d_{iB}$, object $i$ is a jet and leaves.
 # Then the distances are computed anew, until nothing is left.
-# The
-# *radius* $R$ says how far a jet reaches.
-# The power $p$ decides who merges first: $p = 1$ is $k_T$, $p = 0$ Cambridge/Aachen (C/A), and $p = -1$ anti-$k_T$,
-# the choice of the LHC.
+# The *radius* $R$ says how far a jet reaches.
+# The power $p$ decides who merges first: $p = 1$ is $k_T$, $p = 0$ Cambridge/Aachen (C/A), and $p = -1$ anti-$k_T$, the choice of the LHC.
 #
 # ### Your turn 6.6 · 10 min · ★★★
 #
@@ -504,8 +459,7 @@ def cluster_by_hand(momenta, radius, power, difference):
 
 # %% [markdown]
 # We try it on our event, with anti-$k_T$, $R = 0.8$, and for $\phi_i - \phi_j$ the plain difference, `np.subtract`.
-# Beside it stands FastJet, the program
-# that everybody uses.
+# Beside it stands FastJet, the program that everybody uses.
 
 # %%
 from coursekit.simulate.clustering import cluster
@@ -522,8 +476,7 @@ for rank in range(3):
 #
 # The jet of 521.6 GeV is found by both.
 # But where FastJet has one jet of 589.6 GeV, we have two, of 338 and 270 GeV. No error, no warning.
-# **Guess** from
-# the event display what has happened, then look at which objects the jets contain.
+# **Guess** from the event display what has happened, then look at which objects the jets contain.
 
 
 # %%
@@ -540,27 +493,21 @@ def draw_jets(ax, objects, inside, jets, number):
     ax.legend(fontsize=9, loc="upper left", title=f"event {EVENT}", title_fontsize=9)
 
 
-with figure(
-    "objects-event-marked",
-    size=(8, 6),
-) as ax:
+with figure("jets-of-the-event", size=(8, 6)) as ax:
     draw_jets(ax, objects, inside, jets, 3)
 
 # %% [markdown]
 # The spray at the upper edge and that at the lower edge are one and the same.
-# $\phi = 3.1$ and $\phi = -3.1$ are neighbours: $0.08$ lies between them, and
-# the plain difference says $6.2$.
+# $\phi = 3.1$ and $\phi = -3.1$ are neighbours: $0.08$ lies between them, and the plain difference says $6.2$.
 # The plane is a cylinder, and we have cut a jet where it is glued.
 #
 # It is a nasty mistake: it strikes only jets near $\phi = \pi$, one in four with this radius, and makes them a little worse instead of absurd.
-# Averages
-# hardly show it.
+# Averages hardly show it.
 #
 # ### Your turn 6.7 · 5 min · ★★
 #
 # Write `delta_phi(a, b)`: the difference $a - b$ of two azimuths, moved into $[-\pi, \pi)$ by whole turns.
-# It keeps the sign, and works for arrays of any
-# shape.
+# It keeps the sign, and works for arrays of any shape.
 
 
 # %% tags=["exercise", "ex-6.7"]
@@ -575,13 +522,13 @@ delta_phi = or_reference("6.7", delta_phi)
 objects, inside, mergers, jets = cluster_by_hand(ours, radius=0.8, power=-1, difference=delta_phi)
 by_hand = np.hypot(*objects[jets[: len(fastjet_jets.pt[0])], :2].T)
 show("leading jet", by_hand[0], 1, unit="GeV")
-show("all jets above 20 GeV agree with FastJet", bool(np.allclose(by_hand, fastjet_jets.pt[0], rtol=1e-6)))
+show("jets above 20 GeV", len(by_hand))
+show("of them as FastJet has them", int(np.isclose(by_hand, ak.to_numpy(fastjet_jets.pt[0]), rtol=1e-6).sum()))
 
 # %% [markdown]
 # Repaired by one argument.
 # And there is a test that would have found the mistake without FastJet: nature has no preferred $\phi$.
-# Turn the whole event round
-# the beam, and nothing may change.
+# Turn the whole event round the beam, and nothing may change.
 
 
 # %%
@@ -598,9 +545,7 @@ for name, difference in [("plain difference", np.subtract), ("delta_phi", delta_
     runs = [cluster_by_hand(turned(ours, angle), 0.8, -1, difference) for angle in angles]
     leading[name] = [np.hypot(*objects[jets[0], :2]) for objects, _, _, jets in runs]
 
-with figure(
-    "transverse-momentum-leading",
-) as ax:
+with figure("turned-event") as ax:
     for (name, values), marker in zip(leading.items(), "so", strict=True):
         ax.plot(angles, values, marker=marker, markersize=5, markerfacecolor="none", label=name)
     ax.set_xlabel("angle by which the event is turned [rad]")
@@ -617,22 +562,15 @@ show("largest change with delta_phi", float(np.ptp(leading["delta_phi"])), 3, un
 #
 # What does the power $p$ change?
 # We take the particles of the leading jet and put them together again with all three.
-# Each particle starts at the bottom at
-# its azimuth, wide lines are hard objects, and each merger is one step up.
-# **Guess before you look:** in which of the three does the hardest particle
-# collect all others, one by one, and in which do soft particles first find each other?
+# Each particle starts at the bottom at its azimuth, wide lines are hard objects, and each merger is one step up.
+# **Guess before you look:** in which of the three does the hardest particle collect all others, one by one, and in which do soft particles first find each other?
 
 # %%
 ALGORITHMS = {"antikt": (-1, "anti-kT"), "cambridge": (0, "Cambridge/Aachen"), "kt": (1, "kT")}
 particles_of_jet = ours[inside[jets[0]]]
 axis = np.arctan2(objects[jets[0], 1], objects[jets[0], 0])
 
-with figure(
-    "clustering-history-jet",
-    columns=3,
-    size=(11, 4.5),
-    sharey=True,
-) as axes:
+with figure("histories", columns=3, size=(11, 4.5), sharey=True) as axes:
     for ax, (power, name) in zip(axes, ALGORITHMS.values(), strict=True):
         steps, _, history, _ = cluster_by_hand(particles_of_jet, radius=10, power=power, difference=delta_phi)
         where = delta_phi(np.arctan2(steps[:, 1], steps[:, 0]), axis)
@@ -644,8 +582,7 @@ with figure(
 
 # %% [markdown]
 # Anti-$k_T$ starts from the hard core, and everything within $R$ falls onto it.
-# $k_T$ and C/A go the other way, soft or near ones first, much as the shower
-# was made in reverse; their last mergers join the quarks of a top, and lesson 8 measures that.
+# $k_T$ and C/A go the other way, soft or near ones first, much as the shower was made in reverse; their last mergers join the quarks of a top, and lesson 8 measures that.
 #
 # The shape differs too.
 # We fill the plane with thousands of *ghosts*, particles so soft that they change nothing, and mark to which jet each one falls.
@@ -658,12 +595,7 @@ directions = [np.cos(ghost_phi), np.sin(ghost_phi), np.sinh(ghost_eta), np.cosh(
 ghosts = 1e-30 * np.stack(directions, axis=1)
 both = np.concatenate([ours, ghosts])
 
-with figure(
-    "areas-jets-above",
-    columns=3,
-    size=(11, 3.6),
-    sharey=True,
-) as axes:
+with figure("areas", columns=3, size=(11, 3.6), sharey=True) as axes:
     for ax, (algorithm, (_, name)) in zip(axes, ALGORITHMS.items(), strict=True):
         found, members = cluster(unpack(both, [len(both)]), radius=0.8, min_pt=15, algorithm=algorithm)
         for rank, rows in enumerate(members[0]):
@@ -679,14 +611,12 @@ with figure(
 
 # %% [markdown]
 # Anti-$k_T$ jets are circles, whatever the soft particles do.
-# Their area, and so the noise they collect, is known beforehand, which is why the LHC
-# experiments use them.
+# Their area, and so the noise they collect, is known beforehand, which is why the LHC experiments use them.
 #
 # ## How wide is a top?
 #
 # The quarks of a top lie at distances of about $2 m_t / p_T$ from each other, $m_t = 173$ GeV its mass: 0.6 at 600 GeV, often more for one of them.
-# We need
-# more tops to see what this means for $R$.
+# We need more tops to see what this means for $R$.
 # `cluster` takes all events in one call.
 
 # %%
@@ -707,8 +637,7 @@ show("partons", rows.shape)
 # A jet gets the label *top* if a top and its three quarks lie within the radius of the jet's axis.
 # Write `contained(jet_eta, jet_phi, eta, phi, radius)`:
 # `jet_eta` and `jet_phi` have shape (N,), one jet each event; `eta` and `phi` have shape (N, 4), the top and its quarks.
-# Return an array of N times `True`
-# or `False`: all four within $\Delta R = \sqrt{\Delta\eta^2 + \Delta\phi^2} < R$?
+# Return an array of N times `True` or `False`: all four within $\Delta R = \sqrt{\Delta\eta^2 + \Delta\phi^2} < R$?
 
 
 # %% tags=["exercise", "ex-6.8"]
@@ -722,8 +651,7 @@ contained = or_reference("6.8", contained)
 # %% [markdown]
 # Now the leading jet of each event for several $R$: does it contain the top or the antitop?
 # And what is its mass?
-# The mass of the sum of all momenta should
-# be that of the top.
+# The mass of the sum of all momenta should be that of the top.
 # **Guess** where the mass will lie if one of the quarks is outside.
 
 # %%
@@ -738,10 +666,8 @@ for radius in radii:
     share.append(whole[radius].mean())
 share = np.array(share)
 
-with figure(
-    "panels",
-    columns=2,
-) as axes:
+# %%
+with figure("radius", columns=2) as axes:
     error = np.sqrt(share * (1 - share) / len(many))
     axes[0].errorbar(radii, 100 * share, 100 * error, marker="o", linestyle="none", label=f"{len(many)} events")
     axes[0].set_xlabel("radius R")
@@ -758,9 +684,7 @@ with figure(
 
 # %% [markdown]
 # At $R = 0.4$ hardly any jet holds its top; at $0.8$, the choice of the reference data set, more than half do, and their mass is the top's.
-# The others have
-# lost at least one quark and its share of the mass: two quarks of a W boson make 80 GeV, a bottom quark with one of them up to 150, and whatever else lies
-# inside adds to it.
+# The others have lost at least one quark and its share of the mass: two quarks of a W boson make 80 GeV, a bottom quark with one of them up to 150, and whatever else lies inside adds to it.
 # A wider radius keeps more tops, but it collects more of everything else too, so that jets of the background get heavier as well.
 #
 # The label "top" is thus a choice.
@@ -768,8 +692,7 @@ with figure(
 #
 # ## Saving jets
 #
-# The reference layout is a table with one row a jet: `E_0, PX_0, PY_0, PZ_0, E_1, ...`, the constituents by falling $p_T$, the leading 200 of them, zeros
-# behind the last.
+# The reference layout is a table with one row a jet: `E_0, PX_0, PY_0, PZ_0, E_1, ...`, the constituents by falling $p_T$, the leading 200 of them, zeros behind the last.
 #
 # ### Your turn 6.9 · 8 min · ★★
 #
@@ -791,18 +714,14 @@ show("of them padding", int(np.sum(row == 0)))
 
 # %% [markdown]
 # Nearly three quarters are zeros, which compress well.
-# They are padding, and no particles of zero energy; whoever forgets that and averages over 200 gets
-# the wrong mean.
+# They are padding, and no particles of zero energy; whoever forgets that and averages over 200 gets the wrong mean.
 #
 # ## Two thousand jets in under a minute
 #
-# `simulate_toptag` does all of this for two samples, top pairs and pairs of light quarks and gluons (called QCD): anti-$k_T$ with $R = 0.8$, the leading jet
-# if $550 < p_T < 650$ GeV and $|\eta| < 2$, for tops matched as above.
+# `simulate_toptag` does all of this for two samples, top pairs and pairs of light quarks and gluons (called QCD): anti-$k_T$ with $R = 0.8$, the leading jet if $550 < p_T < 650$ GeV and $|\eta| < 2$, for tops matched as above.
 # It takes batches of 500 events through the same functions and writes three files.
-# A
-# jet that is kept takes about 20 milliseconds, most of them in Pythia: 2000 take 40 seconds on one core.
-# On a command line the same is
-# `coursekit simulate toptag`.
+# A jet that is kept takes about 20 milliseconds, most of them in Pythia: 2000 take 40 seconds on one core.
+# On a command line the same is `coursekit simulate toptag`.
 
 # %%
 from coursekit.jets import load_jets
@@ -827,8 +746,7 @@ show("QCD jets with a true top momentum", int(np.sum(table.truthE[table.is_signa
 
 # %% [markdown]
 # The last line is a warning: `truthE` and its neighbours are zero for all QCD jets and nowhere else.
-# A network that is given these columns has been given
-# the label.
+# A network that is given these columns has been given the label.
 # `load_jets` leaves them out.
 #
 # ## Are these jets any good?
@@ -836,11 +754,8 @@ show("QCD jets with a true top momentum", int(np.sum(table.truthE[table.is_signa
 # Jets simulated by somebody else, with another detector program, are the standard by which taggers are compared: the Top Quark Tagging Reference Dataset.
 # Ours should resemble it.
 # The course ships 20 000 jets made with the function above.
-# We measure on them what has been measured on half a million jets of the
-# public set, number by number: the energies of the leading constituent (`E_0`) and of the second (`E_1`), the momenta of all constituents, and what a
-# logistic regression on jet mass and mean constituent $p_T$ achieves, as in lesson 8.
-# The uncertainty comes from ten parts of the sample, measured one by
-# one: the spread of the ten, divided by $\sqrt{10}$.
+# We measure on them what has been measured on half a million jets of the public set, number by number: the energies of the leading constituent (`E_0`) and of the second (`E_1`), the momenta of all constituents, and what a logistic regression on jet mass and mean constituent $p_T$ achieves, as in lesson 8.
+# The uncertainty comes from ten parts of the sample, measured one by one: the spread of the ten, divided by $\sqrt{10}$.
 # **Guess:** how many of the 19 numbers agree within a few per cent?
 
 # %%
@@ -870,18 +785,14 @@ print(pd.DataFrame(lines, index=closure.index, columns=["public set", "ours", "d
 
 # %% [markdown]
 # All 19 agree within their tolerance, and that is too good to be left alone.
-# The size of the towers, the share of tracks found, the noise threshold and the
-# range of the hard process were chosen *so that these very numbers agree*.
+# The size of the towers, the share of tracks found, the noise threshold and the range of the hard process were chosen *so that these very numbers agree*.
 # **The agreement is a fit, not a prediction.**
-# It shows that a detector as simple
-# as ours can be tuned to another's, and nothing about numbers that took no part.
-# Nor are these 19 tests: most rows measure the energies of the leading
-# constituents in one way or another, and are off together.
+# It shows that a detector as simple as ours can be tuned to another's, and nothing about numbers that took no part.
+# Nor are these 19 tests: most rows measure the energies of the leading constituents in one way or another, and are off together.
 #
 # Besides, a tolerance is what we accept, and no measure of truth.
 # Only 9 of the 19 agree within two standard deviations.
-# The median of `E_0` is 3% too low,
-# nine standard deviations: our leading constituents *are* a little softer.
+# The median of `E_0` is 3% too low, nine standard deviations: our leading constituents *are* a little softer.
 #
 # The same as a picture, each difference in units of its tolerance; beside it the jet mass of the shipped sample, with the jets that you have just made.
 # **Guess:** how much longer are the error bars of yours?
@@ -894,38 +805,43 @@ own_mass = np.concatenate([jet_mass(jets) for jets, _ in own])
 own_labels = np.concatenate([labels for _, labels in own])
 mass = jet_mass(shipped)
 
-with figure(
-    "panels-2",
-    columns=2,
-    size=(11, 5),
-) as axes:
+
+def draw_closure(ax):
     unit = closure.tolerance * np.where(closure.kind == "relative", closure.public.abs(), 1)
     place = np.arange(len(closure))[::-1]
-    axes[0].axvline(0, color="0.5", linewidth=1, linestyle="-")
-    axes[0].vlines([-1, 1], -0.5, len(closure) - 0.5, color="0.3", linestyle="--", label="tolerance")
-    axes[0].errorbar((closure.ours - closure.public) / unit, place, xerr=closure.error / unit, fmt="o", color=COLOURS[0],
-                     label=f"ours, {len(shipped)} jets")  # fmt: skip
-    axes[0].set_yticks(place, closure.index, fontsize=9)
-    axes[0].set(xlim=(-1.6, 1.6), ylim=(-1, len(closure) + 1.5))  # room for the legend
-    axes[0].set_xlabel("(ours − public set) / tolerance")
-    axes[0].legend(fontsize=9, loc="upper right")
+    ax.axvline(0, color="0.5", linewidth=1, linestyle="-")
+    ax.vlines([-1, 1], -0.5, len(closure) - 0.5, color="0.3", linestyle="--", label="tolerance")
+    ax.errorbar((closure.ours - closure.public) / unit, place, xerr=closure.error / unit, fmt="o", color=COLOURS[0],
+                label=f"ours, {len(shipped)} jets")  # fmt: skip
+    ax.set_yticks(place, closure.index, fontsize=9)
+    ax.set(xlim=(-1.6, 1.6), ylim=(-1, len(closure) + 1.5))  # room for the legend
+    ax.set_xlabel("(ours − public set) / tolerance")
+    ax.legend(fontsize=9, loc="upper right")
+
+
+# %%
+def draw_masses(ax):
     bins = np.arange(0, 281, 10)
     for label, name, marker, line in [(1, "top", "o", "-"), (0, "QCD", "s", "--")]:
         shared, few = mass[labels == label], own_mass[own_labels == label]
-        axes[1].hist(shared, bins, weights=np.full(len(shared), 0.1 / len(shared)), histtype="step", linestyle=line, linewidth=1.8,
-                     color=COLOURS[1 - label], label=f"{name}, shipped ({len(shared)} jets)")  # fmt: skip
+        ax.hist(shared, bins, weights=np.full(len(shared), 0.1 / len(shared)), histtype="step", linestyle=line, linewidth=1.8,
+                color=COLOURS[1 - label], label=f"{name}, shipped ({len(shared)} jets)")  # fmt: skip
         number = np.histogram(few, bins)[0]
         filled = number > 0
-        axes[1].errorbar((bins[:-1] + bins[1:])[filled] / 2, number[filled] / 10 / len(few), np.sqrt(number[filled]) / 10 / len(few), fmt=marker,
-                         markersize=4, linewidth=1, color=COLOURS[1 - label], label=f"{name}, yours ({len(few)} jets)")  # fmt: skip
-    axes[1].set_xlabel("jet mass [GeV]")
-    axes[1].set_ylabel("share of jets / GeV")
-    axes[1].legend(fontsize=9)
+        ax.errorbar((bins[:-1] + bins[1:])[filled] / 2, number[filled] / 10 / len(few), np.sqrt(number[filled]) / 10 / len(few), fmt=marker,
+                    markersize=4, linewidth=1, color=COLOURS[1 - label], label=f"{name}, yours ({len(few)} jets)")  # fmt: skip
+    ax.set_xlabel("jet mass [GeV]")
+    ax.set_ylabel("share of jets / GeV")
+    ax.legend(fontsize=9)
+
+
+with figure("closure", columns=2, size=(11, 5)) as axes:
+    draw_closure(axes[0])
+    draw_masses(axes[1])
 
 # %% [markdown]
 # Yours and the shipped ones come from the same program, and differ by chance alone; with 300 jets instead of 20 000, the error bars are eight times as long.
-# A good test of ours would be a quantity that nobody has tuned, such as the number of constituents, measured on the public set; if you are online,
-# `coursekit data` tells how to get it, and `closure_table` takes its jets as well.
+# A good test of ours would be a quantity that nobody has tuned, such as the number of constituents, measured on the public set; if you are online, `coursekit data` tells how to get it, and `closure_table` takes its jets as well.
 #
 # ## Where you stand
 
@@ -935,25 +851,16 @@ progress()
 # %% [markdown]
 # ## What we found
 #
-# 1.
-#    An event record tells one story many times.
-#    The quarks of a decay belong to the last copy of the top: for twelve of twenty the first one was off by more
-#    than 20 GeV.
-# 2.
-#    Azimuths wrap.
+# 1. An event record tells one story many times.
+#    The quarks of a decay belong to the last copy of the top: for twelve of twenty the first one was off by more than 20 GeV.
+# 2. Azimuths wrap.
 #    The plain difference cuts one jet in four, without an error; turning the event round the beam finds it at once.
-# 3.
-#    A tower grid, two resolutions and a threshold make jets like those of a full detector program.
-#    What "top jet" means is decided by the radius and by the
-#    matching.
+# 3. A tower grid, two resolutions and a threshold make jets like those of a full detector program.
+#    What "top jet" means is decided by the radius and by the matching.
 #
 # **One limitation:** the agreement with the public set is a fit.
-# Besides, our protons collide in one pair of partons alone, and no second collision lies on
-# top; at the LHC there are fifty.
+# Besides, our protons collide in one pair of partons alone, and no second collision lies on top; at the LHC there are fifty.
 #
 # **Next:** lesson 7 turns jets into images, and needs your `delta_phi` for it; lesson 8 measures them.
 #
-# **Further reading:** Pythia 8.3, [arXiv:2203.11601](https://arxiv.org/abs/2203.11601); the anti-$k_T$ algorithm,
-# [arXiv:0802.1189](https://arxiv.org/abs/0802.1189); jets and their areas, [arXiv:0906.1833](https://arxiv.org/abs/0906.1833); FastJet,
-# [arXiv:1111.6097](https://arxiv.org/abs/1111.6097); a fast detector simulation with energy flow, [arXiv:1307.6346](https://arxiv.org/abs/1307.6346); the
-# reference data set and its taggers, [arXiv:1902.09914](https://arxiv.org/abs/1902.09914).
+# **Further reading:** Pythia 8.3, [arXiv:2203.11601](https://arxiv.org/abs/2203.11601); the anti-$k_T$ algorithm, [arXiv:0802.1189](https://arxiv.org/abs/0802.1189); jets and their areas, [arXiv:0906.1833](https://arxiv.org/abs/0906.1833); FastJet, [arXiv:1111.6097](https://arxiv.org/abs/1111.6097); a fast detector simulation with energy flow, [arXiv:1307.6346](https://arxiv.org/abs/1307.6346); the reference data set and its taggers, [arXiv:1902.09914](https://arxiv.org/abs/1902.09914).

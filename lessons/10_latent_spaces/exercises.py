@@ -1109,6 +1109,11 @@ def listening(name):
     return mock.patch.object(trees, name, autospec=True, side_effect=getattr(trees, name))
 
 
+def received(call):
+    """Return the arguments of a method of the trees by name."""
+    return dict(zip(("trees", "X", "y"), call.args, strict=False)) | call.kwargs
+
+
 def what_is_learned_and_judged(function, true, made, rng):
     """Listen to the trees: who shuffles in another order gets another AUC, but as many jets, and the same settings."""
     with listening("fit") as fit, listening("predict_proba") as judge, listening("decision_function") as decide:
@@ -1120,27 +1125,25 @@ def what_is_learned_and_judged(function, true, made, rng):
             "classifier_test should return what `auc` returns, a value with its error; what came is "
             f"{describe(answer)}."
         )
+    fits = [received(one) for one in fit.call_args_list]
     if np.array_equal(true, made):
-        first, again = (call.args[1] for call in (fit.call_args_list or [(0, 0)] * 2)[:2])
+        halves = [one["X"] for one in fits]
         return {
-            "whether another generator divides the jets in the same way": np.array_equal(first, again),
+            "whether another generator divides the jets in the same way": len(fits) > 1 and np.array_equal(*halves[:2]),
             # a jet that was learned with the other label is judged wrongly
             "whether an AUC below one half was turned round": answer.value > 0.5,
         }
-    settings, learned, labels, judged = None, np.empty((0, 0)), np.empty(0), np.empty((0, 0))
-    if fit.called:
-        model, learned, labels = fit.call_args.args[:3]
-        settings, learned, labels = model.get_params(), np.asarray(learned), np.asarray(labels)
-    if judge.called or decide.called:
-        judged = np.asarray((judge if judge.called else decide).call_args.args[1])
+    learned = np.asarray(fits[-1]["X"]) if fits else np.empty((0, 0))
+    scored = judge.call_args_list + decide.call_args_list
+    judged = np.asarray(received(scored[-1])["X"]) if scored else ()
     known = {row.tobytes() for row in learned}
     return {
         "the AUC": answer.value,
-        "the settings of the trees": settings,
+        "the settings of the trees": fits[-1]["trees"].get_params() if fits else None,
         "the number of jets that the trees learn from": len(learned),
         "the number of jets that are judged by a probability": len(judged),
         "the number of columns": learned.shape[1],
-        "the share of jets with label 1": np.mean(labels == 1) if len(labels) else 0,
+        "the share of jets with label 1": np.mean(np.asarray(fits[-1]["y"]) == 1) if fits else 0,
         "whether most jets that are judged had been learned": sum(row.tobytes() in known for row in judged)
         > len(judged) / 2,
     }
@@ -1183,7 +1186,7 @@ def halves_of_each(true, made, rng):
     """Half of the true and half of the generated jets, each shuffled."""
     (t, true), (m, made) = (np.array_split(rng.permutation(sample), 2) for sample in (true, made))
     trees = HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=8, early_stopping=False, random_state=1)
-    trees.fit([*true, *made], [True] * len(true) + [False] * len(made))
+    trees.fit(X=[*true, *made], y=[True] * len(true) + [False] * len(made))
     return auc([1] * len(t) + [0] * len(m), trees.predict_proba(np.concatenate([t, m]))[:, 1])
 
 

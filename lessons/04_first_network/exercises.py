@@ -82,10 +82,7 @@ def functional(n_inputs, units):
             stack(relu, dense("softmax", 2)),
         ),
         ("The output layer has as many units as the hidden one. One score is one unit.", stack(relu, dense("sigmoid"))),
-        (
-            "The network takes 6 inputs. It should take whatever n_inputs says.",
-            lambda n_inputs, units: build(6, units),
-        ),
+        ("The network takes 6 inputs. It should take whatever n_inputs says.", lambda n_inputs, units: build(6, units)),
         (
             "The network does not know its number of inputs, and has no parameters: first keras.Input((n_inputs,)).",
             lambda n_inputs, units: keras.Sequential([relu(units), sigmoid(units)]),

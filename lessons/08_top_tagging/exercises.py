@@ -39,11 +39,11 @@ def tables():
 
 def momenta_are(new):
     """Return what those write who get the labels right; `new` is what they make of the 800 columns, or of the table."""
-    return lambda table: (new(table), separate(table)[1])
+    return lambda t: (new(t), separate(t)[1])
 
 
 def labels_are(new):
-    return lambda table: (separate(table)[0], new(table))
+    return lambda t: (separate(t)[0], new(t))
 
 
 @exercise(
@@ -60,60 +60,54 @@ def labels_are(new):
         (
             "There are 201 constituents: 804 columns are 201 x 4 as well, and the last one is the true top. The label "
             "is among the inputs again.",
-            momenta_are(lambda table: table.iloc[:, :804].to_numpy().reshape(len(table), -1, 4)),
+            momenta_are(lambda t: t.iloc[:, :804].to_numpy().reshape(len(t), -1, 4)),
         ),
-        ("All 806 columns are there, truth and label among them.", momenta_are(lambda table: table.to_numpy())),
+        ("All 806 columns are there, truth and label among them.", momenta_are(lambda t: t.to_numpy())),
         (
             "All columns but the label are there, truth among them.",
-            momenta_are(lambda table: table.drop(columns="is_signal_new").to_numpy()),
+            momenta_are(lambda t: t.drop(columns="is_signal_new").to_numpy()),
         ),
-        ("The truth columns are still there.", momenta_are(lambda table: table.iloc[:, :804].to_numpy())),
-        (
-            "These are the right columns; reshape them to (N, 200, 4).",
-            momenta_are(lambda table: table[COLUMNS].to_numpy()),
-        ),
+        ("The truth columns are still there.", momenta_are(lambda t: t.iloc[:, :804].to_numpy())),
+        ("These are the right columns; reshape them to (N, 200, 4).", momenta_are(lambda t: t[COLUMNS].to_numpy())),
         (
             "The columns lie constituent by constituent, E PX PY PZ, E PX PY PZ, ...: reshape(N, 4, 200) puts E_0 PX_0 "
             "PY_0 PZ_0 E_1 ... in the place of the energies.",
-            momenta_are(lambda table: table[COLUMNS].to_numpy().reshape(-1, 4, 200)),
+            momenta_are(lambda t: t[COLUMNS].to_numpy().reshape(-1, 4, 200)),
         ),
         (
             "The columns lie constituent by constituent, so that reshape(-1, 200, 4), with the 4 last and in NumPy's "
             "usual order, keeps them together. Here the momenta of different constituents are mixed.",
-            momenta_are(lambda table: table[COLUMNS].to_numpy().reshape(-1, 4, 200).swapaxes(1, 2)),
+            momenta_are(lambda t: t[COLUMNS].to_numpy().reshape(-1, 4, 200).swapaxes(1, 2)),
         ),
-        ("The last two axes are exchanged.", momenta_are(lambda table: separate(table)[0].swapaxes(1, 2))),
+        ("The last two axes are exchanged.", momenta_are(lambda t: separate(t)[0].swapaxes(1, 2))),
         (
             "The column names were sorted, so that E_10 follows E_1.",
-            momenta_are(lambda table: table[sorted(COLUMNS)].to_numpy().reshape(-1, 200, 4)),
+            momenta_are(lambda t: t[sorted(COLUMNS)].to_numpy().reshape(-1, 200, 4)),
         ),
         (
             "The energy stands last. That is a good order too, but here the order of the file is kept: E first.",
-            momenta_are(lambda table: np.roll(separate(table)[0], -1, axis=2)),
+            momenta_are(lambda t: np.roll(separate(t)[0], -1, axis=2)),
         ),
         (
             "This is ttv, the file that a jet belongs to (0 training, 1 test, 2 validation).",
-            labels_are(lambda table: table.iloc[:, -2].to_numpy()),
+            labels_are(lambda t: t.iloc[:, -2].to_numpy()),
         ),
-        ("The sense is reversed: 1 is a top jet.", labels_are(lambda table: 1 - table["is_signal_new"].to_numpy())),
+        ("The sense is reversed: 1 is a top jet.", labels_are(lambda t: 1 - t["is_signal_new"].to_numpy())),
         (
             "The labels were made from the truth. The file has them as a column, is_signal_new.",
-            labels_are(lambda table: (table["truthE"] > 0).to_numpy().astype(int)),
+            labels_are(lambda t: (t["truthE"] > 0).to_numpy().astype(int)),
         ),
         (
             "This is a column of shape (N, 1); a single pair of brackets selects it as (N,).",
-            labels_are(lambda table: table[["is_signal_new"]].to_numpy()),
+            labels_are(lambda t: t[["is_signal_new"]].to_numpy()),
         ),
-        (
-            "they come as a Series; the lesson goes on with a NumPy array",
-            labels_are(lambda table: table["is_signal_new"]),
-        ),
+        ("they come as a Series; the lesson goes on with a NumPy array", labels_are(lambda t: t["is_signal_new"])),
     ],
     accepted=[
-        lambda table: (table.to_numpy()[:, :800].reshape(len(table), 200, 4), table.to_numpy()[:, -1]),
-        lambda table: [
-            np.stack([table.filter(regex=f"^{name}_").to_numpy() for name in ("E", "PX", "PY", "PZ")], axis=2),
-            table.is_signal_new.values,
+        lambda t: (t.to_numpy()[:, :800].reshape(len(t), 200, 4), t.to_numpy()[:, -1]),
+        lambda t: [
+            np.stack([t.filter(regex=f"^{name}_").to_numpy() for name in ("E", "PX", "PY", "PZ")], axis=2),
+            t.is_signal_new.values,
         ],
     ],
 )
@@ -145,12 +139,12 @@ def each_pt(momenta):
 
 def counted_as(n):
     """Return what those write who count otherwise, and divide by this number."""
-    return lambda momenta: (n(momenta), each_pt(momenta).sum(axis=1) / n(momenta))
+    return lambda p: (n(p), each_pt(p).sum(axis=1) / n(p))
 
 
 def mean_is(mean):
     """Return what those write who take another mean of the transverse momenta (N, 200), of which n are real."""
-    return lambda momenta: (count(momenta), mean(each_pt(momenta), count(momenta)))
+    return lambda p: (count(p), mean(each_pt(p), count(p)))
 
 
 def without_last(pt, n):
@@ -175,37 +169,28 @@ def jet_by_jet(momenta):
         "Zeros add nothing to a sum: pt.sum(axis=1) / n, with pt = np.hypot(px, py).",
     ),
     mistakes=[
-        (
-            "Padding is counted as constituents: every jet has 200.",
-            counted_as(lambda momenta: np.full(len(momenta), momenta.shape[1])),
-        ),
-        ("The last constituent is dropped from the count.", counted_as(lambda momenta: count(momenta) - 1)),
+        ("Padding is counted as constituents: every jet has 200.", counted_as(lambda p: np.full(len(p), p.shape[1]))),
+        ("The last constituent is dropped from the count.", counted_as(lambda p: count(p) - 1)),
         (
             "This counts numbers, four for each constituent. Count constituents.",
-            counted_as(lambda momenta: np.count_nonzero(momenta, axis=(1, 2))),
+            counted_as(lambda p: np.count_nonzero(p, axis=(1, 2))),
         ),
         (
             "A real constituent can have px < 0: half of them are lost. Ask for the energy.",
-            counted_as(lambda momenta: (momenta[..., 1] > 0).sum(axis=1)),
+            counted_as(lambda p: (p[..., 1] > 0).sum(axis=1)),
         ),
-        ("This is one number for all jets: sum over axis 1.", counted_as(lambda momenta: count(momenta).sum())),
+        ("This is one number for all jets: sum over axis 1.", counted_as(lambda p: count(p).sum())),
         (
             "argmin finds the first zero, and a jet of 200 constituents has none: its count becomes the place of its "
             "softest constituent.",
-            counted_as(lambda momenta: momenta[..., 0].argmin(axis=1)),
+            counted_as(lambda p: p[..., 0].argmin(axis=1)),
         ),
         (
             "The last of the 200 slots is left out, and a jet of 200 constituents loses one.",
-            lambda momenta: count_and_mean_pt(momenta[:, :-1]),
+            lambda p: count_and_mean_pt(p[:, :-1]),
         ),
-        (
-            "This is the padding: the slots that are empty.",
-            counted_as(lambda momenta: (momenta[..., 0] == 0).sum(axis=1)),
-        ),
-        (
-            "Padding takes part: the sum is divided by 200, whatever the jet.",
-            mean_is(lambda pt, n: pt.mean(axis=1)),
-        ),
+        ("This is the padding: the slots that are empty.", counted_as(lambda p: (p[..., 0] == 0).sum(axis=1))),
+        ("Padding takes part: the sum is divided by 200, whatever the jet.", mean_is(lambda pt, n: pt.mean(axis=1))),
         (
             "The last constituent is dropped, from the sum and from the count.",
             mean_is(lambda pt, n: without_last(pt, n) / (n - 1)),
@@ -217,17 +202,17 @@ def jet_by_jet(momenta):
         ),
         (
             "This is the mean energy. The transverse momentum is hypot(px, py).",
-            lambda momenta: (count(momenta), momenta[..., 0].sum(axis=1) / count(momenta)),
+            lambda p: (count(p), p[..., 0].sum(axis=1) / count(p)),
         ),
         (
             "This is the pT of the whole jet over n: momenta were added as vectors. Here each constituent's own pT "
             "counts.",
-            lambda momenta: (count(momenta), each_pt(momenta.sum(axis=1)) / count(momenta)),
+            lambda p: (count(p), each_pt(p.sum(axis=1)) / count(p)),
         ),
         ("This is the sum; divide by the number of constituents.", mean_is(lambda pt, n: pt.sum(axis=1))),
         (
             "The first two columns are E and px; px and py are columns 1 and 2.",
-            lambda momenta: count_and_mean_pt(np.roll(momenta, 1, axis=2) + (momenta[..., :1] > 0)),
+            lambda p: (count(p), np.hypot(p[..., 0], p[..., 1]).sum(axis=1) / count(p)),
         ),
         (
             "This is one number for all jets: take the mean for each, over axis 1.",
@@ -237,7 +222,7 @@ def jet_by_jet(momenta):
     accepted=[
         jet_by_jet,
         mean_is(lambda pt, n: np.ma.masked_equal(pt, 0).mean(axis=1).filled(0)),
-        lambda momenta: [count(momenta), each_pt(momenta).mean(axis=1, where=momenta[..., 0] > 0)],
+        lambda p: [count(p), each_pt(p).mean(axis=1, where=p[..., 0] > 0)],
     ],
 )
 def count_and_mean_pt(momenta):
@@ -510,15 +495,12 @@ def mean_of(distance=np.hypot, wrap=wrapped, mean=weighted):
         ),
         (
             "Every constituent counts the same. Weight the distances with pT.",
-            mean_of(mean=lambda pt, distance: ak.mean(distance, axis=1)),
+            mean_of(mean=lambda pt, d: ak.mean(d, axis=1)),
         ),
-        (
-            "This is the sum; divide by the sum of pT.",
-            mean_of(mean=lambda pt, distance: ak.sum(pt * distance, axis=1)),
-        ),
+        ("This is the sum; divide by the sum of pT.", mean_of(mean=lambda pt, d: ak.sum(pt * d, axis=1))),
         (
             "It is divided by the number of constituents; divide by the sum of pT.",
-            mean_of(mean=lambda pt, distance: ak.mean(pt * distance, axis=1)),
+            mean_of(mean=lambda pt, d: ak.mean(pt * d, axis=1)),
         ),
         (
             "These are squared distances: take the square root of dy^2 + dphi^2 for each constituent.",
@@ -532,7 +514,7 @@ def mean_of(distance=np.hypot, wrap=wrapped, mean=weighted):
         ("dphi is missing.", mean_of(lambda dy, dphi: abs(dy))),
         (
             "The root was taken after the mean: this is the square root of the mean squared distance.",
-            mean_of(mean=lambda pt, distance: np.sqrt(weighted(pt, distance**2))),
+            mean_of(mean=lambda pt, d: np.sqrt(weighted(pt, d**2))),
         ),
     ],
     accepted=[
@@ -567,9 +549,7 @@ def two_samples():
 
 def answers_with(answer):
     """Return what those write who ask the fitted tagger something else."""
-    return lambda x, labels, inputs: answer(
-        make_pipeline(StandardScaler(), LogisticRegression()).fit(x, labels), inputs
-    )
+    return lambda x, y, other: answer(make_pipeline(StandardScaler(), LogisticRegression()).fit(x, y), other)
 
 
 def scaled_with(fit_scaler):
@@ -614,44 +594,44 @@ def by_hand(train_inputs, train_labels, inputs):
         (
             "The scale is that of both samples together. Jets that are only to be scored had a part in it: fit the "
             "scaler to the training jets alone.",
-            scaled_with(lambda train_inputs, inputs: np.concatenate([train_inputs, inputs])),
+            scaled_with(lambda x, other: np.concatenate([x, other])),
         ),
         (
             "The scale is that of the jets to be scored. Fit the scaler to the training jets.",
-            scaled_with(lambda train_inputs, inputs: inputs),
+            scaled_with(lambda x, other: other),
         ),
         (
             "This is the probability of a QCD jet: column 0. The score of this course rises with signal: column 1.",
-            answers_with(lambda tagger, inputs: tagger.predict_proba(inputs)[:, 0]),
+            answers_with(lambda tagger, x: tagger.predict_proba(x)[:, 0]),
         ),
         (
             "These are answers, 0 or 1. A threshold of 0.5 is built in; predict_proba keeps what the tagger knows.",
-            answers_with(lambda tagger, inputs: tagger.predict(inputs)),
+            answers_with(lambda tagger, x: tagger.predict(x)),
         ),
         (
             "This is the linear function itself, the logarithm of the odds. predict_proba turns it into a probability.",
-            answers_with(lambda tagger, inputs: tagger.decision_function(inputs)),
+            answers_with(lambda tagger, x: tagger.decision_function(x)),
         ),
         (
             "Both columns are there; the second is the probability of a top.",
-            answers_with(lambda tagger, inputs: tagger.predict_proba(inputs)),
+            answers_with(lambda tagger, x: tagger.predict_proba(x)),
         ),
         (
             "The inputs were not scaled. The penalty on large coefficients, which scikit-learn adds, then falls on the "
             "input with small numbers alone, and it is hardly used.",
-            lambda x, labels, inputs: LogisticRegression().fit(x, labels).predict_proba(inputs)[:, 1],
+            lambda x, y, other: LogisticRegression().fit(x, y).predict_proba(other)[:, 1],
         ),
         (
             "These are probabilities of the training jets; the third argument holds the jets to be scored.",
-            lambda x, labels, inputs: fit_and_score(x, labels, x),
+            lambda x, y, other: fit_and_score(x, y, x),
         ),
         (
             "Only the first two inputs are used. The lesson goes on to more: take all columns.",
-            lambda x, labels, inputs: fit_and_score(x[:, :2], labels, inputs[:, :2]),
+            lambda x, y, other: fit_and_score(x[:, :2], y, other[:, :2]),
         ),
         ("they come as a list", lambda *samples: fit_and_score(*samples).tolist()),
     ],
-    accepted=[scaled_with(lambda train_inputs, inputs: train_inputs), by_hand],
+    accepted=[scaled_with(lambda x, other: x), by_hand],
 )
 def fit_and_score(train_inputs, train_labels, inputs):
     tagger = make_pipeline(StandardScaler(), LogisticRegression())
@@ -673,7 +653,7 @@ def scored_jets():
 
 def table_is(new):
     """Return what those write who arrange the right counts otherwise, or make something else of them."""
-    return lambda labels, score, threshold: new(confusion(labels, score, threshold))
+    return lambda y, score, cut: new(confusion(y, score, cut))
 
 
 def with_bincount(labels, score, threshold, **options):
@@ -692,10 +672,7 @@ def with_bincount(labels, score, threshold, **options):
     ),
     mistakes=[
         ("Rows and columns are exchanged: the rows are the truth.", table_is(np.transpose)),
-        (
-            "The threshold of 0.5 is built in. Use the argument.",
-            lambda labels, score, threshold: confusion(labels, score, 0.5),
-        ),
+        ("The threshold of 0.5 is built in. Use the argument.", lambda y, score, cut: confusion(y, score, 0.5)),
         (
             "These are shares of all jets. Keep the counts: from them follow all efficiencies.",
             table_is(lambda counts: counts / counts.sum()),
@@ -712,25 +689,19 @@ def with_bincount(labels, score, threshold, **options):
             "The answer is reversed: a score at or above the threshold means top.",
             table_is(lambda counts: counts[:, ::-1]),
         ),
-        (
-            "The truth is reversed: the first row are the QCD jets, label 0.",
-            table_is(lambda counts: counts[::-1]),
-        ),
-        (
-            "A jet at the threshold passes: score >= threshold.",
-            lambda labels, score, threshold: confusion(labels, score, threshold + 1e-9),
-        ),
+        ("The truth is reversed: the first row are the QCD jets, label 0.", table_is(lambda counts: counts[::-1])),
+        ("A jet at the threshold passes: score >= threshold.", lambda y, score, cut: confusion(y, score, cut + 1e-9)),
         ("The four counts are right; arrange them in two rows.", table_is(np.ravel)),
         (
             "The labels were cut at the threshold, too. They are 0 or 1 as they stand.",
-            lambda labels, score, threshold: confusion_matrix(labels >= threshold, score >= threshold),
+            lambda y, score, cut: confusion_matrix(y >= cut, score >= cut),
         ),
         ("np.bincount leaves out what comes last and is empty: minlength=4.", with_bincount),
         ("they come as a list", table_is(np.ndarray.tolist)),
     ],
     accepted=[
-        lambda labels, score, threshold: confusion_matrix(labels, (score >= threshold).astype(int)),
-        lambda labels, score, threshold: np.histogram2d(labels, score >= threshold, bins=[[0, 0.5, 1]] * 2)[0],
+        lambda y, score, cut: confusion_matrix(y, (score >= cut).astype(int)),
+        lambda y, score, cut: np.histogram2d(y, score >= cut, bins=[[0, 0.5, 1]] * 2)[0],
         lambda *jets: with_bincount(*jets, minlength=4),
     ],
 )
@@ -748,25 +719,24 @@ def two_taggers():
     yield labels, score, score + rng.normal(0, 0.7, 200), 100, np.random.default_rng(188)
 
 
+def drawn(function, labels, one, two, n_replicas, rng):
+    answer = call(function, labels, one, two, n_replicas, rng, name="bootstrap_differences")
+    try:
+        values = np.asarray(answer, dtype=np.float64)
+    except (TypeError, ValueError):
+        fail(f"bootstrap_differences should return an array of {n_replicas} numbers; what came is {describe(answer)}.")
+    if values.shape != (n_replicas,):
+        fail(
+            f"the array of differences has shape {values.shape}, expected {(n_replicas,)}: one difference for each "
+            "replica. Mean and standard deviation come afterwards."
+        )
+    return values
+
+
 def replicas(function, labels, score, other, n_replicas, rng):
     """Numbers drawn at random can only be judged by how they lie."""
-    name, areas = "bootstrap_differences", (auc(labels, score), auc(labels, other))
-    truth = auc_difference(labels, score, other)
-
-    def drawn(one, two):
-        answer = call(function, labels, one, two, n_replicas, rng, name=name)
-        try:
-            values = np.asarray(answer, dtype=np.float64)
-        except (TypeError, ValueError):
-            fail(f"{name} should return an array of {n_replicas} numbers; what came is {describe(answer)}.")
-        if values.shape != (n_replicas,):
-            fail(
-                f"the array of differences has shape {values.shape}, expected {(n_replicas,)}: one difference for each "
-                "replica. Mean and standard deviation come afterwards."
-            )
-        return values
-
-    values = drawn(score, other)
+    areas, truth = (auc(labels, score).value, auc(labels, other).value), auc_difference(labels, score, other)
+    values = drawn(function, labels, score, other, n_replicas, rng)
     mean, spread, error_of_mean = values.mean(), values.std(ddof=1), truth.error / np.sqrt(n_replicas)
     if spread < 1e-12:
         fail(
@@ -785,9 +755,9 @@ def replicas(function, labels, score, other, n_replicas, rng):
             f"the differences scatter round {mean:.3f}, those of taggers that know nothing: labels and scores no "
             "longer belong together. Draw them with the same places: labels[i], score[i], other[i]."
         )
-    if min(abs(mean - area.value) for area in areas) < 0.05:
+    if min(abs(mean - area) for area in areas) < 0.05:
         fail(f"the values lie near {mean:.2f}: they are areas. Subtract the two of each replica.")
-    if np.ptp(drawn(score, score)) > 1e-12:
+    if np.ptp(drawn(function, labels, score, score, n_replicas, rng)) > 1e-12:
         fail(
             f"each tagger got jets of its own: even a tagger and its copy differ, and the spread is {spread:.3f}. On "
             f"the same jets their fluctuations cancel in the difference, and it is {truth.error:.3f}."
@@ -804,10 +774,10 @@ def replicas(function, labels, score, other, n_replicas, rng):
     for jet, name in (0, "first"), (-1, "last"):
         only_one = score.copy()
         only_one[jet] = 0.5  # the two taggers differ in this jet alone
-        if not drawn(score, only_one).any():
+        if not drawn(function, labels, score, only_one, n_replicas, rng).any():
             fail(f"the {name} jet is never drawn: rng.integers(n) goes from 0 to n - 1, and n - 1 is the last place.")
-    if (drawn(other, score + other[::-1] / 9) >= 0).all():
-        fail("no difference is negative: the absolute value hides which tagger is ahead.")
+    if (drawn(function, labels, other, score, n_replicas, rng) >= 0).all():
+        fail("no difference is negative where the second tagger is ahead: the absolute value hides which one it is.")
     return {"the number of differences": len(values)}
 
 
@@ -863,7 +833,7 @@ def labels_left_behind(labels, score, other, n_replicas, rng):
         ("as many jets as the sample, 200?", differences(lambda rng, n: rng.integers(n, size=n // 4))),
         ("the last jet is never drawn", differences(lambda rng, n: rng.integers(n - 1, size=n))),
         ("the first jet is never drawn", differences(lambda rng, n: rng.integers(1, n, size=n))),
-        ("the absolute value hides which tagger is ahead", made_of(np.abs)),
+        ("the absolute value hides which one it is", made_of(np.abs)),
         (
             "another generator gives the same result",
             lambda labels, score, other, n, rng: bootstrap_differences(
@@ -950,16 +920,16 @@ def by_order(val_labels, val_score, test_labels, test_score, efficiency):
         (
             "The threshold is the quantile `efficiency` of the scores: for 0.3 of them, 70% of the tops pass. It is "
             "the quantile 1 - efficiency.",
-            at(lambda labels, score, *test: np.quantile(score[labels == 1], test[-1])),
+            at(lambda y, score, *test: np.quantile(score[y == 1], test[-1])),
         ),
         (
             "The threshold is a quantile of all scores. The efficiency is a share of the tops: use the scores with "
             "label 1.",
-            at(lambda labels, score, *test: np.quantile(score, 1 - test[-1])),
+            at(lambda y, score, *test: np.quantile(score, 1 - test[-1])),
         ),
         (
             "The threshold is a quantile of the QCD jets' scores. Use those with label 1.",
-            at(lambda labels, score, *test: np.quantile(score[labels == 0], 1 - test[-1])),
+            at(lambda y, score, *test: np.quantile(score[y == 0], 1 - test[-1])),
         ),
         (
             "These are the numbers of the validation jets, on which the threshold was chosen.",
@@ -969,10 +939,7 @@ def by_order(val_labels, val_score, test_labels, test_score, efficiency):
             "The threshold is the efficiency itself. A score above 0.3 does not mean that 30% of the tops pass.",
             at(lambda *samples: samples[-1]),
         ),
-        (
-            "An efficiency of 0.5 is built in. Use the argument.",
-            lambda *samples: working_point(*samples[:-1], 0.5),
-        ),
+        ("An efficiency of 0.5 is built in. Use the argument.", lambda *samples: working_point(*samples[:-1], 0.5)),
         (
             "The second number is the background efficiency. The rejection is one over it.",
             second_is(lambda rejection: 1 / rejection),
@@ -981,10 +948,7 @@ def by_order(val_labels, val_score, test_labels, test_score, efficiency):
             "The second number is the share of QCD jets that fail. The rejection is 1 over the share that passes.",
             second_is(lambda rejection: 1 - 1 / rejection),
         ),
-        (
-            "The two numbers are exchanged: first the signal efficiency.",
-            lambda *samples: working_point(*samples)[::-1],
-        ),
+        ("The two numbers are exchanged: first the signal efficiency.", lambda *samples: working_point(*samples)[::-1]),
     ],
     accepted=[at(by_order), lambda *samples: np.array(at(quantile)(*samples))],
 )

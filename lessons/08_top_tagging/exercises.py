@@ -409,7 +409,7 @@ def only_energy(jets):
             for came, unclipped in (
                 ("NaN", from_sums(lambda *p: np.sqrt(m2(*p)))),
                 ("-sqrt(-m^2), as `vector` does", lambda jets: ak.sum(ak.values_astype(jets, np.float64), axis=1).mass),
-                ("made a mass by abs", from_sums(lambda *p: np.sqrt(np.abs(m2(*p))))),
+                ("a mass, which abs makes of nothing", from_sums(lambda *p: np.sqrt(np.abs(m2(*p))))),
             )
         ],
         ("Add the momenta first, then E^2 - p^2, in this order.", of_constituents),

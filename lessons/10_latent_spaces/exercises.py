@@ -80,7 +80,7 @@ def evaluated(vectors):
     tolerance={"atol": 1e-5},
     hints=(
         "The network can compute them itself: model.latent(features, counts).",
-        "m.eval() switches off what is meant for the training alone; `with torch.no_grad():` records no gradients.",
+        "model.eval() switches off what is meant for the training alone; `with torch.no_grad():` records no gradients.",
         "A tensor becomes an array with .cpu().numpy(); .cpu() fetches it from a GPU, if there is one.",
     ),
     mistakes={
@@ -243,6 +243,7 @@ def with_shares(shares):
         "These are variances; divide by the sum of all.": with_shares(
             lambda train, other, k: PCA(k).fit(train).explained_variance_
         ),
+        "These are variances; divide by their sum over all directions.": analysed(shares=lambda s2, k: s2[:k] / 400),
         "These are the squared singular values; divide by the sum of all.": analysed(shares=lambda s2, k: s2[:k]),
         "These are sums from the first to each: give the share of each direction.": analysed(
             shares=lambda s2, k: np.cumsum(s2[:k]) / s2.sum()
@@ -899,9 +900,7 @@ exercise(
         ),
         (
             lambda on_true, on_made, penalty: -(sum(on_true) - sum(on_made)) / len(on_made) + penalty * 10.0,
-            lambda on_made: (
-                nn.functional.l1_loss(on_made, on_made.detach().amax().expand(40)) - on_made.detach().amax()
-            ),
+            lambda on_made: on_made.sum() / -len(on_made),
         ),
     ],
 )(critic_loss, generator_loss)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import toy
+
 ROOT = Path(__file__).resolve().parent.parent
 #: The folders of all lessons.
 LESSONS = sorted((ROOT / "lessons").glob("[0-9][0-9]_*/"))
@@ -43,3 +45,15 @@ def start():
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A small course with one lesson."""
+    folder = tmp_path / "lessons" / "01_toy"
+    folder.mkdir(parents=True)
+    for name, text in (("lesson.py", toy.TOY), ("exercises.py", toy.EXERCISES), ("figures.toml", toy.FIGURES)):
+        (folder / name).write_text(text)
+    (tmp_path / "course.toml").write_text(toy.COURSE)
+    (tmp_path / "README.md").write_text(toy.README)
+    return tmp_path

@@ -1,0 +1,188 @@
+"""Builds: executing, parameters, interruption, comparison, and what a terminal or a log is told."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from coursekit import authoring, building
+from coursekit.cli import app
+from tests.toy import EXERCISES, FIGURES, README, TOY, build, edit, lesson
+
+
+@pytest.mark.lessons
+def test_two_builds_are_the_same_and_nothing_else_is_left(clone):
+    (built,) = build(clone)
+    assert (built.passed, built.exercises) == (2, 2)
+    assert built.peak_mib > 10
+    texts = [(clone / folder / "01_toy.ipynb").read_text() for folder in ("notebooks", "solutions")]
+    build(clone)
+    assert texts == [(clone / folder / "01_toy.ipynb").read_text() for folder in ("notebooks", "solutions")]
+    assert {path.name for path in clone.iterdir()} == {"lessons", "course.toml", "README.md", "notebooks", "solutions"}
+    for folder in ("notebooks", "solutions"):
+        notebook = nbformat.read(clone / folder / "01_toy.ipynb", as_version=4)
+        nbformat.validate(notebook)
+        assert set(notebook.metadata) == {"kernelspec", "language_info"}
+        assert all(set(cell.metadata) <= {"tags", "cellView", "jupyter"} for cell in notebook.cells)
+    assert all(not cell.get("outputs") for cell in nbformat.read(clone / "notebooks/01_toy.ipynb", as_version=4).cells)
+
+
+@pytest.mark.lessons
+def test_a_new_lesson_is_a_folder(clone):
+    """What CONTRIBUTING.md says: lesson 11 is there when its folder is."""
+    folder = clone / "lessons" / "11_clouds"
+    folder.mkdir()
+    for name, text in (("lesson.py", TOY), ("exercises.py", EXERCISES), ("figures.toml", FIGURES)):
+        text = text.replace("# 1 · Toy", "# 11 · Clouds").replace('setup("01")', 'setup("11")')
+        (folder / name).write_text(text.replace("1.1", "11.1").replace("1.2", "11.2"))
+    done = CliRunner().invoke(app, ["build", "11", "--root", str(clone)])
+    assert done.exit_code == 0, done.output
+    assert "11_clouds: running" in done.output
+    assert "11_clouds: 2 of 2 exercises passed" in done.output
+    assert "| 11 | **Clouds**" in (clone / "README.md").read_text()
+    solution = nbformat.read(clone / "solutions" / "11_clouds.ipynb", as_version=4)
+    said = [text for texts in authoring.verdicts(solution).values() for text in texts]
+    assert said == ["[PASS] 11.1 mean and spread\n", "[PASS] 11.2 a column normalised\n"]
+    (picture,) = (
+        out for cell in solution.cells for out in cell.get("outputs", []) if "image/png" in out.get("data", {})
+    )
+    assert picture.data["text/plain"] == "A rising line through four points."
+
+
+@pytest.mark.lessons
+def test_a_slow_lesson_is_named_with_the_likely_reason(clone, monkeypatch):
+    edit(clone, "**Time:** 5 minutes", "**Time:** 5 minutes; it runs in about 1 seconds")
+    for load, reason in ((7.5, "something else computes on this machine (load 7.5 on"), (0.5, "little memory")):
+        said = []
+        monkeypatch.setattr(building.os, "getloadavg", lambda load=load: (load, load, load))
+        monkeypatch.setattr(building, "SLOW", 0.01)
+        build(clone, output=clone / "out", say=said.append)
+        (slow,) = (line for line in said if "slow" in line)
+        assert slow.startswith("01_toy: slow, ")
+        assert reason in slow
+    monkeypatch.setattr(building, "SLOW", 1000)
+    said = []
+    build(clone, output=clone / "out", say=said.append)
+    assert [line.split(",")[0].split(":")[1] for line in said] == [" running", " 2 of 2 exercises passed"]
+
+
+@pytest.mark.lessons
+def test_recorded_scores_are_kept_with_the_course_but_not_those_of_other_parameters(clone):
+    call = 'record(WORK, "a", [0, 1], [0, 1], 5)\n'
+    edit(clone, 'show("settings",', f'from coursekit.ledger import record\n\n_ = {call}show("settings",')
+    build(clone, output=clone / "out", parameters={"seed": 7})
+    assert not (clone / "out" / "data").exists()
+    build(clone)
+    with np.load(clone / "data" / "ledger" / "01.npz") as stored:
+        assert (stored["taggers"].tolist(), stored["scores"].tolist()) == (["a"], [[0, 1]])
+
+
+@pytest.mark.lessons
+def test_a_solution_that_fails_its_check_fails_the_build_and_leaves_the_old_one(clone):
+    build(clone)
+    before = (clone / "solutions" / "01_toy.ipynb").read_text()
+    edit(clone, 'check("1.1", mean, std,', 'check("1.1", mean, std**2,')
+    with pytest.raises(
+        authoring.BuildError, match=r"01_toy does not build: .*CheckFailed: \[NOT YET\] 1\.1 .*variance"
+    ):
+        build(clone)
+    assert (clone / "solutions" / "01_toy.ipynb").read_text() == before
+    assert not list(clone.glob(".build-*"))
+
+
+@pytest.mark.lessons
+def test_an_unstable_digit_or_stderr_fails_the_build(clone):
+    edit(clone, 'show("only in the solution", mean, 3)', 'show("edge", 0.125, 2)')
+    with pytest.raises(authoring.BuildError, match="too close to a rounding edge"):
+        build(clone)
+    edit(clone, 'show("edge", 0.125, 2)', "import warnings; warnings.warn('chatter')")
+    with pytest.raises(authoring.BuildError, match=r"writes to stderr: .*chatter"):
+        build(clone)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"quick": "false"}, {"quick": False}),
+        ({"quick": "True", "seed": "7"}, {"quick": True, "seed": 7}),
+        ({"rate": "1e-2"}, {"rate": 0.01}),
+        ({"rate": "2"}, {"rate": 2.0}),
+        ({"name": "7"}, {"name": "7"}),
+    ],
+)
+def test_parameters_take_the_type_of_the_default(clone, given, expected):
+    assert building.check_parameters([lesson(clone)], given) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"qiuck": "True"}, "no parameter 'qiuck'; did you mean 'quick'"),
+        ({"seed": "1.5"}, "expected int, got '1.5'"),
+        ({"quick": "1"}, "expected bool, got '1'"),
+        ({"rate": "fast"}, "expected float, got 'fast'"),
+    ],
+)
+def test_parameters_that_papermill_would_ignore_are_refused(clone, given, words):
+    with pytest.raises(authoring.BuildError, match=words):
+        building.check_parameters([lesson(clone)], given)
+
+
+@pytest.mark.lessons
+def test_the_command_line_builds_aside_with_other_parameters(clone):
+    arguments = ["build", "toy", "--root", str(clone), "--output", str(clone / "out"), "--full", "-p", "seed", "7"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert "2 of 2" in done.output
+    assert "settings: (False, 7, 0.5, 'toy')" in (clone / "out" / "solutions" / "01_toy.ipynb").read_text()
+    assert not (clone / "solutions").exists()
+    assert (clone / "README.md").read_text() == README
+
+
+@pytest.mark.lessons
+def test_check_compares_with_what_is_committed(clone):
+    def check():
+        return CliRunner().invoke(app, ["build", "--check", "--root", str(clone)])
+
+    assert CliRunner().invoke(app, ["build", "--root", str(clone)]).exit_code == 0
+    assert check().exit_code == 0
+    solution, exercise = clone / "solutions/01_toy.ipynb", clone / "notebooks/01_toy.ipynb"
+    originals = [path.read_text() for path in (solution, exercise, clone / "README.md")]
+    for path, old, new in (
+        (solution, "only in the solution: 2.500", "only in the solution: 2.501"),
+        (exercise, "mean = ...", "mean = 2.5"),
+        (clone / "README.md", "5 minutes", "6 minutes"),
+    ):
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+        done = check()
+        assert done.exit_code == 1
+        assert "run `coursekit build`" in done.output
+        path.write_text(path.read_text().replace(new, old))
+    assert originals == [path.read_text() for path in (solution, exercise, clone / "README.md")]
+    edit(clone, "    centred = x - x.mean()\n", "    centred = (x - x.mean())\n", "exercises.py")
+    assert check().exit_code == 1
+
+
+@pytest.mark.lessons
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX")
+def test_ctrl_c_leaves_nothing_half_written(clone, start):
+    edit(clone, 'show("settings", (quick, seed, rate, name))', "import time; time.sleep(60)")
+    command = [sys.executable, "-m", "coursekit.cli", "build", "--root", clone]
+    process = start(*command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 60
+    while not list(clone.glob(".build-*/*.log")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, output
+    assert "nothing half-written remains" in output
+    assert not list(clone.glob(".build-*"))
+    assert not list((clone / "solutions").iterdir())
+    assert not list((clone / "notebooks").iterdir())

@@ -503,8 +503,8 @@ difference = from_file - np.mean(in_memory)
 show("difference between file and memory", difference, 3, error=rounded_up(np.hypot(by_sample, by_seed)))
 
 # %% [markdown]
-# The same test events serve all four, so their difference has a much smaller error than each AUC, about 0.0005, and the seeds add as much, together 0.001 at most.
-# Within it, a file ten times the memory allowed trains as well as memory does.
+# The same test events serve all four, so their difference has a much smaller error than each AUC, about 0.0005, and the seeds add as much: together, rounded up, 0.001.
+# Within that, a file ten times the memory allowed trains as well as memory does.
 #
 # ## Where you stand
 

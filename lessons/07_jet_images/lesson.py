@@ -1131,7 +1131,7 @@ progress()
 #
 # 1. A jet is a nearly empty picture.
 #    All pictures of a sample are one `np.bincount`; an angle that is not wrapped takes more than a tenth of its $p_T$ from one jet in twenty, silently, and costs the CNN as much as all cleverness gains.
-# 2. On the same calorimeter pictures the rejection at 60% is 10 for logistic regression, 14 for the MLP and 25 for the CNN; with finer pixels in a standard position it is nearly 50.
+# 2. On the same calorimeter pictures the rejection at 60% is about 10 for logistic regression, 14 for the MLP and 25 for the CNN; with finer pixels in a standard position it is nearly 50.
 #    What the MLP must be told, that a turned top is a top, the CNN has partly learned by itself.
 # 3. The network looks at the three quarks and at the core, weighs jets without being asked, and is wrong with confidence where a QCD jet is three groups with the mass of a top.
 #

@@ -60,10 +60,10 @@ import torch
 from torch import nn
 
 from coursekit.jets import count_jets, flow_features, load_jets, relative_features
+from coursekit.jets.packed import PackedJets
 from coursekit.metrics import auc, auc_difference
 from coursekit.nets.deepsets import DeepSets, EnergyFlow, pool
 from coursekit.observables import c3, jet_mass, multiplicity
-from coursekit.jets.packed import PackedJets
 from coursekit.training import pick_device, predict
 from coursekit.training import train as train_network
 
@@ -476,13 +476,8 @@ for column, what in enumerate(TARGETS):
     spread = true["test"][:, column].std()
     for name, outputs in {"scaled targets": predicted, "targets as they are": unscaled}.items():
         left = np.std(outputs[:, column] - true["test"][:, column]) / spread
-        again = 2 if left > 1 else 0.03  # what is not learned is left to chance
-        show(
-            f"{what}, {name}: spread of prediction minus truth / spread of {what}",
-            left,
-            1 if left > 1 else 2,
-            spread=again,
-        )
+        digits, again = (1, 2) if left > 1 else (2, 0.03)  # what is not learned is left to chance
+        show(f"{what}, {name}: spread of prediction minus truth / spread of {what}", left, digits, spread=again)
 
 # %% [markdown]
 # A constant answer would have errors as large as the spread of the truth.
@@ -563,8 +558,7 @@ with figure(
 # A constituent is a *point*: $(\ln z, \Delta\eta, \Delta\phi)$, with angles in units of 0.2.
 
 # %%
-from coursekit.jets import centred, flipped, rotated
-from coursekit.jets import pack, unpack
+from coursekit.jets import centred, flipped, pack, rotated, unpack
 from coursekit.nets import gan
 
 LABEL = {"top": 1, "QCD": 0}[generate]

@@ -169,6 +169,7 @@ import sys
 import types
 
 import numpy as np
+from sklearn.preprocessing import StandardScaler
 
 from coursekit import perturbing
 
@@ -237,7 +238,7 @@ TORCH = """
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import LabelEncoder, StandardScaler
+from sklearn.preprocessing import LabelEncoder
 import pandas as pd
 
 def train_in_torch(name):

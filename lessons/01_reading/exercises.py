@@ -50,12 +50,8 @@ def root_file(number):
     mistakes={
         "These names still carry the cycle number behind the semicolon.": lambda *, file: file.keys(),
         "These are the kinds of the objects, not their names.": lambda *, file: list(file.classnames().values()),
-        "These are the branches of the tree; the question is which trees the file holds.": lambda *, file: file[
-            "Events"
-        ].keys(),
-        "This is one name; the answer is a list, since a file may hold several trees.": lambda *, file: file.keys(
-            cycle=False
-        )[0],
+        "These are the branches of the tree; the question is which trees the file holds.": lambda *, file: file["Events"].keys(),
+        "This is one name; the answer is a list, since a file may hold several trees.": lambda *, file: file.keys(cycle=False)[0],
         "This pairs names with kinds; only the names are asked for.": lambda *, file: file.classnames(),
         "This is how many there are; the names are asked for.": lambda *, file: len(file.keys()),
     },
@@ -88,12 +84,8 @@ def pair(centre=np.mean, spread=np.std):
         "The two are exchanged: the first is the mean, the second the standard deviation.": pair(np.std, np.mean),
         "This is the median, which half of the events lie below; the mean is the sum over the number.": pair(np.median),
         "This is the variance; the standard deviation is its square root.": pair(spread=np.var),
-        "This is the root mean square; the mean is to be subtracted first.": pair(
-            spread=lambda x: np.sqrt((x**2).mean())
-        ),
-        "This is the error of the mean; do not divide by the root of the number of events.": pair(
-            spread=lambda x: x.std() / np.sqrt(len(x))
-        ),
+        "This is the root mean square; the mean is to be subtracted first.": pair(spread=lambda x: np.sqrt((x**2).mean())),
+        "This is the error of the mean; do not divide by the root of the number of events.": pair(spread=lambda x: x.std() / np.sqrt(len(x))),
         "These are the methods themselves; brackets call them: mtw1.mean().": lambda *, mtw1: (mtw1.mean, mtw1.std),
         "what came is '": lambda *, mtw1: (f"{mtw1.mean():.1f}", f"{mtw1.std():.1f}"),
     },
@@ -122,8 +114,7 @@ def not_one_by_one(normalise, x):
     result = call(normalise, x)
     if np.shape(result) == x.shape and not agree(result, x) and agree(result[:9], call(normalise, x[:9])):
         fail(
-            "each entry of the result is the same whatever the others are. Do you use the mean and standard deviation "
-            "of this particular sample, mtw1? Compute them from the argument."
+            "each entry of the result is the same whatever the others are. Do you use the mean and standard deviation of this particular sample, mtw1? Compute them from the argument."
         )
     return {"normalise(x)": result}
 
@@ -150,28 +141,18 @@ def shifted(centre, spread):
         "The mean is gone but the spread is as before: divide by the standard deviation.": lambda x: x - x.mean(),
         "The spread is one but the mean is not zero: subtract the mean first.": lambda x: x / x.std(),
         "Nothing has changed: this is the array that came in.": lambda x: x,
-        "The sign is wrong: subtract the mean from the entries, not the entries from the mean.": lambda x: (
-            (x.mean() - x) / x.std()
-        ),
+        "The sign is wrong: subtract the mean from the entries, not the entries from the mean.": lambda x: (x.mean() - x) / x.std(),
         "The mean is added; subtract it.": lambda x: (x + x.mean()) / x.std(),
         "Mean and standard deviation have changed places.": shifted(np.std, np.mean),
         "This subtracts the median; use the mean.": shifted(np.median, np.std),
-        "This divides by the standard deviation with N - 1; use that with N, as NumPy does by default.": shifted(
-            np.mean, lambda x: x.std(ddof=1)
-        ),
-        "This lies between 0 and 1, which is another normalisation; we want mean 0 and standard deviation 1.": shifted(
-            np.min, np.ptp
-        ),
+        "This divides by the standard deviation with N - 1; use that with N, as NumPy does by default.": shifted(np.mean, lambda x: x.std(ddof=1)),
+        "This lies between 0 and 1, which is another normalisation; we want mean 0 and standard deviation 1.": shifted(np.min, np.ptp),
         "This is divided by the largest distance.": shifted(np.mean, lambda x: np.abs(x - x.mean()).max()),
-        "This is divided by the root mean square: the mean is still in it.": shifted(
-            np.mean, lambda x: np.sqrt((x**2).mean())
-        ),
+        "This is divided by the root mean square: the mean is still in it.": shifted(np.mean, lambda x: np.sqrt((x**2).mean())),
         "This is divided by the error of the mean.": shifted(np.mean, lambda x: x.std() / np.sqrt(len(x))),
         "The sum is one now. We want mean 0 and standard deviation 1.": lambda x: x / x.sum(),
         "The length is one now. We want mean 0 and standard deviation 1.": lambda x: x / np.linalg.norm(x),
-        "An array of whole numbers, like this x, cannot hold the result: make one of floats.": lambda x: (
-            (x - x.mean()) / x.std()
-        ).astype(x.dtype),
+        "An array of whole numbers, like this x, cannot hold the result: make one of floats.": lambda x: ((x - x.mean()) / x.std()).astype(x.dtype),
         "of this particular sample, mtw1": lambda x: (x - 66.4) / 28.8,
         "changes its input in place": lambda x: np.subtract(x, x.mean(), out=x) / x.std(),
         AS_ANOTHER_KIND: lambda x: ((x - x.mean()) / x.std()).tolist(),
@@ -220,30 +201,15 @@ def reading(read):
         'Return what `opened["Events"].arrays(branches, library="np")` gives: it is already a dictionary.',
     ),
     mistakes={
-        "There are more branches than asked for: give uproot the list, so that it does not read the rest.": reading(
-            lambda tree, names: tree.arrays(library="np")
-        ),
-        'read_branches returned awkward records; library="np" gives a dictionary of NumPy arrays.': reading(
-            lambda tree, names: tree.arrays(names)
-        ),
-        'These are awkward arrays; library="np" gives NumPy arrays.': reading(
-            lambda tree, names: {name: tree[name].array() for name in names}
-        ),
-        "read_branches returned a list of arrays; make it a dictionary, branch name to array.": reading(
-            lambda tree, names: [tree[name].array(library="np") for name in names]
-        ),
-        "The result is right, but other branches were read as well and thrown away: give uproot the list of "
-        "branches.": reading(lambda tree, names: {name: tree.arrays(library="np")[name] for name in names}),
-        "The arrays stand under each other's names: they come in the order in which uproot was asked.": reading(
-            lambda tree, names: dict(zip(names, tree.arrays(sorted(names), library="np").values(), strict=True))
-        ),
+        "There are more branches than asked for: give uproot the list, so that it does not read the rest.": reading(lambda tree, names: tree.arrays(library="np")),
+        'read_branches returned awkward records; library="np" gives a dictionary of NumPy arrays.': reading(lambda tree, names: tree.arrays(names)),
+        'These are awkward arrays; library="np" gives NumPy arrays.': reading(lambda tree, names: {name: tree[name].array() for name in names}),
+        "read_branches returned a list of arrays; make it a dictionary, branch name to array.": reading(lambda tree, names: [tree[name].array(library="np") for name in names]),
+        "The result is right, but other branches were read as well and thrown away: give uproot the list of branches.": reading(lambda tree, names: {name: tree.arrays(library="np")[name] for name in names}),
+        "The arrays stand under each other's names: they come in the order in which uproot was asked.": reading(lambda tree, names: dict(zip(names, tree.arrays(sorted(names), library="np").values(), strict=True))),
         "Not all of the branches asked for are there.": lambda path, names: read_branches(path, names[:1]),
-        "Events are missing: entry_stop reads the first of them alone.": reading(
-            lambda tree, names: tree.arrays(names, library="np", entry_stop=1000)
-        ),
-        "This is another tree of the file; take `Events`.": lambda path, names: uproot.open(path)["Also"].arrays(
-            names, library="np"
-        ),
+        "Events are missing: entry_stop reads the first of them alone.": reading(lambda tree, names: tree.arrays(names, library="np", entry_stop=1000)),
+        "This is another tree of the file; take `Events`.": lambda path, names: uproot.open(path)["Also"].arrays(names, library="np"),
         "whatever path it is given": lambda path, names: read_branches(root_file(0), names),
     },
     accepted=[
@@ -286,14 +252,9 @@ def joined(join):
     mistakes={
         "Rows and columns are exchanged: events are rows, so stack with axis=1 (or transpose).": joined(np.array),
         "The arrays stand one behind the other; they should be columns side by side.": joined(np.concatenate),
-        "The numbers are poured in row by row: reshape does not make a column of each array, np.stack does.": joined(
-            lambda columns: np.concatenate(columns).reshape(-1, len(columns))
-        ),
-        "All arrays are here, in the order of the dictionary; take those named in `branches`, in the order given "
-        "there.": columns(lambda arrays, names: arrays),
-        "The columns follow the order of the dictionary; use the order of `branches`.": columns(
-            lambda arrays, names: [name for name in arrays if name in names]
-        ),
+        "The numbers are poured in row by row: reshape does not make a column of each array, np.stack does.": joined(lambda columns: np.concatenate(columns).reshape(-1, len(columns))),
+        "All arrays are here, in the order of the dictionary; take those named in `branches`, in the order given there.": columns(lambda arrays, names: arrays),
+        "The columns follow the order of the dictionary; use the order of `branches`.": columns(lambda arrays, names: [name for name in arrays if name in names]),
         "The columns are sorted by name; use the order of `branches`.": columns(lambda arrays, names: sorted(names)),
         "The columns are in reverse order.": columns(lambda arrays, names: names[::-1]),
         "The numbers are cut to whole ones.": lambda arrays, names: to_table(arrays, names).astype(int),
@@ -329,27 +290,17 @@ def of_both(join):
         "`np.concatenate` takes a list of arrays and joins them along axis 0.",
     ),
     mistakes={
-        "The samples stand side by side, as if their events were the same. Join along axis 0.": of_both(
-            lambda low, high: np.concatenate([low, high], axis=1)
-        ),
-        "+ adds number to number, event by event; we want all events of one and then those of the other.": of_both(
-            np.add
-        ),
+        "The samples stand side by side, as if their events were the same. Join along axis 0.": of_both(lambda low, high: np.concatenate([low, high], axis=1)),
+        "+ adds number to number, event by event; we want all events of one and then those of the other.": of_both(np.add),
         "This is the mean of the two, event by event; we want all events of both.": of_both(lambda *two: sum(two) / 2),
-        "The signal is among them; only the two backgrounds are to be merged.": lambda *, dy_low, dy_high, signal: (
-            np.concatenate([signal, dy_low, dy_high])
-        ),
+        "The signal is among them; only the two backgrounds are to be merged.": lambda *, dy_low, dy_high, signal: np.concatenate([signal, dy_low, dy_high]),
         "dy_high is missing.": of_both(lambda low, high: low),
         "dy_low is missing.": of_both(lambda low, high: high),
         "The samples are in the other order: dy_low first.": of_both(lambda low, high: np.concatenate([high, low])),
         "This is dy_low twice.": of_both(lambda low, high: np.concatenate([low, low])),
         "This is dy_high twice.": of_both(lambda low, high: np.concatenate([high, high])),
-        "Rows and columns are exchanged: an event is a row.": of_both(
-            lambda low, high: np.concatenate([low.T, high.T], axis=1)
-        ),
-        "One table lies behind the other: np.stack makes a new axis, np.concatenate does not.": of_both(
-            lambda low, high: np.stack([low, high])
-        ),
+        "Rows and columns are exchanged: an event is a row.": of_both(lambda low, high: np.concatenate([low.T, high.T], axis=1)),
+        "One table lies behind the other: np.stack makes a new axis, np.concatenate does not.": of_both(lambda low, high: np.stack([low, high])),
         AS_ANOTHER_KIND: of_both(lambda low, high: low.tolist() + high.tolist()),
     },
     accepted=[
@@ -385,23 +336,16 @@ def counted(count):
     ),
     mistakes={
         "This is one number for all events; axis=1 counts inside each event.": counted(ak.sum),
-        "axis=0 counts the first jets of all events, the second ones, ...; axis=1 counts inside each.": counted(
-            lambda above: ak.sum(above, axis=0)
-        ),
-        "These are all jets, soft ones included: compare with 30, and sum. ak.num and ak.count count False as "
-        "well.": counted(ak.num),
+        "axis=0 counts the first jets of all events, the second ones, ...; axis=1 counts inside each.": counted(lambda above: ak.sum(above, axis=0)),
+        "These are all jets, soft ones included: compare with 30, and sum. ak.num and ak.count count False as well.": counted(ak.num),
         "This says whether there is at least one such jet; count them.": counted(lambda above: ak.any(above, axis=1)),
         "This still has one entry per jet; sum over the jets of each event with axis=1.": counted(lambda above: above),
-        "Each number sits in a list of its own: leave keepdims away.": counted(
-            lambda above: ak.sum(above, axis=1, keepdims=True)
-        ),
+        "Each number sits in a list of its own: leave keepdims away.": counted(lambda above: ak.sum(above, axis=1, keepdims=True)),
         "what came is the function": counted(lambda above: lambda jet_pt: ak.sum(jet_pt > 30, axis=1)),
         "they come as a list": counted(lambda above: [sum(event) for event in ak.to_list(above)]),
         "This asks the hardest jet of each event alone; count all.": lambda *, jet_pt: ak.max(jet_pt, axis=1) > 30,
         "This is the place of the hardest jet in its list.": lambda *, jet_pt: ak.argmax(jet_pt, axis=1),
-        "This is the sum of the momenta of those jets; sum the True and False instead.": lambda *, jet_pt: ak.sum(
-            jet_pt[jet_pt > 30], axis=1
-        ),
+        "This is the sum of the momenta of those jets; sum the True and False instead.": lambda *, jet_pt: ak.sum(jet_pt[jet_pt > 30], axis=1),
         "These are the momenta of those jets; count them.": lambda *, jet_pt: jet_pt[jet_pt > 30],
         "These are the jets below 30 GeV.": lambda *, jet_pt: ak.sum(jet_pt < 30, axis=1),
         "These are the jets of 30 GeV and more: above means >.": lambda *, jet_pt: ak.sum(jet_pt >= 30, axis=1),
@@ -471,20 +415,14 @@ def rows_and_reading(read_rows, first, end):
         '`pd.read_hdf(path, key="table", start=start, stop=stop)`',
     ),
     mistakes={
-        "The rows are right, but the whole table or more of it was read: give start and stop.": lambda path, a, b: (
-            pd.read_hdf(path, key="table")[a:b]
-        ),
-        "This is one row too many: up to but not including `stop`, as in a slice.": lambda path, a, b: read_rows(
-            path, a, b + 1
-        ),
+        "The rows are right, but the whole table or more of it was read: give start and stop.": lambda path, a, b: pd.read_hdf(path, key="table")[a:b],
+        "This is one row too many: up to but not including `stop`, as in a slice.": lambda path, a, b: read_rows(path, a, b + 1),
         "`stop` is a row, not the number of rows.": lambda path, a, b: read_rows(path, a, a + b),
         "The rows before `start` came, too.": lambda path, a, b: read_rows(path, None, b),
         "The rows from `stop` on came, too.": lambda path, a, b: read_rows(path, a, None),
         "This is the whole table.": lambda path, a, b: read_rows(path, None, None),
         "Some columns are missing.": lambda path, a, b: read_rows(path, a, b)[["a"]],
-        "The rows are right, but the file stays open, and nobody can write it: use a `with`.": lambda path, a, b: (
-            pd.HDFStore(path, mode="r").select("table", start=a, stop=b)
-        ),
+        "The rows are right, but the file stays open, and nobody can write it: use a `with`.": lambda path, a, b: pd.HDFStore(path, mode="r").select("table", start=a, stop=b),
         "use the argument `path`": lambda path, a, b: read_rows(Path(hdf5_files().name) / "other.h5", a, b),
         "expected a DataFrame": lambda path, a, b: read_rows(path, a, b).to_numpy(),
     },

@@ -76,8 +76,9 @@ first_call = {}
         "Events of weight zero are left out. Keep them: the weights must stay aligned with the inputs.": changed(
             lambda weights: weights[weights != 0]
         ),
-        "Events of weight zero and below are left out. Keep them: the weights must stay aligned with the "
-        "inputs.": changed(lambda weights: weights[weights > 0]),
+        "Events of weight zero and below are left out. Keep them: the weights must stay aligned with the inputs.": changed(
+            lambda weights: weights[weights > 0]
+        ),
         "This is XSWeight alone. The other five branches say whether the event would be seen.": of_branches("XSWeight"),
         "mth is a factor here, too. Multiply the branches named in WEIGHT_BRANCHES, and no others.": of_branches(
             "mth", *WEIGHT_BRANCHES
@@ -152,53 +153,30 @@ def beside_labels(weights):
         "Labels: np.ones(len(signal)) followed by np.zeros(len(background)), concatenated in the same way.",
     ),
     mistakes={
-        "Each background was divided by its own mean before merging, so all count alike now although their cross "
-        "sections differ. Merge first, then divide.": beside_labels(
-            lambda signal, backgrounds: np.concatenate([w / w.mean() for w in (signal, *backgrounds)])
-        ),
-        "All samples share one mean, so the signal nearly vanishes beside the background. Signal and background each "
-        "get a mean of one.": beside_labels(
-            lambda *samples: (
-                np.concatenate([samples[0], *samples[1]]) / np.concatenate([samples[0], *samples[1]]).mean()
-            )
-        ),
-        "They are divided by the sum: the weights of each class then sum to one, and how much an event counts depends "
-        "on how many there are. Divide by the mean.": divided(np.sum),
-        "The mean was taken over the weights above zero. N counts all events of the class, those of weight zero "
-        "too.": divided(lambda w: w[w > 0].mean()),
-        "The mean was taken over the weights that are not zero. N counts all events of the class.": divided(
-            lambda w: w[w != 0].mean()
-        ),
-        "The mean was taken over the absolute weights. A negative weight is subtracted in the mean, too.": divided(
-            lambda w: np.abs(w).mean()
-        ),
-        "Weights and labels are exchanged: asked for are the weights first, then the labels.": lambda *samples: (
-            weights_and_labels(*samples)[::-1]
-        ),
+        "Each background was divided by its own mean before merging, so all count alike now although their cross sections differ. Merge first, then divide.":
+            beside_labels(lambda signal, backgrounds: np.concatenate([w / w.mean() for w in (signal, *backgrounds)])),
+        "All samples share one mean, so the signal nearly vanishes beside the background. Signal and background each get a mean of one.":
+            beside_labels(lambda *samples: np.concatenate([samples[0], *samples[1]]) / np.concatenate([samples[0], *samples[1]]).mean()),
+        "They are divided by the sum: the weights of each class then sum to one, and how much an event counts depends on how many there are. Divide by the mean.": divided(np.sum),
+        "The mean was taken over the weights above zero. N counts all events of the class, those of weight zero too.": divided(lambda w: w[w > 0].mean()),
+        "The mean was taken over the weights that are not zero. N counts all events of the class.": divided(lambda w: w[w != 0].mean()),
+        "The mean was taken over the absolute weights. A negative weight is subtracted in the mean, too.": divided(lambda w: np.abs(w).mean()),
+        "Weights and labels are exchanged: asked for are the weights first, then the labels.": lambda *samples: weights_and_labels(*samples)[::-1],
         "They are divided by the standard deviation. Weights are scaled to a mean of one.": divided(np.std),
         "They are divided by the largest weight. Divide by the mean.": divided(np.max),
         "The weights are merged but not normalised.": divided(lambda w: 1),
-        "The background comes first here. Signal first, then the backgrounds in their order.": beside_labels(
-            lambda signal, backgrounds: np.roll(weights_and_labels(signal, backgrounds)[0], -len(signal))
-        ),
+        "The background comes first here. Signal first, then the backgrounds in their order.": beside_labels(lambda signal, backgrounds: np.roll(weights_and_labels(signal, backgrounds)[0], -len(signal))),
         "Only the signal is normalised.": divided(np.mean, lambda w: 1),
         "Only the background is normalised.": divided(lambda w: 1, np.mean),
-        "Of the backgrounds only the first came in. The list may hold any number.": lambda signal, backgrounds: (
-            weights_and_labels(signal, backgrounds[:1])
-        ),
-        "Of the backgrounds only two came in. The list may hold any number.": lambda signal, backgrounds: (
-            weights_and_labels(signal, [backgrounds[0], backgrounds[1]])
-        ),
+        "Of the backgrounds only the first came in. The list may hold any number.": lambda signal, backgrounds: weights_and_labels(signal, backgrounds[:1]),
+        "Of the backgrounds only two came in. The list may hold any number.": lambda signal, backgrounds: weights_and_labels(signal, [backgrounds[0], backgrounds[1]]),
         "Signal and background are exchanged: in this course signal is 1, background 0.": labelled(lambda k: k > 0),
         "Each sample has a label of its own; the backgrounds are one class with label 0.": labelled([1, 0, 2, 3].index),
         "Each sample has its number for a label; signal is 1, and all backgrounds are 0.": labelled(lambda k: k),
         "Background is -1 here, as some books have it; in this course it is 0.": labelled(lambda k: 1 - 2 * (k > 0)),
         "All labels are 1.": labelled(lambda k: 1),
         AS_ANOTHER_KIND: lambda *samples: (weights_and_labels(*samples)[0], weights_and_labels(*samples)[1].tolist()),
-        "the array of labels should be": lambda *samples: (
-            weights_and_labels(*samples)[0],
-            weights_and_labels(*samples)[1].astype(str),
-        ),
+        "the array of labels should be": lambda *samples: (weights_and_labels(*samples)[0], weights_and_labels(*samples)[1].astype(str)),
         "should return the array of weights and the array of labels": lambda *samples: weights_and_labels(*samples)[0],
     },
     accepted=[
@@ -240,41 +218,21 @@ def fitted(choose=lambda x, d: x[x != d], offset=lambda x: -x.mean(), scale=lamb
         "x' = (x + offset) * scale has mean 0 and standard deviation 1 for offset = -mean and scale = 1 / std.",
     ),
     mistakes={
-        "The default values took part: they pull the mean to -1 and squeeze the real values together. Leave them "
-        "out.": fitted(lambda x, d: x),
-        "Only the mean is free of the default values; the standard deviation is not.": lambda x, d: (
-            -x[x != d].mean(),
-            1 / x.std(),
-        ),
-        "Only the standard deviation is free of the default values; the mean is not.": lambda x, d: (
-            -x.mean(),
-            1 / x[x != d].std(),
-        ),
+        "The default values took part: they pull the mean to -1 and squeeze the real values together. Leave them out.": fitted(lambda x, d: x),
+        "Only the mean is free of the default values; the standard deviation is not.": lambda x, d: (-x[x != d].mean(), 1 / x.std()),
+        "Only the standard deviation is free of the default values; the mean is not.": lambda x, d: (-x.mean(), 1 / x[x != d].std()),
         "The offset has the wrong sign: it is added, so it is minus the mean.": fitted(offset=np.mean),
         "The scale is the standard deviation itself. It is multiplied, so it is one over it.": fitted(scale=np.std),
-        "The offset has the wrong sign, and the scale is not one over the standard deviation: these are mean and "
-        "std.": fitted(offset=np.mean, scale=np.std),
+        "The offset has the wrong sign, and the scale is not one over the standard deviation: these are mean and std.": fitted(offset=np.mean, scale=np.std),
         "The two are exchanged: first the offset, then the scale.": lambda x, d: offset_and_scale(x, d)[::-1],
         "The scale is one over the variance. Take the square root.": fitted(scale=lambda x: 1 / x.var()),
-        "The default values were set to 0 and took part: they pull the mean to 0. Leave them out.": fitted(
-            lambda x, d: np.where(x == d, 0, x)
-        ),
-        "`column > default` also drops the real values below the default. Compare with !=.": fitted(
-            lambda x, d: x[x > d]
-        ),
-        "`column > 0` also drops real negative values. Compare with the default: column != default.": fitted(
-            lambda x, d: x[x > 0]
-        ),
-        "Real values of +1 are dropped as well: compare the values, column != default, and not their sizes.": fitted(
-            lambda x, d: x[np.abs(x) != np.abs(d)]
-        ),
+        "The default values were set to 0 and took part: they pull the mean to 0. Leave them out.": fitted(lambda x, d: np.where(x == d, 0, x)),
+        "`column > default` also drops the real values below the default. Compare with !=.": fitted(lambda x, d: x[x > d]),
+        "`column > 0` also drops real negative values. Compare with the default: column != default.": fitted(lambda x, d: x[x > 0]),
+        "Real values of +1 are dropped as well: compare the values, column != default, and not their sizes.": fitted(lambda x, d: x[np.abs(x) != np.abs(d)]),
         "np.unique keeps one of equal values. Each event counts.": fitted(lambda x, d: np.unique(x[x != d])),
-        "The offset is for (x * scale) + offset. Here the offset is added first: offset = -mean.": fitted(
-            offset=lambda x: -x.mean() / x.std()
-        ),
-        "The function compares with -1 whatever it is told. Use its argument `default`.": fitted(
-            lambda x, d: x[x != -1]
-        ),
+        "The offset is for (x * scale) + offset. Here the offset is added first: offset = -mean.": fitted(offset=lambda x: -x.mean() / x.std()),
+        "The function compares with -1 whatever it is told. Use its argument `default`.": fitted(lambda x, d: x[x != -1]),
         "what came is '": fitted(offset=lambda x: f"{-x.mean():.3f}", scale=lambda x: f"{1 / x.std():.5f}"),
         "should return the offset and the scale": lambda x, d: {"offset": -x[x != d].mean(), "scale": 1 / x.std()},
     },
@@ -316,32 +274,17 @@ def scaled(formula=lambda x, o, s: (x + o) * s, missing=lambda x, d: x == d, fil
         "np.where(column == default, 0, (column + offset) * scale).",
     ),
     mistakes={
-        "The function compares with -1 whatever it is told. Use its argument `default`.": scaled(
-            missing=lambda x, d: x == -1
-        ),
-        "The default is scaled like a measurement, and becomes a value that a real event could have. Set it to "
-        "0.": lambda x, o, s, d: (x + o) * s,
-        "The default stays as it was. Among values scaled to a spread of 1 it looks like a measurement.": scaled(
-            fill=lambda x, o, s, d: d
-        ),
-        "The default became NaN; one NaN is enough to spoil a network. Set it to 0.": scaled(
-            fill=lambda x, o, s, d: np.nan
-        ),
-        "`column < 0` also takes real negative values for missing ones. Compare with the default: column == "
-        "default.": scaled(missing=lambda x, d: x < 0),
-        "Real values below the default are taken for missing ones. Compare with ==.": scaled(
-            missing=lambda x, d: x <= d
-        ),
-        "The missing entries are dropped. Keep every event: the column must stay aligned with the "
-        "others.": lambda x, o, s, d: (x[x != d] + o) * s,
+        "The function compares with -1 whatever it is told. Use its argument `default`.": scaled(missing=lambda x, d: x == -1),
+        "The default is scaled like a measurement, and becomes a value that a real event could have. Set it to 0.": lambda x, o, s, d: (x + o) * s,
+        "The default stays as it was. Among values scaled to a spread of 1 it looks like a measurement.": scaled(fill=lambda x, o, s, d: d),
+        "The default became NaN; one NaN is enough to spoil a network. Set it to 0.": scaled(fill=lambda x, o, s, d: np.nan),
+        "`column < 0` also takes real negative values for missing ones. Compare with the default: column == default.": scaled(missing=lambda x, d: x < 0),
+        "Real values below the default are taken for missing ones. Compare with ==.": scaled(missing=lambda x, d: x <= d),
+        "The missing entries are dropped. Keep every event: the column must stay aligned with the others.": lambda x, o, s, d: (x[x != d] + o) * s,
         "The scale is applied before the offset. Add first: (x + offset) * scale.": scaled(lambda x, o, s: x * s + o),
         "The offset is subtracted. It already is minus the mean: add it.": scaled(lambda x, o, s: (x - o) * s),
-        "It is divided by the scale. The scale already is one over the standard deviation: multiply.": scaled(
-            lambda x, o, s: (x + o) / s
-        ),
-        "The default was set to 0 before scaling, so it was scaled afterwards. Choose after scaling.": scaled(
-            fill=lambda x, o, s, d: o * s
-        ),
+        "It is divided by the scale. The scale already is one over the standard deviation: multiply.": scaled(lambda x, o, s: (x + o) / s),
+        "The default was set to 0 before scaling, so it was scaled afterwards. Choose after scaling.": scaled(fill=lambda x, o, s, d: o * s),
         "The two cases are exchanged: the real values became 0.": scaled(missing=lambda x, d: x != d),
         "knows of no masks": lambda x, o, s, d: (np.ma.masked_equal(x, d) + o) * s,
         "changes its input in place": lambda x, *numbers: np.copyto(x, apply_scaling(x, *numbers)) or x,
@@ -433,24 +376,13 @@ def rows_with(**entries):
         "float(offsets[i]) turns a NumPy number into one that json.dumps accepts, with all its digits.",
     ),
     mistakes={
-        "They are sorted. Keep the order of the columns: the table has no names to repair it.": lambda names, o, s, d: (
-            variables(sorted(names), o[np.argsort(names)], s[np.argsort(names)], d)
-        ),
+        "They are sorted. Keep the order of the columns: the table has no names to repair it.": lambda names, o, s, d: variables(sorted(names), o[np.argsort(names)], s[np.argsort(names)], d),
         "Counting starts at 0, as the columns of an array do.": rows_with(order=lambda i, *rest: i + 1),
-        "An input without a default got 0, so a measured 0 would count as missing. Use None.": rows_with(
-            default=lambda i, name, value, defaults: defaults.get(name, 0)
-        ),
-        "Every input got -1, so a measured -1 GeV would count as missing. Use None where there is none.": rows_with(
-            default=lambda *row: -1.0
-        ),
-        "An input without a default got -1, so a measured -1 GeV would count as missing. Use None.": rows_with(
-            default=lambda i, name, value, defaults: defaults.get(name, -1)
-        ),
-        "Every default is written as -1. Look the value up: defaults[name].": rows_with(
-            default=lambda i, name, value, defaults: -1.0 if name in defaults else None
-        ),
-        "The default 0.0 is lost: `or` and `if` take the number 0 for nothing. defaults.get(name) alone gives the "
-        "value or None.": rows_with(default=lambda i, name, value, defaults: defaults.get(name) or None),
+        "An input without a default got 0, so a measured 0 would count as missing. Use None.": rows_with(default=lambda i, name, value, defaults: defaults.get(name, 0)),
+        "Every input got -1, so a measured -1 GeV would count as missing. Use None where there is none.": rows_with(default=lambda *row: -1.0),
+        "An input without a default got -1, so a measured -1 GeV would count as missing. Use None.": rows_with(default=lambda i, name, value, defaults: defaults.get(name, -1)),
+        "Every default is written as -1. Look the value up: defaults[name].": rows_with(default=lambda i, name, value, defaults: -1.0 if name in defaults else None),
+        "The default 0.0 is lost: `or` and `if` take the number 0 for nothing. defaults.get(name) alone gives the value or None.": rows_with(default=lambda i, name, value, defaults: defaults.get(name) or None),
         "The defaults are lost.": rows_with(default=lambda *row: None),
         "Offset and scale are exchanged.": lambda names, o, s, defaults: variables(names, s, o, defaults),
         "Rows are missing: one for each input.": lambda names, *rest: variables(names[:2], *rest),
@@ -527,39 +459,22 @@ def two_loops(source, target):
         "np.divide(target, source, out=np.zeros_like(source), where=source > 0) leaves 0 in empty bins.",
     ),
     mistakes={
-        "This is source over target. A bin of which the target has more needs a factor above 1.": lambda s, t: shares(
-            np.sum
-        )(t, s),
-        "The histograms are not normalised: the factors also scale the source to the target's number of events. "
-        "Divide each by its sum first.": lambda source, target: target / source,
+        "This is source over target. A bin of which the target has more needs a factor above 1.": lambda s, t: shares(np.sum)(t, s),
+        "The histograms are not normalised: the factors also scale the source to the target's number of events. Divide each by its sum first.": lambda source, target: target / source,
         "Source over target, and not normalised.": lambda source, target: source / target,
         "The histograms were divided by their maxima; divide each by its sum.": shares(np.max),
-        "This is the difference. A factor multiplies: take the ratio.": lambda source, target: (
-            target / target.sum() - source / source.sum()
-        ),
-        "The factors were scaled to a mean of one over the bins. Bins hold unequal numbers of events: normalise the "
-        "histograms, not the factors.": lambda source, target: target / source / (target / source).mean(),
+        "This is the difference. A factor multiplies: take the ratio.": lambda source, target: target / target.sum() - source / source.sum(),
+        "The factors were scaled to a mean of one over the bins. Bins hold unequal numbers of events: normalise the histograms, not the factors.": lambda source, target: target / source / (target / source).mean(),
         "The sums run along axis 0 alone. Divide by the sum over all bins: .sum() without axis.": summed_over(0),
         "The sums run along axis 1 alone. Divide by the sum over all bins: .sum() without axis.": summed_over(1),
         "The arrays may have any number of axes: a histogram of one variable has one.": two_loops,
-        "A bin in which the source has no events gets an infinite factor or NaN. No factor can make events there: "
-        "return 0 for this bin.": shares(np.sum),
-        "np.nan_to_num turns NaN into 0, but an infinite factor into 1.8e308, the largest number there is. Divide "
-        "only where the source has events: np.divide with `where`.": lambda source, target: np.nan_to_num(
-            shares(np.sum)(source, target)
-        ),
-        "An empty source bin got the factor 1. The factor for no events is 0 here, as agreed.": in_empty_bins(
-            lambda target: 1
-        ),
-        "An empty source bin keeps its share of the target as a factor. It should be 0.": in_empty_bins(
-            lambda target: target / target.sum()
-        ),
-        "The target is summed over the bins alone in which the source has events. Sum over all bins.": lambda s, t: (
-            bin_factors(s, t * (s > 0))
-        ),
-        "The empty bins are left out. Keep the shape: one factor for each bin.": lambda s, t: bin_factors(s, t)[
-            s > 0
-        ].reshape(s.shape if s.all() else -1),
+        "A bin in which the source has no events gets an infinite factor or NaN. No factor can make events there: return 0 for this bin.": shares(np.sum),
+        "np.nan_to_num turns NaN into 0, but an infinite factor into 1.8e308, the largest number there is. Divide only where the source has events: np.divide with `where`.":
+            lambda source, target: np.nan_to_num(shares(np.sum)(source, target)),
+        "An empty source bin got the factor 1. The factor for no events is 0 here, as agreed.": in_empty_bins(lambda target: 1),
+        "An empty source bin keeps its share of the target as a factor. It should be 0.": in_empty_bins(lambda target: target / target.sum()),
+        "The target is summed over the bins alone in which the source has events. Sum over all bins.": lambda s, t: bin_factors(s, t * (s > 0)),
+        "The empty bins are left out. Keep the shape: one factor for each bin.": lambda s, t: bin_factors(s, t)[s > 0].reshape(s.shape if s.all() else -1),
         "a masked array came": lambda s, t: (t / t.sum()) / (np.ma.masked_equal(s, 0) / s.sum()),
         "changes its input in place": lambda s, t: bin_factors(np.divide(s, s.sum(), out=s), t),
     },

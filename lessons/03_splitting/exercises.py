@@ -62,8 +62,7 @@ def what_moved(shuffle, rng, inputs, labels, weights):
         )
     if np.count_nonzero(np.diff(labels[order])) < 40:  # 96 are expected
         fail(
-            "the classes still are in blocks: events were exchanged inside each class alone. Draw one order of all "
-            "events, rng.permutation(len(inputs))."
+            "the classes still are in blocks: events were exchanged inside each class alone. Draw one order of all events, rng.permutation(len(inputs))."
         )
     return {"the number of events": n}
 
@@ -185,56 +184,27 @@ def of_the_rest(array, fractions):
         "np.split(array, ends[:-1]) cuts at the given positions.",
     ),
     mistakes={
-        "Events are lost: each size was rounded down by itself. Sum the fractions first, and round the ends.": taken(
-            lambda n, fractions: n * fractions
-        ),
-        "Rounding each size by itself loses events, or counts them twice: sum the fractions first, and round the "
-        "ends.": taken(lambda n, fractions: np.rint(n * fractions)),
-        "Each size was rounded by itself, and the last part took the rest. Round the ends, n times the sum of the "
-        "first k fractions.": cut(lambda n, fractions: np.cumsum(np.rint(n * fractions))),
-        "Each size was rounded down by itself, and the last part took the rest. Round the ends, n times the sum of the "
-        "first k fractions.": cut(lambda n, fractions: np.cumsum((n * fractions).astype(int))),
-        "The ends were rounded down. int(...) and // cut off; round to the nearest.": cut(
-            lambda n, fractions: n * np.cumsum(fractions)
-        ),
+        "Events are lost: each size was rounded down by itself. Sum the fractions first, and round the ends.": taken(lambda n, fractions: n * fractions),
+        "Rounding each size by itself loses events, or counts them twice: sum the fractions first, and round the ends.": taken(lambda n, fractions: np.rint(n * fractions)),
+        "Each size was rounded by itself, and the last part took the rest. Round the ends, n times the sum of the first k fractions.": cut(lambda n, fractions: np.cumsum(np.rint(n * fractions))),
+        "Each size was rounded down by itself, and the last part took the rest. Round the ends, n times the sum of the first k fractions.": cut(lambda n, fractions: np.cumsum((n * fractions).astype(int))),
+        "The ends were rounded down. int(...) and // cut off; round to the nearest.": cut(lambda n, fractions: n * np.cumsum(fractions)),
         "The ends were rounded up. Round to the nearest.": cut(lambda n, fractions: np.ceil(n * np.cumsum(fractions))),
-        "These are numbers: asked for are the parts of the array, a list of arrays.": lambda array, fractions: [
-            round(fraction * len(array)) for fraction in fractions
-        ],
+        "These are numbers: asked for are the parts of the array, a list of arrays.": lambda array, fractions: [round(fraction * len(array)) for fraction in fractions],
         "The fractions were taken as places to cut. Sum them up first.": cut(lambda n, f: np.rint(n * f)),
-        "Each size was taken for the place where its part ends. Sum the fractions up first.": lambda array, fractions: [
-            array[round(len(array) * start) : round(len(array) * end)] for start, end in pairwise([0, *fractions])
-        ],
+        "Each size was taken for the place where its part ends. Sum the fractions up first.": lambda array, fractions: [array[round(len(array) * start) : round(len(array) * end)] for start, end in pairwise([0, *fractions])],
         "These are equal parts. Use the fractions.": lambda array, fractions: np.array_split(array, len(fractions)),
-        "Some events are in two parts, and others in none: each part begins where the last one "
-        "ended.": lambda array, fractions: [array[: round(fraction * len(array))] for fraction in fractions],
+        "Some events are in two parts, and others in none: each part begins where the last one ended.": lambda array, fractions: [array[: round(fraction * len(array))] for fraction in fractions],
         "Each fraction was taken of what the parts before have left. It is a share of all events.": of_the_rest,
-        "The last event of each part is lost: array[start:end] ends before end already.": taken(
-            right_sizes, lambda start, end: slice(start, end - 1)
-        ),
-        "The first event of the later parts is lost: array[start:end] begins with start.": taken(
-            right_sizes, lambda start, end: slice(start + (start > 0), end)
-        ),
-        "The order has changed. Only cut: the array is shuffled already.": lambda array, fractions: split(
-            np.random.default_rng(1).permutation(array), fractions
-        ),
-        "The array was sorted. Only cut: it is shuffled already.": lambda array, fractions: split(
-            np.sort(array, axis=0), fractions
-        ),
-        "These are positions. Asked for are the entries of the array.": lambda array, fractions: split(
-            np.arange(len(array)), fractions
-        ),
-        "A table was cut into columns. Events are rows, the first axis.": lambda array, fractions: np.split(
-            array, np.rint(np.cumsum(fractions) * array.shape[-1]).astype(int)[:-1], axis=-1
-        ),
-        "A table has more numbers than events: len(array) counts events, array.size counts "
-        "numbers.": lambda array, fractions: np.split(
-            array, np.rint(np.cumsum(fractions) * array.size).astype(int)[:-1]
-        ),
+        "The last event of each part is lost: array[start:end] ends before end already.": taken(right_sizes, lambda start, end: slice(start, end - 1)),
+        "The first event of the later parts is lost: array[start:end] begins with start.": taken(right_sizes, lambda start, end: slice(start + (start > 0), end)),
+        "The order has changed. Only cut: the array is shuffled already.": lambda array, fractions: split(np.random.default_rng(1).permutation(array), fractions),
+        "The array was sorted. Only cut: it is shuffled already.": lambda array, fractions: split(np.sort(array, axis=0), fractions),
+        "These are positions. Asked for are the entries of the array.": lambda array, fractions: split(np.arange(len(array)), fractions),
+        "A table was cut into columns. Events are rows, the first axis.": lambda array, fractions: np.split(array, np.rint(np.cumsum(fractions) * array.shape[-1]).astype(int)[:-1], axis=-1),
+        "A table has more numbers than events: len(array) counts events, array.size counts numbers.": lambda array, fractions: np.split(array, np.rint(np.cumsum(fractions) * array.size).astype(int)[:-1]),
         "changes its input in place": lambda array, fractions: array.sort(axis=0) or split(array, fractions),
-        "One part too many: the last end is no place to cut.": lambda array, fractions: np.split(
-            array, np.rint(np.cumsum(fractions) * len(array)).astype(int)
-        ),
+        "One part too many: the last end is no place to cut.": lambda array, fractions: np.split(array, np.rint(np.cumsum(fractions) * len(array)).astype(int)),
         "they come as a list": lambda array, fractions: [part.tolist() for part in split(array, fractions)],
     },
     accepted=[
@@ -326,25 +296,17 @@ def normalised(w):
         "Background is -1 here, as some books have it; in this course it is 0.": merged((1.0, -1.0)),
         "All labels are 1: make the zeros of the background, too.": merged((1.0, 1.0)),
         "All labels are 0: make the ones of the signal, too.": merged((0.0, 0.0)),
-        "Only two labels are 1: len(signal) is the length of the pair, len(signal[0]) the number of events.": merged(
-            finish=lambda rng, x, y, w: shuffle(rng, x, (np.arange(len(x)) < 2).astype(float), w)
-        ),
+        "Only two labels are 1: len(signal) is the length of the pair, len(signal[0]) the number of events.": merged(finish=lambda rng, x, y, w: shuffle(rng, x, (np.arange(len(x)) < 2).astype(float), w)),
         "those of each class are multiplied by a number": merged(signal=normalised, background=normalised),
         "but all are multiplied by a number": merged(finish=lambda rng, x, y, w: shuffle(rng, x, y, normalised(w))),
         "The weights are all one: pass on those of the samples.": merged(signal=np.ones_like, background=np.ones_like),
         "the labels do not belong to their events": merged(finish=lambda rng, x, y, w: (rng.permutation(x), y, w)),
         "carries the weight of another": merged(finish=lambda rng, x, y, w: (*shuffle(rng, x, y, w)[:2], w)),
-        "in the same order as the inputs": lambda rng, s, b: shuffle(
-            rng, np.concatenate([s[0], b[0]]), np.repeat([1.0, 0.0], [40, 70]), np.concatenate([b[1], s[1]])
-        ),
+        "in the same order as the inputs": lambda rng, s, b: shuffle(rng, np.concatenate([s[0], b[0]]), np.repeat([1.0, 0.0], [40, 70]), np.concatenate([b[1], s[1]])),
         "use each event once": merged(finish=in_order(lambda rng, labels: rng.integers(0, len(labels), len(labels)))),
-        "The columns of the inputs were torn apart: an event is a row, and moves as a whole.": merged(
-            finish=lambda rng, x, y, w: shuffle(rng, np.column_stack([x[:, 0], rng.permutation(x[:, 1])]), y, w)
-        ),
+        "The columns of the inputs were torn apart: an event is a row, and moves as a whole.": merged(finish=lambda rng, x, y, w: shuffle(rng, np.column_stack([x[:, 0], rng.permutation(x[:, 1])]), y, w)),
         "merge returns inputs, weights, labels": merged(finish=lambda rng, x, y, w: shuffle(rng, x, w, y)),
-        "another generator gives the same result": merged(
-            finish=lambda rng, *arrays: shuffle(np.random.default_rng(0), *arrays)
-        ),
+        "another generator gives the same result": merged(finish=lambda rng, *arrays: shuffle(np.random.default_rng(0), *arrays)),
         "merge should return three arrays": merged(finish=lambda *all_four: shuffle(*all_four)[:2]),
     },
     accepted=[
@@ -407,16 +369,11 @@ def judged(judge):
         "there is no event 5 among 5": judged(lambda x, n: bool((np.bincount(x, minlength=n) == 1).all())),
         "though length and sum agree": judged(lambda x, n: len(x) == n and bool(x.sum() == n * (n - 1) / 2)),
         "Sets forget how often": judged(lambda x, n: set(x.tolist()) == set(range(n))),
-        "All present alone is not enough": lambda parts, n: (
-            set(range(n)) == set().union(*(part.tolist() for part in parts))
-            and all(len(np.unique(part)) == len(part) for part in parts)
-        ),
+        "All present alone is not enough": lambda parts, n: set(range(n)) == set().union(*(part.tolist() for part in parts)) and all(len(np.unique(part)) == len(part) for part in parts),
         "No overlap alone is not enough": judged(lambda x, n: len(np.unique(x)) == len(x)),
         "Look at the values themselves": judged(lambda x, n: len(np.unique(x)) == len(x) == n),
         "-1 is no event's number": judged(lambda x, n: len(np.unique(x)) == len(x) == n and bool(x.max() == n - 1)),
-        "is one: each of 0 to 4 is there once, in any order": judged(
-            lambda x, n: bool(np.array_equal(x, np.arange(n)))
-        ),
+        "is one: each of 0 to 4 is there once, in any order": judged(lambda x, n: bool(np.array_equal(x, np.arange(n)))),
         "is one, of three parts": lambda parts, n: len(parts) == 2 and is_partition(parts, n),
         "should return True or False": judged(lambda x, n: (np.sort(x) == np.arange(n)) if len(x) == n else False),
         "raised ValueError": judged(lambda x, n: bool((np.sort(x) == np.arange(n)).all())),
@@ -466,8 +423,7 @@ def dealt(function, rng, labels, k):
         members = fold[labels == label]
         if np.bincount(np.diff(members) % k).max() > 0.7 * len(members):  # a share of 1 / k is expected
             fail(
-                "in each class the folds follow a pattern: neighbours in the file always are the same number of folds "
-                "apart. Shuffle the events of each class with `rng` before dealing."
+                "in each class the folds follow a pattern: neighbours in the file always are the same number of folds apart. Shuffle the events of each class with `rng` before dealing."
             )
     return {"the folds": "of equal size in each class"}
 
@@ -513,8 +469,9 @@ def class_by_itself(deal):
         "The folds come class by class, and not in the order of the events.": lambda rng, y, k: np.concatenate(
             [rng.permutation(np.sum(y == label)) % k for label in (1, 0)]
         ),
-        "The events were sorted by class, but their folds not brought back: fold[order] = numbers, and not "
-        "numbers[order].": lambda rng, y, k: (np.arange(len(y)) % k)[np.lexsort((rng.random(len(y)), y))],
+        "The events were sorted by class, but their folds not brought back: fold[order] = numbers, and not numbers[order].": lambda rng, y, k: (
+            (np.arange(len(y)) % k)[np.lexsort((rng.random(len(y)), y))]
+        ),
         "Shuffle the events of each class": class_by_itself(lambda rng, n, k: np.arange(n) % k),
         "the folds follow a pattern": class_by_itself(lambda rng, n, k: (np.arange(n) + rng.integers(k)) % k),
         "deal each class by itself": lambda rng, labels, k: (np.arange(len(labels)) + rng.integers(k)) % k,
@@ -594,52 +551,31 @@ def joined(train, test):
     returns=("leaked(train, test)",),
     hints=(
         "An event is the same only if run, luminosity block and event number all agree.",
-        "Comparing each test event with each training event takes len(test) x len(train) comparisons, 520 million "
-        "here: 1.5 GB as one array. A set answers `is it in there?` without looking at all.",
+        "Comparing each test event with each training event takes len(test) x len(train) comparisons, 520 million here: 1.5 GB as one array. A set answers `is it in there?` without looking at all.",
         "A Python set of tuples knows whole rows: seen = set(map(tuple, train.tolist())).",
         "np.array([tuple(row) in seen for row in test.tolist()]) is the mask.",
     ),
     mistakes={
-        "It compares the event number alone, which starts anew in each run. Compare all three numbers.": compared(
-            lambda event: event[2]
-        ),
+        "It compares the event number alone, which starts anew in each run. Compare all three numbers.": compared(lambda event: event[2]),
         "It compares run and event, and forgets the luminosity block.": compared(lambda event: (event[0], event[2])),
         "It compares run and block, and forgets the event number.": compared(lambda event: tuple(event[:2])),
         "It compares block and event, and forgets the run.": compared(lambda event: tuple(event[1:])),
-        "Each column is compared by itself: run, block and event may agree with three different events. Compare whole "
-        "rows.": lambda train, test: np.isin(test, train).all(axis=1),
-        "Each column is compared by itself, with its own column: the three matches may be three different events. "
-        "Compare whole rows.": lambda train, test: np.all([np.isin(test[:, i], train[:, i]) for i in range(3)], axis=0),
-        "It finds events that are there twice in training and test taken together; some of them are twice in the test "
-        "and never in the training.": twice_in_both,
-        "The digits are glued together without a separator: 1, 11 and 11, 1 become the same text. Compare tuples, or "
-        "put a separator between the numbers.": compared(lambda event: "".join(map(str, event))),
-        "For arrays, `row in train` asks whether any single number agrees somewhere, not whether the row is there. "
-        "Make tuples, and ask a set.": lambda train, test: np.array([row in train for row in test]),
-        "True and False are exchanged: True is for an event that was seen in training.": lambda train, test: (
-            ~leaked(train, test)
-        ),
+        "Each column is compared by itself: run, block and event may agree with three different events. Compare whole rows.": lambda train, test: np.isin(test, train).all(axis=1),
+        "Each column is compared by itself, with its own column: the three matches may be three different events. Compare whole rows.": lambda train, test: np.all([np.isin(test[:, i], train[:, i]) for i in range(3)], axis=0),
+        "It finds events that are there twice in training and test taken together; some of them are twice in the test and never in the training.": twice_in_both,
+        "The digits are glued together without a separator: 1, 11 and 11, 1 become the same text. Compare tuples, or put a separator between the numbers.": compared(lambda event: "".join(map(str, event))),
+        "For arrays, `row in train` asks whether any single number agrees somewhere, not whether the row is there. Make tuples, and ask a set.": lambda train, test: np.array([row in train for row in test]),
+        "True and False are exchanged: True is for an event that was seen in training.": lambda train, test: ~leaked(train, test),
         "The product of the three numbers is no identity: 2 x 3 is 3 x 2.": compared(np.prod),
         "The sum of the three numbers is no identity: 2 + 3 is 3 + 2.": compared(sum),
         "The three numbers were sorted: run 1, block 2 is not run 2, block 1.": compared(lambda e: tuple(sorted(e))),
-        "A float has 16 digits, and run, block and event number together have more: different events become "
-        "equal.": compared(lambda event: np.dot(event, [1e12, 1e6, 1.0])),
-        "Event i of the one is compared with event i of the other; a copy may sit anywhere.": lambda train, test: (
-            test == train[: len(test)]
-        ).all(axis=1),
-        "A merge has a row for each pair: an event that is twice in the training is twice in the result. "
-        "drop_duplicates first.": joined,
-        "This is one answer for all; asked for is one for each test event.": lambda train, test: leaked(
-            train, test
-        ).any(),
-        "These are answers for the training events; asked for are the test events.": lambda train, test: leaked(
-            test, train
-        ),
-        "This has an answer for each number of each event; one for each event is asked for: compare whole "
-        "rows.": lambda train, test: np.isin(test, train),
-        "These are the positions of the leaked events; a mask of True and False is asked for.": lambda train, test: (
-            np.flatnonzero(leaked(train, test))
-        ),
+        "A float has 16 digits, and run, block and event number together have more: different events become equal.": compared(lambda event: np.dot(event, [1e12, 1e6, 1.0])),
+        "Event i of the one is compared with event i of the other; a copy may sit anywhere.": lambda train, test: (test == train[: len(test)]).all(axis=1),
+        "A merge has a row for each pair: an event that is twice in the training is twice in the result. drop_duplicates first.": joined,
+        "This is one answer for all; asked for is one for each test event.": lambda train, test: leaked(train, test).any(),
+        "These are answers for the training events; asked for are the test events.": lambda train, test: leaked(test, train),
+        "This has an answer for each number of each event; one for each event is asked for: compare whole rows.": lambda train, test: np.isin(test, train),
+        "These are the positions of the leaked events; a mask of True and False is asked for.": lambda train, test: np.flatnonzero(leaked(train, test)),
         "they come as a list": lambda train, test: leaked(train, test).tolist(),
         "a bool array can select": lambda train, test: leaked(train, test).astype(int),
     },
@@ -685,21 +621,14 @@ def cut_by_pandas(**options):
     ),
     mistakes={
         "They count from 1. The first part is number 0.": lambda u, fractions: part_numbers(u, fractions) + 1,
-        "The fractions were taken as the ends themselves. Sum them up first: 0.6, 0.8, 1.": lambda u, fractions: (
-            np.searchsorted(fractions[:-1], u)
-        ),
-        "The fractions were taken as the ends themselves, sorted. Sum them up first.": lambda u, fractions: (
-            np.searchsorted(np.sort(fractions), u)
-        ),
+        "The fractions were taken as the ends themselves. Sum them up first: 0.6, 0.8, 1.": lambda u, fractions: np.searchsorted(fractions[:-1], u),
+        "The fractions were taken as the ends themselves, sorted. Sum them up first.": lambda u, fractions: np.searchsorted(np.sort(fractions), u),
         "np.digitize got the fractions as its edges. The edges are their sums: 0.6, 0.8, 1.": np.digitize,
         "The parts are equal in size. Use the fractions.": lambda u, fractions: (u * len(fractions)).astype(int),
         "The parts are numbered from behind.": lambda u, fractions: len(fractions) - 1 - part_numbers(u, fractions),
-        "A number on an edge belongs to the part above: part 1 begins with u = f_1 itself. searchsorted wants "
-        "side='right', a comparison u >= edge.": lambda u, fractions: np.searchsorted(np.cumsum(fractions), u),
-        "Intervals closed on the right leave u = 0 out and put an edge into the part below. Part 1 begins with u = f_1 "
-        "itself; pd.cut wants right=False.": cut_by_pandas(),
-        "Intervals closed on the right leave u = 0 out and put an edge into the part below. Part 1 begins with u = f_1 "
-        "itself.": lambda u, fractions: np.searchsorted([0, *np.cumsum(fractions)], u) - 1,
+        "A number on an edge belongs to the part above: part 1 begins with u = f_1 itself. searchsorted wants side='right', a comparison u >= edge.": lambda u, fractions: np.searchsorted(np.cumsum(fractions), u),
+        "Intervals closed on the right leave u = 0 out and put an edge into the part below. Part 1 begins with u = f_1 itself; pd.cut wants right=False.": cut_by_pandas(),
+        "Intervals closed on the right leave u = 0 out and put an edge into the part below. Part 1 begins with u = f_1 itself.": lambda u, fractions: np.searchsorted([0, *np.cumsum(fractions)], u) - 1,
         "This is one number; each u has its own.": lambda u, fractions: np.searchsorted(np.cumsum(fractions), u[0]),
         "they come as a list": lambda u, fractions: part_numbers(u, fractions).tolist(),
     },

@@ -67,54 +67,26 @@ def functional(n_inputs, units):
         'A layer is `keras.layers.Dense(number of units, activation="...")`; the output is a layer of one unit.',
         'The hidden layer has activation="relu", the output activation="sigmoid".',
     ),
-    mistakes=[
-        (
-            "Every score is 1: the softmax of a single number is always 1. Use a sigmoid at the output.",
-            stack(relu, dense("softmax", 1)),
-        ),
-        (
-            "The sigmoid is missing in the last layer: the scores should lie in the open interval from 0 to 1.",
-            stack(relu, dense(None, 1)),
-        ),
-        ("A ReLU at the output is bounded on one side only. Use a sigmoid.", stack(relu, dense("relu", 1))),
-        (
-            "The network has two outputs. Signal and background exclude each other: one score is enough.",
-            stack(relu, dense("softmax", 2)),
-        ),
-        ("The output layer has as many units as the hidden one. One score is one unit.", stack(relu, dense("sigmoid"))),
-        ("The network takes 6 inputs. It should take whatever n_inputs says.", lambda n_inputs, units: build(6, units)),
-        (
-            "The network does not know its number of inputs, and has no parameters: first keras.Input((n_inputs,)).",
-            lambda n_inputs, units: keras.Sequential([relu(units), sigmoid(units)]),
-        ),
-        (
-            "The hidden layer has no activation. Without one, two linear layers in a row are one, and the score "
-            "depends on one weighted sum of the inputs alone.",
-            stack(dense(None), sigmoid),
-        ),
-        ("The hidden layer is missing: this is one weighted sum of the inputs, and its sigmoid.", stack(sigmoid)),
-        ("The hidden layer has 16 units whatever `units` says.", stack(dense("relu", 16), sigmoid)),
-        ("There are two hidden layers; one is asked for.", stack(relu, relu, sigmoid)),
-        *[
-            (f'The hidden layer has activation="{other}". ReLU is asked for.', stack(dense(other), sigmoid))
-            for other in ("sigmoid", "tanh", "leaky_relu", "gelu")
-        ],
-        (
-            "The ReLU stands before the hidden layer, where it cuts off the inputs below zero. It belongs behind.",
-            stack(lambda _: keras.layers.ReLU(), dense(None), sigmoid),
-        ),
-        (
-            "A layer does something else while it trains, such as a dropout. The lesson tries that later.",
-            stack(relu, lambda _: keras.layers.Dropout(0.5), sigmoid),
-        ),
-        ("The network has been trained already. An untrained one is asked for: no compile, no fit.", trained_at_once),
-        ("build is a network itself", stack(relu, sigmoid)(6, 64)),
-        ("build should return a keras.Sequential", lambda n_inputs, units: [relu(units), sigmoid(units)]),
-        (
-            "keras.Sequential takes one list of layers: put brackets round them.",
-            lambda n_inputs, units: keras.Sequential(keras.Input((n_inputs,)), relu(units), sigmoid(units)),
-        ),
-    ],
+    mistakes={
+        "Every score is 1: the softmax of a single number is always 1. Use a sigmoid at the output.": stack(relu, dense("softmax", 1)),
+        "The sigmoid is missing in the last layer: the scores should lie in the open interval from 0 to 1.": stack(relu, dense(None, 1)),
+        "A ReLU at the output is bounded on one side only. Use a sigmoid.": stack(relu, dense("relu", 1)),
+        "The network has two outputs. Signal and background exclude each other: one score is enough.": stack(relu, dense("softmax", 2)),
+        "The output layer has as many units as the hidden one. One score is one unit.": stack(relu, dense("sigmoid")),
+        "The network takes 6 inputs. It should take whatever n_inputs says.": lambda n_inputs, units: build(6, units),
+        "The network does not know its number of inputs, and has no parameters: first keras.Input((n_inputs,)).": lambda n_inputs, units: keras.Sequential([relu(units), sigmoid(units)]),
+        "The hidden layer has no activation. Without one, two linear layers in a row are one, and the score depends on one weighted sum of the inputs alone.": stack(dense(None), sigmoid),
+        "The hidden layer is missing: this is one weighted sum of the inputs, and its sigmoid.": stack(sigmoid),
+        "The hidden layer has 16 units whatever `units` says.": stack(dense("relu", 16), sigmoid),
+        "There are two hidden layers; one is asked for.": stack(relu, relu, sigmoid),
+        **{f'The hidden layer has activation="{other}". ReLU is asked for.': stack(dense(other), sigmoid) for other in ("sigmoid", "tanh", "leaky_relu", "gelu")},
+        "The ReLU stands before the hidden layer, where it cuts off the inputs below zero. It belongs behind.": stack(lambda _: keras.layers.ReLU(), dense(None), sigmoid),
+        "A layer does something else while it trains, such as a dropout. The lesson tries that later.": stack(relu, lambda _: keras.layers.Dropout(0.5), sigmoid),
+        "The network has been trained already. An untrained one is asked for: no compile, no fit.": trained_at_once,
+        "build is a network itself": stack(relu, sigmoid)(6, 64),
+        "build should return a keras.Sequential": lambda n_inputs, units: [relu(units), sigmoid(units)],
+        "keras.Sequential takes one list of layers: put brackets round them.": lambda n_inputs, units: keras.Sequential(keras.Input((n_inputs,)), relu(units), sigmoid(units)),
+    },
     accepted=[
         functional,
         stack(dense(None), lambda _: keras.layers.ReLU(), dense(None, 1), lambda _: keras.layers.Activation("sigmoid")),
@@ -158,49 +130,22 @@ def of_event(labels, score):
         "First the loss of each event, an array; np.log works entry by entry.",
         "Then the weighted mean: np.average(loss, weights=weights).",
     ),
-    mistakes=[
-        ("The weights are forgotten.", mean_of(of_event, lambda loss, w: loss.mean())),
-        (
-            "This has the wrong sign: logarithms of numbers below 1 are negative, the loss is positive.",
-            mean_of(lambda y, p: -of_event(y, p)),
-        ),
-        (
-            "Only the signal enters; the background does not count. Its term is (1 - y) ln(1 - p).",
-            mean_of(lambda y, p: -y * np.log(p)),
-        ),
-        (
-            "Only the background enters. The term of the signal is y ln p.",
-            mean_of(lambda y, p: (y - 1) * np.log(1 - p)),
-        ),
-        (
-            "This is the sum, which grows with the number of events. Divide by the sum of the weights.",
-            mean_of(of_event, lambda loss, w: (w * loss).sum()),
-        ),
-        (
-            "This is divided by the number of events. These weights do not have a mean of one: divide by their sum.",
-            mean_of(of_event, lambda loss, w: (w * loss).mean()),
-        ),
-        (
-            "The logarithms are exchanged: ln p belongs to the signal, y = 1, and ln(1 - p) to the background.",
-            mean_of(lambda y, p: of_event(1 - y, p)),
-        ),
-        ("Labels and scores are exchanged: the logarithm is of the score.", mean_of(lambda y, p: of_event(p, y))),
-        ("This is the mean squared error; the cross-entropy has logarithms.", mean_of(lambda y, p: (y - p) ** 2)),
-        *[
-            (
-                f"The logarithm is natural, np.log, not the one to base {base}.",
-                mean_of(lambda y, p, base=base: of_event(y, p) / np.log(base)),
-            )
-            for base in (10, 2)
-        ],
-        ("This is the loss of each event; the mean is still missing.", mean_of(of_event, lambda loss, w: loss)),
-        ("This is the loss of each event, weighted; the mean is still missing.", mean_of(of_event, np.multiply)),
-        (
-            "The scores were clipped to 0.001 ... 0.999. The lesson does that outside, where it compares networks.",
-            mean_of(lambda y, p: of_event(y, np.clip(p, 0.001, 0.999))),
-        ),
-        ("changes its input in place", lambda y, p, w: cross_entropy(y, p.clip(0.001, out=p), w)),
-    ],
+    mistakes={
+        "The weights are forgotten.": mean_of(of_event, lambda loss, w: loss.mean()),
+        "This has the wrong sign: logarithms of numbers below 1 are negative, the loss is positive.": mean_of(lambda y, p: -of_event(y, p)),
+        "Only the signal enters; the background does not count. Its term is (1 - y) ln(1 - p).": mean_of(lambda y, p: -y * np.log(p)),
+        "Only the background enters. The term of the signal is y ln p.": mean_of(lambda y, p: (y - 1) * np.log(1 - p)),
+        "This is the sum, which grows with the number of events. Divide by the sum of the weights.": mean_of(of_event, lambda loss, w: (w * loss).sum()),
+        "This is divided by the number of events. These weights do not have a mean of one: divide by their sum.": mean_of(of_event, lambda loss, w: (w * loss).mean()),
+        "The logarithms are exchanged: ln p belongs to the signal, y = 1, and ln(1 - p) to the background.": mean_of(lambda y, p: of_event(1 - y, p)),
+        "Labels and scores are exchanged: the logarithm is of the score.": mean_of(lambda y, p: of_event(p, y)),
+        "This is the mean squared error; the cross-entropy has logarithms.": mean_of(lambda y, p: (y - p) ** 2),
+        **{f"The logarithm is natural, np.log, not the one to base {base}.": mean_of(lambda y, p, base=base: of_event(y, p) / np.log(base)) for base in (10, 2)},
+        "This is the loss of each event; the mean is still missing.": mean_of(of_event, lambda loss, w: loss),
+        "This is the loss of each event, weighted; the mean is still missing.": mean_of(of_event, np.multiply),
+        "The scores were clipped to 0.001 ... 0.999. The lesson does that outside, where it compares networks.": mean_of(lambda y, p: of_event(y, np.clip(p, 0.001, 0.999))),
+        "changes its input in place": lambda y, p, w: cross_entropy(y, p.clip(0.001, out=p), w),
+    },
     accepted=[
         lambda *events: sum(-w * np.log(p if y else 1 - p) for y, p, w in zip(*events, strict=True)) / sum(events[2]),
         lambda y, p, w: log_loss(y, p, sample_weight=w),
@@ -289,58 +234,29 @@ def own_loop(model, train_set, validation_set, epochs=1, **options):
         "Unpack the training set: x, y, w = train_set. The validation set can stay as it is.",
         "model.fit(x, y, sample_weight=..., validation_data=..., verbose=0, **options)",
     ),
-    mistakes=[
-        ("model.fit was called 3 times; once is expected.", own_loop),
-        ("model.fit got no inputs or no labels: they come first", passes(x=lambda t, v: t, y=None)),
-        ("The two parts are exchanged.", lambda model, t, v, **options: fit(model, v, t, **options)),
-        ("The weights stand in the place of the labels.", passes(y=lambda t, v: t[2], sample_weight=lambda t, v: t[1])),
-        ("The training weights are missing: sample_weight=w.", passes(sample_weight=None)),
-        ("The labels stand in the place of the weights.", passes(sample_weight=lambda t, v: t[1])),
-        (
-            "validation_split takes the last of the training events, and we have a validation part already: "
-            "validation_data=validation_set.",
-            passes(validation_data=None, validation_split=lambda t, v: 0.25),
-        ),
-        ("model.fit got no validation_data, so that nobody watches for overtraining.", passes(validation_data=None)),
-        ("validation_data should be the tuple (inputs, labels, weights)", passes(validation_data=lambda t, v: v[0])),
-        (
-            "The training events serve as validation events, too: the loss on them cannot show overtraining.",
-            passes(validation_data=lambda t, v: t),
-        ),
-        (
-            "The validation weights stand in the place of the labels: the order is inputs, labels, weights.",
-            passes(validation_data=lambda t, v: (v[0], v[2], v[1])),
-        ),
-        (
-            "The validation weights are missing: with (inputs, labels) alone every event counts the same, and the "
-            "validation loss cannot be compared with the training loss.",
-            passes(validation_data=lambda t, v: v[:2]),
-        ),
-        (
-            "The weights are missing in both parts: sample_weight=w, and the whole of validation_set.",
-            passes(sample_weight=None, validation_data=lambda t, v: v[:2]),
-        ),
-        (
-            "fit was called with epochs and batch_size, and model.fit without: the options are lost. Pass **options.",
-            lambda *arguments, **options: fit(*arguments),
-        ),
-        ("epochs is among the options already: leave the choice to the caller.", passes(epochs=lambda t, v: 6)),
-        ("The training prints a progress bar for each epoch: verbose=0 keeps it silent.", passes(verbose=None)),
-        (
-            "shuffle=False takes the batches in the order of the file. Do not set it.",
-            passes(shuffle=lambda t, v: False),
-        ),
-        ("the model is compiled anew", compiles),
-        (
-            "fit should return what model.fit returns.",
-            lambda model, *sets, **options: (fit(model, *sets, **options), model)[1],
-        ),
-        (
-            "fit should return what model.fit returns, and not only the numbers in it.",
-            lambda *arguments, **options: fit(*arguments, **options).history,
-        ),
-        ("fit returned None", lambda *arguments, **options: fit(*arguments, **options) and None),
-    ],
+    mistakes={
+        "model.fit was called 3 times; once is expected.": own_loop,
+        "model.fit got no inputs or no labels: they come first": passes(x=lambda t, v: t, y=None),
+        "The two parts are exchanged.": lambda model, t, v, **options: fit(model, v, t, **options),
+        "The weights stand in the place of the labels.": passes(y=lambda t, v: t[2], sample_weight=lambda t, v: t[1]),
+        "The training weights are missing: sample_weight=w.": passes(sample_weight=None),
+        "The labels stand in the place of the weights.": passes(sample_weight=lambda t, v: t[1]),
+        "validation_split takes the last of the training events, and we have a validation part already: validation_data=validation_set.": passes(validation_data=None, validation_split=lambda t, v: 0.25),
+        "model.fit got no validation_data, so that nobody watches for overtraining.": passes(validation_data=None),
+        "validation_data should be the tuple (inputs, labels, weights)": passes(validation_data=lambda t, v: v[0]),
+        "The training events serve as validation events, too: the loss on them cannot show overtraining.": passes(validation_data=lambda t, v: t),
+        "The validation weights stand in the place of the labels: the order is inputs, labels, weights.": passes(validation_data=lambda t, v: (v[0], v[2], v[1])),
+        "The validation weights are missing: with (inputs, labels) alone every event counts the same, and the validation loss cannot be compared with the training loss.": passes(validation_data=lambda t, v: v[:2]),
+        "The weights are missing in both parts: sample_weight=w, and the whole of validation_set.": passes(sample_weight=None, validation_data=lambda t, v: v[:2]),
+        "fit was called with epochs and batch_size, and model.fit without: the options are lost. Pass **options.": lambda *arguments, **options: fit(*arguments),
+        "epochs is among the options already: leave the choice to the caller.": passes(epochs=lambda t, v: 6),
+        "The training prints a progress bar for each epoch: verbose=0 keeps it silent.": passes(verbose=None),
+        "shuffle=False takes the batches in the order of the file. Do not set it.": passes(shuffle=lambda t, v: False),
+        "the model is compiled anew": compiles,
+        "fit should return what model.fit returns.": lambda model, *sets, **options: (fit(model, *sets, **options), model)[1],
+        "fit should return what model.fit returns, and not only the numbers in it.": lambda *arguments, **options: fit(*arguments, **options).history,
+        "fit returned None": lambda *arguments, **options: fit(*arguments, **options) and None,
+    },
     accepted=[
         passes(validation_data=lambda t, v: list(v)),
         passes(y=lambda t, v: t[1][:, None], validation_data=lambda t, v: (v[0], v[1][:, None], v[2])),
@@ -388,32 +304,17 @@ def pairs(labels, score, weights):
         "help(roc_auc_score) names its arguments: labels, scores, and among the rest one for the weights.",
         "roc_auc_score(labels, score, sample_weight=weights)",
     ),
-    mistakes=[
-        ("The weights are forgotten: sample_weight=weights.", lambda y, score, w: roc_auc_score(y, score)),
-        (
-            "This is one minus the AUC: as if signal scores below background. Signal has label 1 and a high score.",
-            lambda y, score, w: weighted_auc(1 - y, score, w),
-        ),
-        ("One minus the AUC, and the weights are forgotten.", lambda y, score, w: roc_auc_score(1 - y, score)),
-        (
-            "The scores were cut to 0 and 1 first: that is one single threshold, and the AUC is over all of them.",
-            lambda y, score, w: weighted_auc(y, score > 0.5, w),
-        ),
-        (
-            "The scores were cut to 0 and 1 first, and the weights are forgotten.",
-            lambda y, score, w: roc_auc_score(y, score > 0.5),
-        ),
-        (
-            "The weights were multiplied into the scores. They say how much an event counts.",
-            lambda y, score, w: roc_auc_score(y, score * w),
-        ),
-        (
-            "This is the accuracy at one threshold, not the area under the ROC curve.",
-            lambda y, score, w: np.average((score > 0.5) == y, weights=w),
-        ),
-        ("A pair of equal scores should count half; here it counts as its order in the array has it.", without_ties),
-        ("the AUC should be", lambda *events: str(weighted_auc(*events))),
-    ],
+    mistakes={
+        "The weights are forgotten: sample_weight=weights.": lambda y, score, w: roc_auc_score(y, score),
+        "This is one minus the AUC: as if signal scores below background. Signal has label 1 and a high score.": lambda y, score, w: weighted_auc(1 - y, score, w),
+        "One minus the AUC, and the weights are forgotten.": lambda y, score, w: roc_auc_score(1 - y, score),
+        "The scores were cut to 0 and 1 first: that is one single threshold, and the AUC is over all of them.": lambda y, score, w: weighted_auc(y, score > 0.5, w),
+        "The scores were cut to 0 and 1 first, and the weights are forgotten.": lambda y, score, w: roc_auc_score(y, score > 0.5),
+        "The weights were multiplied into the scores. They say how much an event counts.": lambda y, score, w: roc_auc_score(y, score * w),
+        "This is the accuracy at one threshold, not the area under the ROC curve.": lambda y, score, w: np.average((score > 0.5) == y, weights=w),
+        "A pair of equal scores should count half; here it counts as its order in the array has it.": without_ties,
+        "the AUC should be": lambda *events: str(weighted_auc(*events)),
+    },
     accepted=[trapezoids, pairs, lambda *events: auc(*events).value],
 )
 def weighted_auc(labels, score, weights):
@@ -464,28 +365,22 @@ def by_product(labels, score, per_fb, threshold, luminosity, fraction):
         "The part holds the share `fraction` of the sample, so each of its events stands for 1 / fraction as many.",
         "s is the sum over events with score >= threshold and label 1, b over those with label 0.",
     ),
-    mistakes=[
-        (
-            "The fraction is forgotten: these are the events of this part of the sample only.",
-            sums(factor=lambda luminosity, fraction: luminosity),
-        ),
-        ("Multiplied by the fraction; divide, since each event of a part stands for more.", sums(factor=np.multiply)),
-        ("The luminosity is forgotten.", sums(factor=lambda luminosity, fraction: 1 / fraction)),
-        ("Luminosity and fraction are forgotten.", sums(factor=lambda luminosity, fraction: 1)),
-        ("These are numbers of simulated events. Expected ones are sums of weights.", sums(add=len)),
-        ("These are the events that fail the cut: signal has high scores.", sums(np.less)),
-        (
-            "b is the sum over both classes; the background has label 0.",
-            lambda *sample: (expected_events(*sample)[0], sum(expected_events(*sample))),
-        ),
-        ("The two are exchanged: first s, then b.", lambda *sample: expected_events(*sample)[::-1]),
-        ("An event exactly at the threshold passes: score >= threshold.", sums(np.greater)),
-        ("The threshold is not applied.", sums(lambda score, threshold: score >= 0)),
-        ("The threshold of 0.5 is built in. Use the argument.", sums(lambda score, threshold: score >= 0.5)),
-        ("These are the expected events one by one; their sums are still missing.", sums(add=np.copy)),
-        ("should return s and b; what came is", lambda *sample: sum(expected_events(*sample))),
-        ("s should be", lambda *sample: [str(number) for number in expected_events(*sample)]),
-    ],
+    mistakes={
+        "The fraction is forgotten: these are the events of this part of the sample only.": sums(factor=lambda luminosity, fraction: luminosity),
+        "Multiplied by the fraction; divide, since each event of a part stands for more.": sums(factor=np.multiply),
+        "The luminosity is forgotten.": sums(factor=lambda luminosity, fraction: 1 / fraction),
+        "Luminosity and fraction are forgotten.": sums(factor=lambda luminosity, fraction: 1),
+        "These are numbers of simulated events. Expected ones are sums of weights.": sums(add=len),
+        "These are the events that fail the cut: signal has high scores.": sums(np.less),
+        "b is the sum over both classes; the background has label 0.": lambda *sample: (expected_events(*sample)[0], sum(expected_events(*sample))),
+        "The two are exchanged: first s, then b.": lambda *sample: expected_events(*sample)[::-1],
+        "An event exactly at the threshold passes: score >= threshold.": sums(np.greater),
+        "The threshold is not applied.": sums(lambda score, threshold: score >= 0),
+        "The threshold of 0.5 is built in. Use the argument.": sums(lambda score, threshold: score >= 0.5),
+        "These are the expected events one by one; their sums are still missing.": sums(add=np.copy),
+        "should return s and b; what came is": lambda *sample: sum(expected_events(*sample)),
+        "s should be": lambda *sample: [str(number) for number in expected_events(*sample)],
+    },
     accepted=[event_by_event, by_product],
 )
 def expected_events(labels, score, per_fb, threshold, luminosity, fraction):
@@ -542,45 +437,21 @@ def without_nan_in_two(thresholds, z_validation, z_test):
         "np.nanargmax gives the position of the largest entry and passes over NaN.",
         "The same position serves in all three arrays.",
     ),
-    mistakes=[
-        (
-            "The cut is chosen on the test part, and so the test is no test any more.",
-            best_of(lambda z, z_test: np.nanargmax(z_test)),
-        ),
-        (
-            "The cut is chosen on both parts together: the test had a part in it. Choose on the validation part alone.",
-            best_of(lambda z, z_test: np.nanargmax(z + z_test)),
-        ),
-        (
-            "The significance is quoted from the validation part, the largest of many: it is flattered.",
-            lambda thresholds, z, z_test: choose_and_quote(thresholds, z, z),
-        ),
-        (
-            "The significance belongs to another cut: it is the largest of the test part, at whatever threshold.",
-            lambda thresholds, z, z_test: (thresholds[np.nanargmax(z)], np.nanmax(z_test)),
-        ),
-        (
-            "np.argmax: NaN counts as the largest number there. np.nanargmax passes over it.",
-            best_of(lambda z, z_test: np.argmax(z)),
-        ),
-        (
-            "max() and index() do not pass over NaN: no comparison with it is ever true.",
-            best_of(lambda z, z_test: list(z).index(max(z))),
-        ),
-        ("A loop that starts from NaN finds nothing larger: no comparison with NaN is true.", best_of(step_by_step)),
-        (
-            "NaN were dropped from z_validation alone, so that its positions are no longer those of the other arrays.",
-            best_of(lambda z, z_test: np.argmax(z[~np.isnan(z)])),
-        ),
-        ("NaN were dropped from two of the three arrays; z_test still has other positions.", without_nan_in_two),
-        (
-            "The first number is the position in the array, not the threshold found there.",
-            lambda thresholds, *z: choose_and_quote(np.arange(len(thresholds)), *z),
-        ),
-        ("This is the cut of the smallest significance.", best_of(lambda z, z_test: np.nanargmin(z))),
-        ("The two are exchanged: first the threshold.", lambda *scan: choose_and_quote(*scan)[::-1]),
-        ("the threshold should be", lambda *scan: [str(number) for number in choose_and_quote(*scan)]),
-    ],
+    mistakes={
+        "The cut is chosen on the test part, and so the test is no test any more.": best_of(lambda z, z_test: np.nanargmax(z_test)),
+        "The cut is chosen on both parts together: the test had a part in it. Choose on the validation part alone.": best_of(lambda z, z_test: np.nanargmax(z + z_test)),
+        "The significance is quoted from the validation part, the largest of many: it is flattered.": lambda thresholds, z, z_test: choose_and_quote(thresholds, z, z),
+        "The significance belongs to another cut: it is the largest of the test part, at whatever threshold.": lambda thresholds, z, z_test: (thresholds[np.nanargmax(z)], np.nanmax(z_test)),
+        "np.argmax: NaN counts as the largest number there. np.nanargmax passes over it.": best_of(lambda z, z_test: np.argmax(z)),
+        "max() and index() do not pass over NaN: no comparison with it is ever true.": best_of(lambda z, z_test: list(z).index(max(z))),
+        "A loop that starts from NaN finds nothing larger: no comparison with NaN is true.": best_of(step_by_step),
+        "NaN were dropped from z_validation alone, so that its positions are no longer those of the other arrays.": best_of(lambda z, z_test: np.argmax(z[~np.isnan(z)])),
+        "NaN were dropped from two of the three arrays; z_test still has other positions.": without_nan_in_two,
+        "The first number is the position in the array, not the threshold found there.": lambda thresholds, *z: choose_and_quote(np.arange(len(thresholds)), *z),
+        "This is the cut of the smallest significance.": best_of(lambda z, z_test: np.nanargmin(z)),
+        "The two are exchanged: first the threshold.": lambda *scan: choose_and_quote(*scan)[::-1],
+        "the threshold should be": lambda *scan: [str(number) for number in choose_and_quote(*scan)],
+    },
     accepted=[without_nan, best_of(lambda z, z_test: np.nan_to_num(z).argmax())],
 )
 def choose_and_quote(thresholds, z_validation, z_test):
@@ -642,55 +513,24 @@ def shuffles(part, copy=np.array):
         "inputs.copy() makes a new table; rng.permutation(x) gives the entries of x in a new order.",
         "All rows of one column are inputs[:, column].",
     ),
-    mistakes=[
-        ("permuted should return a table of shape (60, 4)", lambda x, column, rng: rng.permutation(x[:, column])),
-        (
-            "Nothing has changed: assign the shuffled entries to the column of the copy.",
-            column_becomes(lambda x, *_: x),
-        ),
-        (
-            "The entries of a row instead of a column were shuffled: all rows of a column are [:, column].",
-            shuffles(lambda x, column: x[column]),
-        ),
-        ("The other columns changed, too: whole rows were shuffled.", lambda x, column, rng: rng.permutation(x)),
-        ("All columns were shuffled; only one is asked for.", lambda x, column, rng: rng.permuted(x, axis=0)),
-        ("Another column was shuffled than the one asked for.", lambda x, column, rng: permuted(x, 2 - column, rng)),
-        (
-            "The column is now all the same, a value the network may never have seen. Shuffle its entries.",
-            column_becomes(lambda x, column, rng: 0),
-        ),
-        (
-            "The column is distributed otherwise than before: its entries should be the same in another order, each "
-            "once. Use rng.permutation.",
-            column_becomes(lambda x, column, rng: rng.normal(size=len(x))),
-        ),
-        (
-            "rng.choice draws with replacement: some entries come twice, others not at all. Use rng.permutation.",
-            column_becomes(lambda x, column, rng: rng.choice(x, len(x))),
-        ),
-        (
-            "The column is now NaN: rng.shuffle(x) shuffles x itself and returns None. Use rng.permutation.",
-            column_becomes(lambda x, column, rng: rng.shuffle(x.copy())),
-        ),
-        (
-            "rng.permutation(column) shuffles the numbers below `column`. Give it the entries, inputs[:, column].",
-            column_becomes(lambda x, column, rng: rng.permutation(column)),
-        ),
-        (
-            "inputs is an array, not a pandas table: its column is inputs[:, column].",
-            column_becomes(lambda x, column, rng: rng.permutation(x.values)),
-        ),
-        (
-            "The halves of the column were shuffled each by itself. Every entry should be able to reach every row.",
-            column_becomes(lambda x, column, rng: np.concatenate([rng.permutation(half) for half in np.split(x, 2)])),
-        ),
-        ("changes its input in place", shuffles(lambda x, column: x[:, column], copy=np.asarray)),
-        (
-            "another generator gives the same result",
-            column_becomes(lambda x, *_: np.random.permutation(x)),  # noqa: NPY002 - that is the mistake
-        ),
-        ("same seed gives another result", column_becomes(lambda x, *_: np.random.default_rng().permutation(x))),
-    ],
+    mistakes={
+        "permuted should return a table of shape (60, 4)": lambda x, column, rng: rng.permutation(x[:, column]),
+        "Nothing has changed: assign the shuffled entries to the column of the copy.": column_becomes(lambda x, *_: x),
+        "The entries of a row instead of a column were shuffled: all rows of a column are [:, column].": shuffles(lambda x, column: x[column]),
+        "The other columns changed, too: whole rows were shuffled.": lambda x, column, rng: rng.permutation(x),
+        "All columns were shuffled; only one is asked for.": lambda x, column, rng: rng.permuted(x, axis=0),
+        "Another column was shuffled than the one asked for.": lambda x, column, rng: permuted(x, 2 - column, rng),
+        "The column is now all the same, a value the network may never have seen. Shuffle its entries.": column_becomes(lambda x, column, rng: 0),
+        "The column is distributed otherwise than before: its entries should be the same in another order, each once. Use rng.permutation.": column_becomes(lambda x, column, rng: rng.normal(size=len(x))),
+        "rng.choice draws with replacement: some entries come twice, others not at all. Use rng.permutation.": column_becomes(lambda x, column, rng: rng.choice(x, len(x))),
+        "The column is now NaN: rng.shuffle(x) shuffles x itself and returns None. Use rng.permutation.": column_becomes(lambda x, column, rng: rng.shuffle(x.copy())),
+        "rng.permutation(column) shuffles the numbers below `column`. Give it the entries, inputs[:, column].": column_becomes(lambda x, column, rng: rng.permutation(column)),
+        "inputs is an array, not a pandas table: its column is inputs[:, column].": column_becomes(lambda x, column, rng: rng.permutation(x.values)),
+        "The halves of the column were shuffled each by itself. Every entry should be able to reach every row.": column_becomes(lambda x, column, rng: np.concatenate([rng.permutation(half) for half in np.split(x, 2)])),
+        "changes its input in place": shuffles(lambda x, column: x[:, column], copy=np.asarray),
+        "another generator gives the same result": column_becomes(lambda x, *_: np.random.permutation(x)),
+        "same seed gives another result": column_becomes(lambda x, *_: np.random.default_rng().permutation(x)),
+    },
     accepted=[
         shuffles(lambda x, column: x[:, column]),
         column_becomes(lambda x, column, rng: x[np.argsort(rng.random(len(x)))]),

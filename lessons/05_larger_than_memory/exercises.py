@@ -58,39 +58,20 @@ def chunk_size(memory, bytes_per_event, copies):
         "The last chunk stops at n_events: min(start + chunk, n_events).",
     ),
     mistakes={
-        "The last, smaller chunk is dropped, and its events are never seen.": lambda n, c: [
-            (i * c, (i + 1) * c) for i in range(n // c)
-        ],
-        "The last chunk stops behind the end of the file; it stops at n_events.": lambda n, c: [
-            (start, start + c) for start in range(0, n, c)
-        ],
-        "The last chunk stops behind the end of the file, and is empty "
-        "where n_events is a multiple of chunk.": lambda n, c: [(start, start + c) for start in range(0, n + 1, c)],
-        "The last chunk is empty: n_events is a multiple of chunk here.": lambda n, c: [
-            (i * c, min((i + 1) * c, n)) for i in range(n // c + 1)
-        ],
-        "Off by one: stop is one past the last event, as in Python's slices, so events get lost.": lambda n, c: [
-            (start, stop - 1) for start, stop in chunk_bounds(n, c)
-        ],
-        "Off by one: the chunks overlap, and an event at each edge is read twice.": lambda n, c: [
-            (start, min(start + c + 1, n)) for start in range(0, n, c)
-        ],
-        "Off by one: events are counted from 0, so the first chunk starts at 0.": lambda n, c: [
-            (start + 1, stop) for start, stop in chunk_bounds(n, c)
-        ],
-        "These are start and length; the second number is where the chunk stops.": lambda n, c: [
-            (start, stop - start) for start, stop in chunk_bounds(n, c)
-        ],
+        "The last, smaller chunk is dropped, and its events are never seen.": lambda n, c: [(i * c, (i + 1) * c) for i in range(n // c)],
+        "The last chunk stops behind the end of the file; it stops at n_events.": lambda n, c: [(start, start + c) for start in range(0, n, c)],
+        "The last chunk stops behind the end of the file, and is empty where n_events is a multiple of chunk.": lambda n, c: [(start, start + c) for start in range(0, n + 1, c)],
+        "The last chunk is empty: n_events is a multiple of chunk here.": lambda n, c: [(i * c, min((i + 1) * c, n)) for i in range(n // c + 1)],
+        "Off by one: stop is one past the last event, as in Python's slices, so events get lost.": lambda n, c: [(start, stop - 1) for start, stop in chunk_bounds(n, c)],
+        "Off by one: the chunks overlap, and an event at each edge is read twice.": lambda n, c: [(start, min(start + c + 1, n)) for start in range(0, n, c)],
+        "Off by one: events are counted from 0, so the first chunk starts at 0.": lambda n, c: [(start + 1, stop) for start, stop in chunk_bounds(n, c)],
+        "These are start and length; the second number is where the chunk stops.": lambda n, c: [(start, stop - start) for start, stop in chunk_bounds(n, c)],
         "These are the starts alone; each belongs in a pair with its stop.": lambda n, c: list(range(0, n, c)),
-        "This is the first chunk alone. A `return` inside the loop ends it at the first turn.": lambda n, c: (
-            chunk_bounds(n, c)[:1]
-        ),
+        "This is the first chunk alone. A `return` inside the loop ends it at the first turn.": lambda n, c: chunk_bounds(n, c)[:1],
         "This is the last chunk alone. Append inside the loop, at each turn.": lambda n, c: chunk_bounds(n, c)[-1:],
         "should be a list": lambda n, c: ((start, min(start + c, n)) for start in range(0, n, c)),
         "their type is float64": lambda n, c: [(float(start), float(stop)) for start, stop in chunk_bounds(n, c)],
-        "These are texts; events are counted with numbers.": lambda n, c: [
-            (str(start), str(stop)) for start, stop in chunk_bounds(n, c)
-        ],
+        "These are texts; events are counted with numbers.": lambda n, c: [(str(start), str(stop)) for start, stop in chunk_bounds(n, c)],
     },
     accepted=[
         lambda n, c: [[start, min(start + c, n)] for start in np.arange(0, n, c)],
@@ -142,38 +123,20 @@ def overlapping(bounds, edges):
         "One chunk: number of the last basket - number of the first + 1. Then the sum over the chunks.",
     ),
     mistakes={
-        "Each basket is counted once. Nobody keeps it until the next chunk: it is decompressed again.": lambda b, e: (
-            len(e) - 1
-        ),
+        "Each basket is counted once. Nobody keeps it until the next chunk: it is decompressed again.": lambda b, e: len(e) - 1,
         "This is the number of edges, one more than there are baskets.": lambda b, e: len(e),
-        "This counts the basket that begins where the chunk stops: stop is one past the last event.": last_minus_first(
-            right, right
-        ),
-        "One basket of each chunk is missing: last - first + 1, as there are 3 numbers from 5 to 7.": last_minus_first(
-            right, lambda edges, stop: right(edges, stop - 1), plus=0
-        ),
+        "This counts the basket that begins where the chunk stops: stop is one past the last event.": last_minus_first(right, right),
+        "One basket of each chunk is missing: last - first + 1, as there are 3 numbers from 5 to 7.": last_minus_first(right, lambda edges, stop: right(edges, stop - 1), plus=0),
         "This takes each chunk for one basket. A chunk may be larger, or lie across an edge.": lambda b, e: len(b),
-        "This divides the lengths. A chunk that lies across an edge touches one basket more.": lambda b, e: sum(
-            -(-(stop - start) // e[1]) for start, stop in b
-        ),
+        "This divides the lengths. A chunk that lies across an edge touches one basket more.": lambda b, e: sum(-(-(stop - start) // e[1]) for start, stop in b),
         "This is the number of the last chunk alone; sum over all.": lambda b, e: baskets_read(b[-1:], e),
         "This is the number of the first chunk alone; sum over all.": lambda b, e: baskets_read(b[:1], e),
-        "This has one number for each chunk. The sum over all is asked for.": lambda b, e: np.array(
-            [baskets_read([pair], e) for pair in b]
-        ),
-        "An event that begins a basket is counted with the basket before: np.searchsorted says so unless it has "
-        'side="right".': last_minus_first(np.searchsorted, lambda edges, stop: np.searchsorted(edges, stop - 1)),
-        "A chunk that starts on an edge is counted from the basket before. The start needs np.searchsorted(edges, "
-        'start, side="right").': last_minus_first(np.searchsorted, np.searchsorted),
-        'The two sides are exchanged: an event on an edge belongs to the basket behind it, side="right" for the '
-        "start; "
-        "a chunk that stops on an edge does not touch that basket.": last_minus_first(np.searchsorted, right, plus=0),
-        "This takes all baskets to be as large as the first. The edges say where each one begins.": lambda b, e: sum(
-            (stop - 1) // e[1] - start // e[1] + 1 for start, stop in b
-        ),
-        "This takes all baskets to hold 5000 events. The argument `edges` says where each one begins.": lambda b, e: (
-            sum((stop - 1) // 5000 - start // 5000 + 1 for start, stop in b)
-        ),
+        "This has one number for each chunk. The sum over all is asked for.": lambda b, e: np.array([baskets_read([pair], e) for pair in b]),
+        'An event that begins a basket is counted with the basket before: np.searchsorted says so unless it has side="right".': last_minus_first(np.searchsorted, lambda edges, stop: np.searchsorted(edges, stop - 1)),
+        'A chunk that starts on an edge is counted from the basket before. The start needs np.searchsorted(edges, start, side="right").': last_minus_first(np.searchsorted, np.searchsorted),
+        'The two sides are exchanged: an event on an edge belongs to the basket behind it, side="right" for the start; a chunk that stops on an edge does not touch that basket.': last_minus_first(np.searchsorted, right, plus=0),
+        "This takes all baskets to be as large as the first. The edges say where each one begins.": lambda b, e: sum((stop - 1) // e[1] - start // e[1] + 1 for start, stop in b),
+        "This takes all baskets to hold 5000 events. The argument `edges` says where each one begins.": lambda b, e: sum((stop - 1) // 5000 - start // 5000 + 1 for start, stop in b),
         "The last basket is never counted: there are len(edges) - 1 of them.": lambda b, e: overlapping(b, e[:-1]),
     },
     accepted=[
@@ -272,38 +235,20 @@ def as_table(parts, rng):
         "The same `order` indexes all three arrays: inputs[i], labels[i], weights[i].",
     ),
     mistakes={
-        "The inputs are shuffled but not the labels and weights: every event now has the label of another.": taken(
-            lambda x, y, w, i: (x[i], y, w)
-        ),
-        "The weights stay behind: every event now has the weight of another.": taken(
-            lambda x, y, w, i: (x[i], y[i], w)
-        ),
+        "The inputs are shuffled but not the labels and weights: every event now has the label of another.": taken(lambda x, y, w, i: (x[i], y, w)),
+        "The weights stay behind: every event now has the weight of another.": taken(lambda x, y, w, i: (x[i], y[i], w)),
         "The labels stay behind: every event now has the label of another.": taken(lambda x, y, w, i: (x[i], y, w[i])),
-        "Labels and weights are exchanged: first the inputs, then the labels, then the weights.": taken(
-            lambda x, y, w, i: (x[i], w[i], y[i])
-        ),
-        "Three orders for three arrays: draw one permutation, and "
-        "use it for inputs, labels and weights.": lambda p, rng: tuple(rng.permutation(array) for array in merged(p)),
-        "The columns of the inputs are torn apart: shuffle rows, not single numbers.": taken(
-            lambda x, y, w, i: (np.stack([x[i, 0], x[:, 1]], axis=1), y[i], w[i])
-        ),
+        "Labels and weights are exchanged: first the inputs, then the labels, then the weights.": taken(lambda x, y, w, i: (x[i], w[i], y[i])),
+        "Three orders for three arrays: draw one permutation, and use it for inputs, labels and weights.": lambda p, rng: tuple(rng.permutation(array) for array in merged(p)),
+        "The columns of the inputs are torn apart: shuffle rows, not single numbers.": taken(lambda x, y, w, i: (np.stack([x[i, 0], x[:, 1]], axis=1), y[i], w[i])),
         "Only the first of the pieces is there. Merge them first.": lambda p, rng: shuffled(p[:1], rng),
         "Only the last of the pieces is there: a loop overwrites those before.": lambda p, rng: shuffled(p[-1:], rng),
-        "Some events come twice and others never: draw without replacement, rng.permutation(n).": taken(
-            lambda x, y, w, i: [array[i // 2] for array in (x, y, w)]
-        ),
+        "Some events come twice and others never: draw without replacement, rng.permutation(n).": taken(lambda x, y, w, i: [array[i // 2] for array in (x, y, w)]),
         "The pieces are merged, but not shuffled.": lambda p, rng: tuple(merged(p)),
-        "Each "
-        "piece is shuffled within itself, and the pieces keep their order. Merge first, then shuffle.": each_by_itself,
-        "The events keep their order but for a shift. Use rng.permutation.": taken(
-            lambda x, y, w, i: [np.roll(array, i[0], axis=0) for array in (x, y, w)]
-        ),
-        "This repeats the same order every epoch: use the argument rng, not a generator made inside.": lambda p, rng: (
-            shuffled(p, np.random.default_rng(1))
-        ),
-        "The same seed gives two orders: draw from the argument rng alone.": lambda p, rng: shuffled(
-            p, np.random.default_rng()
-        ),
+        "Each piece is shuffled within itself, and the pieces keep their order. Merge first, then shuffle.": each_by_itself,
+        "The events keep their order but for a shift. Use rng.permutation.": taken(lambda x, y, w, i: [np.roll(array, i[0], axis=0) for array in (x, y, w)]),
+        "This repeats the same order every epoch: use the argument rng, not a generator made inside.": lambda p, rng: shuffled(p, np.random.default_rng(1)),
+        "The same seed gives two orders: draw from the argument rng alone.": lambda p, rng: shuffled(p, np.random.default_rng()),
         "shapes (240,), (120,), (120,)": taken(lambda x, y, w, i: (x.ravel(), y[i], w[i])),
         "what came is tuple ([[": lambda p, rng: tuple(array.tolist() for array in shuffled(p, rng)),
     },
@@ -407,63 +352,27 @@ def changed(change):
         "what came is an array of shape": changed(lambda x, y, w: x),
         "of shapes (32,), (16,), (16,)": changed(lambda x, y, w: (x.ravel(), y, w)),
         "raised ValueError": lambda c, size, n, rng: cut(shuffled([part[:2] for part in c], rng), size),
-        "The buffer is never emptied, or not of all that was given, and events come again and again.": buffered(
-            keep=lambda waiting, pool, n_out: waiting
-        ),
-        "Some events come twice and others never: what waits is the end of the pool, array[n_out:], for its "
-        "beginning was given.": buffered(
-            keep=lambda waiting, pool, n_out: [tuple(array[: len(array) - n_out] for array in pool)]
-        ),
-        "This reads everything first: all chunks were read before the first batch came, and all events were in "
-        "memory. Give batches whenever the buffer is full.": lambda c, size, n, rng: cut(shuffled(list(c), rng), size),
-        "This drops the last batch: fewer events than a batch are left at the end, and belong to the "
-        "epoch, too.": buffered(end=lambda w, rng, size: (b for b in cut(shuffled(w, rng), size) if len(b[1]) == size)),
-        "Events are lost at the end: what waits in the buffer after the last chunk is a part.": buffered(
-            end=lambda *_: ()
-        ),
-        "Events are lost at each filling: what does not fill a batch waits for the next filling.": buffered(
-            keep=lambda *_: []
-        ),
-        "Events are lost at each filling: all that waits takes part, also what is beyond `buffer`.": buffered(
-            mix=lambda w, rng, buffer: [array[:buffer] for array in shuffled(w, rng)]
-        ),
-        "The last event of each batch is lost: the slice `at : at + batch_size` ends before its stop.": changed(
-            lambda *batch: [array[:-1] for array in batch]
-        ),
-        "Smaller batches come in between; only the last may differ. What does not fill a batch waits for the next "
-        "filling.": buffered(n_out=lambda n, size: n),
-        "What waits at the end is given as one batch. Cut "
-        "it into batches, too; only the last of them is smaller.": buffered(
-            end=lambda w, rng, size: [shuffled(w, rng)]
-        ),
-        "Only one batch comes from each full buffer, so that all that waits is shuffled again for each batch. Give "
-        "all the whole batches.": buffered(n_out=lambda n, size: size),
-        "The first batch came before the buffer "
-        "was full: events are shuffled among few others. Fill it first.": buffered(full=lambda n, n_read, buffer: True),
-        "The buffer is full with `buffer` events, and this waits for more: >=, not >.": buffered(
-            full=lambda n, n_read, buffer: n > buffer
-        ),
-        "After the first filling every chunk passes for a full buffer. The number of events that wait must come "
-        "down to that of the rest.": buffered(full=lambda n, n_read, buffer: n_read >= buffer),
-        "The events come in the order of the file: shuffle the full buffer with shuffled(..., rng).": buffered(
-            mix=lambda w, rng, buffer: merged(w), end=lambda w, rng, size: cut(merged(w), size)
-        ),
-        "What waits at the end comes in the order of the file: shuffle it as well.": buffered(
-            end=lambda w, rng, size: cut(merged(w), size)
-        ),
-        "The first batches hold events of one chunk: shuffle the buffer as a whole.": buffered(
-            mix=lambda w, rng, buffer: each_by_itself(w, rng)
-        ),
-        "Three orders for three arrays: inputs, labels and weights of an event must stay together, as `shuffled` "
-        "keeps them.": buffered(mix=lambda w, rng, buffer: [rng.permutation(array) for array in merged(w)]),
-        "Labels and weights are exchanged: first the inputs, then the labels, then the weights.": changed(
-            lambda x, y, w: (x, w, y)
-        ),
-        "This repeats the same order every epoch: use the argument "
-        "rng, not a generator made inside.": lambda c, size, n, rng: batches(c, size, n, np.random.default_rng(1)),
-        "The same seed gives two orders: draw from the argument rng alone.": lambda c, size, n, rng: batches(
-            c, size, n, np.random.default_rng()
-        ),
+        "The buffer is never emptied, or not of all that was given, and events come again and again.": buffered(keep=lambda waiting, pool, n_out: waiting),
+        "Some events come twice and others never: what waits is the end of the pool, array[n_out:], for its beginning was given.": buffered(keep=lambda waiting, pool, n_out: [tuple(array[: len(array) - n_out] for array in pool)]),
+        "This reads everything first: all chunks were read before the first batch came, and all events were in memory. Give batches whenever the buffer is full.": lambda c, size, n, rng: cut(shuffled(list(c), rng), size),
+        "This drops the last batch: fewer events than a batch are left at the end, and belong to the epoch, too.": buffered(end=lambda w, rng, size: (b for b in cut(shuffled(w, rng), size) if len(b[1]) == size)),
+        "Events are lost at the end: what waits in the buffer after the last chunk is a part.": buffered(end=lambda *_: ()),
+        "Events are lost at each filling: what does not fill a batch waits for the next filling.": buffered(keep=lambda *_: []),
+        "Events are lost at each filling: all that waits takes part, also what is beyond `buffer`.": buffered(mix=lambda w, rng, buffer: [array[:buffer] for array in shuffled(w, rng)]),
+        "The last event of each batch is lost: the slice `at : at + batch_size` ends before its stop.": changed(lambda *batch: [array[:-1] for array in batch]),
+        "Smaller batches come in between; only the last may differ. What does not fill a batch waits for the next filling.": buffered(n_out=lambda n, size: n),
+        "What waits at the end is given as one batch. Cut it into batches, too; only the last of them is smaller.": buffered(end=lambda w, rng, size: [shuffled(w, rng)]),
+        "Only one batch comes from each full buffer, so that all that waits is shuffled again for each batch. Give all the whole batches.": buffered(n_out=lambda n, size: size),
+        "The first batch came before the buffer was full: events are shuffled among few others. Fill it first.": buffered(full=lambda n, n_read, buffer: True),
+        "The buffer is full with `buffer` events, and this waits for more: >=, not >.": buffered(full=lambda n, n_read, buffer: n > buffer),
+        "After the first filling every chunk passes for a full buffer. The number of events that wait must come down to that of the rest.": buffered(full=lambda n, n_read, buffer: n_read >= buffer),
+        "The events come in the order of the file: shuffle the full buffer with shuffled(..., rng).": buffered(mix=lambda w, rng, buffer: merged(w), end=lambda w, rng, size: cut(merged(w), size)),
+        "What waits at the end comes in the order of the file: shuffle it as well.": buffered(end=lambda w, rng, size: cut(merged(w), size)),
+        "The first batches hold events of one chunk: shuffle the buffer as a whole.": buffered(mix=lambda w, rng, buffer: each_by_itself(w, rng)),
+        "Three orders for three arrays: inputs, labels and weights of an event must stay together, as `shuffled` keeps them.": buffered(mix=lambda w, rng, buffer: [rng.permutation(array) for array in merged(w)]),
+        "Labels and weights are exchanged: first the inputs, then the labels, then the weights.": changed(lambda x, y, w: (x, w, y)),
+        "This repeats the same order every epoch: use the argument rng, not a generator made inside.": lambda c, size, n, rng: batches(c, size, n, np.random.default_rng(1)),
+        "The same seed gives two orders: draw from the argument rng alone.": lambda c, size, n, rng: batches(c, size, n, np.random.default_rng()),
     },
     accepted=[
         buffered(),
@@ -536,39 +445,20 @@ def one_by_one(u, n_buckets):
         "np.flatnonzero(bucket == k) gives the positions of the events of bucket k, in the order of the file.",
     ),
     mistakes={
-        "These are masks, True or False for each event; "
-        "the positions are asked for: np.flatnonzero(mask).": lambda u, n: [np.floor(n * u) == k for k in range(n)],
-        "These are the numbers of the buckets, one for each event. The other way round: for each bucket, the "
-        "positions of its events.": lambda u, n: np.floor(n * u).astype(int),
+        "These are masks, True or False for each event; the positions are asked for: np.flatnonzero(mask).": lambda u, n: [np.floor(n * u) == k for k in range(n)],
+        "These are the numbers of the buckets, one for each event. The other way round: for each bucket, the positions of its events.": lambda u, n: np.floor(n * u).astype(int),
         "These are the numbers u themselves; the positions of the events are asked for.": each(lambda i, u: u[i]),
-        "np.where returns a tuple, an array for each axis. Take its first entry: np.where(...)[0].": each(
-            lambda i, u: (i,)
-        ),
-        "np.argwhere gives a column, one "
-        "row for each event. A flat array of positions comes from np.flatnonzero.": each(lambda i, u: i[:, np.newaxis]),
-        "The events are dealt out like cards, by their "
-        "position; u does not enter, so nothing is random.": lambda u, n: [np.arange(k, len(u), n) for k in range(n)],
-        "These are consecutive pieces of the file; u does not enter, so nothing is random.": lambda u, n: (
-            np.array_split(np.arange(len(u)), n)
-        ),
-        "The buckets are equally full: u of all events was sorted, which a file that comes in chunks does not "
-        "allow. floor(K u) is known from one event alone.": lambda u, n: np.array_split(np.argsort(u), n),
-        "Rounded to the nearest whole number: the first bucket gets half, and the events with K u above K - 0.5 get "
-        "lost. Round down.": numbered(lambda u, n: np.rint(n * u)),
-        "Off by one: the first bucket is empty and the last one lost. Round down, and count from 0.": numbered(
-            lambda u, n: np.ceil(n * u)
-        ),
-        "Empty buckets are left out, and those behind them get another number. There are n_buckets of them, "
-        "range(n_buckets), not np.unique(bucket).": lambda u, n: [
-            np.flatnonzero(np.floor(n * u) == k) for k in np.unique(np.floor(n * u))
-        ],
+        "np.where returns a tuple, an array for each axis. Take its first entry: np.where(...)[0].": each(lambda i, u: (i,)),
+        "np.argwhere gives a column, one row for each event. A flat array of positions comes from np.flatnonzero.": each(lambda i, u: i[:, np.newaxis]),
+        "The events are dealt out like cards, by their position; u does not enter, so nothing is random.": lambda u, n: [np.arange(k, len(u), n) for k in range(n)],
+        "These are consecutive pieces of the file; u does not enter, so nothing is random.": lambda u, n: np.array_split(np.arange(len(u)), n),
+        "The buckets are equally full: u of all events was sorted, which a file that comes in chunks does not allow. floor(K u) is known from one event alone.": lambda u, n: np.array_split(np.argsort(u), n),
+        "Rounded to the nearest whole number: the first bucket gets half, and the events with K u above K - 0.5 get lost. Round down.": numbered(lambda u, n: np.rint(n * u)),
+        "Off by one: the first bucket is empty and the last one lost. Round down, and count from 0.": numbered(lambda u, n: np.ceil(n * u)),
+        "Empty buckets are left out, and those behind them get another number. There are n_buckets of them, range(n_buckets), not np.unique(bucket).": lambda u, n: [np.flatnonzero(np.floor(n * u) == k) for k in np.unique(np.floor(n * u))],
         "An event exactly on an edge gets lost: k / K <= u < (k + 1) / K.": between(np.greater, np.less),
-        "An event exactly on an edge comes into two buckets: k / K <= u < (k + 1) / K.": between(
-            np.greater_equal, np.less_equal
-        ),
-        "The events of a bucket should stay in the order of the file: they are appended as they come.": each(
-            lambda i, u: i[np.argsort(u[i])]
-        ),
+        "An event exactly on an edge comes into two buckets: k / K <= u < (k + 1) / K.": between(np.greater_equal, np.less_equal),
+        "The events of a bucket should stay in the order of the file: they are appended as they come.": each(lambda i, u: i[np.argsort(u[i])]),
         "they come as a list": one_by_one,
         "their type is float64": each(lambda i, u: np.array(i, dtype=float)),
     },

@@ -69,32 +69,20 @@ def recursive(particles, row):
     demands=[whole_numbers],
     hints=(
         "A loop: while one of the two daughters has the same code as the particle, that daughter is the next copy.",
-        "particles.pdgid[particles.daughter1[row]] == particles.pdgid[row] asks whether the first daughter is a copy; "
-        "the copy can also be the second one, when the particle has radiated.",
-        "Inside `while True:` choose the daughters with the same code; if there are none, `return row`, else go on "
-        "with the first of them.",
+        "particles.pdgid[particles.daughter1[row]] == particles.pdgid[row] asks whether the first daughter is a copy; the copy can also be the second one, when the particle has radiated.",
+        "Inside `while True:` choose the daughters with the same code; if there are none, `return row`, else go on with the first of them.",
     ),
     mistakes={
-        "This is the row that went in. That is the first copy; go on to its daughters as long as one has the same "
-        "code. (A function that calls itself has to `return` what comes of it.)": lambda p, i: i,
-        "This goes one "
-        "step only. The copy may have been copied again: repeat until no daughter has the same code.": follow(steps=1),
+        "This is the row that went in. That is the first copy; go on to its daughters as long as one has the same code. (A function that calls itself has to `return` what comes of it.)": lambda p, i: i,
+        "This goes one step only. The copy may have been copied again: repeat until no daughter has the same code.": follow(steps=1),
         "This looks at daughter1 alone. When a particle radiates, it can go on as daughter2.": follow(["daughter1"]),
         "This looks at daughter2 alone. When a particle radiates, it can go on as daughter1.": follow(["daughter2"]),
-        "This takes all rows from daughter1 to daughter2, and there are none where daughter2 is the smaller. Ask "
-        "the two.": in_range,
-        "This follows tops only. Compare with the particle's "
-        "own code, so that a W boson can be followed as well.": follow(same=lambda a, b: a == b and abs(a) == 6),
-        "This takes an antiparticle for a copy. Its code has the other sign.": follow(
-            same=lambda a, b: abs(a) == abs(b)
-        ),
-        "This is the last row with the same code in the whole record, and so in another event. Follow the "
-        "daughters.": lambda p, i: np.flatnonzero(p.pdgid == p.pdgid[i])[-1],
-        "This is the last row with the same code in the event, maybe of another particle. "
-        "Follow the daughters.": lambda p, i: np.flatnonzero((p.pdgid == p.pdgid[i]) & (p.event == p.event[i]))[-1],
-        "This is one generation too far: it is what the last copy decays to.": lambda p, i: p.daughter1[
-            last_copy(p, i)
-        ],
+        "This takes all rows from daughter1 to daughter2, and there are none where daughter2 is the smaller. Ask the two.": in_range,
+        "This follows tops only. Compare with the particle's own code, so that a W boson can be followed as well.": follow(same=lambda a, b: a == b and abs(a) == 6),
+        "This takes an antiparticle for a copy. Its code has the other sign.": follow(same=lambda a, b: abs(a) == abs(b)),
+        "This is the last row with the same code in the whole record, and so in another event. Follow the daughters.": lambda p, i: np.flatnonzero(p.pdgid == p.pdgid[i])[-1],
+        "This is the last row with the same code in the event, maybe of another particle. Follow the daughters.": lambda p, i: np.flatnonzero((p.pdgid == p.pdgid[i]) & (p.event == p.event[i]))[-1],
+        "This is one generation too far: it is what the last copy decays to.": lambda p, i: p.daughter1[last_copy(p, i)],
         "This is the code of the particle. The answer is the row where it stands.": lambda p, i: p.pdgid[i],
         "their type is float64": lambda p, i: float(last_copy(p, i)),
     },
@@ -155,28 +143,19 @@ def by_ranges(p, top):
     cases=lambda: [(record(), top) for top in (6, 8, 6 + SIZE, 23)],
     observe=three_rows,
     hints=(
-        "The daughters of the top's last copy are a W boson and a bottom quark, in either order. Their codes tell "
-        "which is which; mind the signs of the antitop.",
+        "The daughters of the top's last copy are a W boson and a bottom quark, in either order. Their codes tell which is which; mind the signs of the antitop.",
         "The W boson may have copies of its own: last_copy(particles, w) before you ask for its daughters.",
         "Return [bottom, particles.daughter1[w], particles.daughter2[w]] with w the last copy of the W boson.",
     ),
     mistakes={
-        "These are the daughters of the first copy of the W boson. It may be copied before it decays: take its last "
-        "copy.": lambda p, top: from_w(p, *w_first(p, top)),
-        "These are the daughters of the top itself, "
-        "a W boson and a bottom quark. The W boson decays on.": lambda p, top: [p.daughter1[top], p.daughter2[top]],
-        "The first daughter was taken for the W boson, the second for the bottom quark. Either may come first: look "
-        "at the codes.": lambda p, top: from_w(p, last_copy(p, p.daughter1[top]), p.daughter2[top]),
-        "The second daughter was taken for the W boson, the first for the bottom quark. Either may come first: look "
-        "at the codes.": lambda p, top: from_w(p, last_copy(p, p.daughter2[top]), p.daughter1[top]),
-        "Once "
-        "in 600 the quark is a lighter one. It is the daughter that is no W boson, whatever its code.": bottom_by_code,
+        "These are the daughters of the first copy of the W boson. It may be copied before it decays: take its last copy.": lambda p, top: from_w(p, *w_first(p, top)),
+        "These are the daughters of the top itself, a W boson and a bottom quark. The W boson decays on.": lambda p, top: [p.daughter1[top], p.daughter2[top]],
+        "The first daughter was taken for the W boson, the second for the bottom quark. Either may come first: look at the codes.": lambda p, top: from_w(p, last_copy(p, p.daughter1[top]), p.daughter2[top]),
+        "The second daughter was taken for the W boson, the first for the bottom quark. Either may come first: look at the codes.": lambda p, top: from_w(p, last_copy(p, p.daughter2[top]), p.daughter1[top]),
+        "Once in 600 the quark is a lighter one. It is the daughter that is no W boson, whatever its code.": bottom_by_code,
         "The bottom quark is missing.": with_quarks(lambda p, bottom, *light: light),
-        "The order differs: the bottom quark first, then the two of the W boson.": with_quarks(
-            lambda p, bottom, *light: [*light, bottom]
-        ),
-        "These are the last copies of the quarks, after they have radiated. "
-        "Take them as the decay makes them.": with_quarks(lambda p, *rows: [last_copy(p, row) for row in rows]),
+        "The order differs: the bottom quark first, then the two of the W boson.": with_quarks(lambda p, bottom, *light: [*light, bottom]),
+        "These are the last copies of the quarks, after they have radiated. Take them as the decay makes them.": with_quarks(lambda p, *rows: [last_copy(p, row) for row in rows]),
         "These are codes. The answer is the rows where the quarks stand.": with_quarks(lambda p, *q: p.pdgid[[*q]]),
         "should return three rows of the record": with_quarks(lambda p, *q: q[0]),
     },
@@ -207,22 +186,12 @@ def codes_and_status():
         "(status > 0) & ~np.isin(np.abs(pdgid), (12, 14, 16))",
     ),
     mistakes={
-        "The neutrinos are counted as seen. They pass through any detector. (Without parentheses & is done before "
-        ">, and `!= 12 | != 14` is true of every code.)": lambda code, status: status > 0,
-        "The antineutrinos are counted as seen; their "
-        "codes are negative. Compare np.abs(pdgid).": lambda code, status: (status > 0) & ~np.isin(code, (12, 14, 16)),
-        "Only electron neutrinos are left out. Muon and tau neutrinos have the codes 14 and 16.": lambda code, status: (
-            (status > 0) & (np.abs(code) != 12)
-        ),
-        "Particles on the way are counted, which have decayed or radiated since: each momentum enters several "
-        "times. Keep status > 0.": lambda code, status: ~np.isin(np.abs(code), (12, 14, 16)),
-        "Only charged particles are kept. The calorimeter sees photons and neutral hadrons too.": lambda code, status: (
-            (status > 0) & np.isin(np.abs(code), (11, 13, 211, 321, 2212))
-        ),
-        "Muons are left out as well. They leave little in "
-        "the calorimeter but a track in the tracker.": lambda code, status: (
-            visible(code, status) & (np.abs(code) != 13)
-        ),
+        "The neutrinos are counted as seen. They pass through any detector. (Without parentheses & is done before >, and `!= 12 | != 14` is true of every code.)": lambda code, status: status > 0,
+        "The antineutrinos are counted as seen; their codes are negative. Compare np.abs(pdgid).": lambda code, status: (status > 0) & ~np.isin(code, (12, 14, 16)),
+        "Only electron neutrinos are left out. Muon and tau neutrinos have the codes 14 and 16.": lambda code, status: (status > 0) & (np.abs(code) != 12),
+        "Particles on the way are counted, which have decayed or radiated since: each momentum enters several times. Keep status > 0.": lambda code, status: ~np.isin(np.abs(code), (12, 14, 16)),
+        "Only charged particles are kept. The calorimeter sees photons and neutral hadrons too.": lambda code, status: (status > 0) & np.isin(np.abs(code), (11, 13, 211, 321, 2212)),
+        "Muons are left out as well. They leave little in the calorimeter but a track in the tracker.": lambda code, status: visible(code, status) & (np.abs(code) != 13),
         "This is the opposite: True for what cannot be seen.": lambda code, status: ~visible(code, status),
         "they come as a list": lambda code, status: visible(code, status).tolist(),
         "its dtype is int64": lambda code, status: visible(code, status) * 1,
@@ -289,39 +258,20 @@ def uniform(pt, rng):
     mistakes={
         "one value for each track": lambda pt, rng: rng.normal(pt[0], 0.06 * pt[0]),
         "The momenta came back as they were. Add a random number to each.": lambda pt, rng: pt,
-        "These are the errors of the measurement alone. The measured "
-        "momentum is the true one with its error.": lambda pt, rng: rng.normal(0, pt * np.hypot(0.06, 0.0015 * pt)),
-        "These are the standard deviations. Draw the measured momentum, with rng.normal.": lambda pt, rng: (
-            pt * np.hypot(0.06, 0.0015 * pt)
-        ),
-        "All tracks were moved by one and the same random number. Draw one "
-        "for each: pass arrays, or size=len(pt).": lambda pt, rng: (
-            pt * (1 + np.hypot(0.06, 0.0015 * pt) * rng.normal())
-        ),
-        "Two calls with generators of the same "
-        "seed differ. Use the generator that is passed in, rng.": lambda pt, rng: smear(pt, np.random.default_rng()),
-        "Another seed gives the same numbers: the function makes a generator of its own. Use rng.": lambda pt, rng: (
-            smear(pt, np.random.default_rng(1))
-        ),
-        "On average the tracks gain. rng.random draws from 0 to 1; a measurement "
-        "errs to both sides: rng.normal.": lambda pt, rng: pt * (1 + np.hypot(0.06, 0.0015 * pt) * rng.random(len(pt))),
+        "These are the errors of the measurement alone. The measured momentum is the true one with its error.": lambda pt, rng: rng.normal(0, pt * np.hypot(0.06, 0.0015 * pt)),
+        "These are the standard deviations. Draw the measured momentum, with rng.normal.": lambda pt, rng: pt * np.hypot(0.06, 0.0015 * pt),
+        "All tracks were moved by one and the same random number. Draw one for each: pass arrays, or size=len(pt).": lambda pt, rng: pt * (1 + np.hypot(0.06, 0.0015 * pt) * rng.normal()),
+        "Two calls with generators of the same seed differ. Use the generator that is passed in, rng.": lambda pt, rng: smear(pt, np.random.default_rng()),
+        "Another seed gives the same numbers: the function makes a generator of its own. Use rng.": lambda pt, rng: smear(pt, np.random.default_rng(1)),
+        "On average the tracks gain. rng.random draws from 0 to 1; a measurement errs to both sides: rng.normal.": lambda pt, rng: pt * (1 + np.hypot(0.06, 0.0015 * pt) * rng.random(len(pt))),
         "This is uniform between two ends. A Gaussian is asked for: rng.normal.": uniform,
-        "The values are sorted, so that they belong to other tracks. Keep the order.": lambda pt, rng: np.sort(
-            smear(pt, rng)
-        ),
-        "The two terms were added as they are. Independent errors add in quadrature: np.hypot(a, b).": gaussian(
-            lambda pt: pt * (0.06 + 0.0015 * pt)
-        ),
-        "The spread is the same number of GeV for all tracks. The formula is for sigma / pT: multiply by pt.": gaussian(
-            lambda pt: np.hypot(0.06, 0.0015 * pt)
-        ),
-        "All tracks are smeared by 0.06 GeV. The 0.06 is relative: multiply by pt, and add the second term in "
-        "quadrature.": gaussian(lambda pt: 0.06),
+        "The values are sorted, so that they belong to other tracks. Keep the order.": lambda pt, rng: np.sort(smear(pt, rng)),
+        "The two terms were added as they are. Independent errors add in quadrature: np.hypot(a, b).": gaussian(lambda pt: pt * (0.06 + 0.0015 * pt)),
+        "The spread is the same number of GeV for all tracks. The formula is for sigma / pT: multiply by pt.": gaussian(lambda pt: np.hypot(0.06, 0.0015 * pt)),
+        "All tracks are smeared by 0.06 GeV. The 0.06 is relative: multiply by pt, and add the second term in quadrature.": gaussian(lambda pt: 0.06),
         "Only the first term is there, 6% at every momentum. The second grows with pt.": gaussian(lambda p: 0.06 * p),
         "Only the second term is there.": gaussian(lambda pt: 0.0015 * pt**2),
-        "These are the squares added in quadrature: take the square root, as np.hypot does.": gaussian(
-            lambda pt: pt * (0.06**2 + (0.0015 * pt) ** 2)
-        ),
+        "These are the squares added in quadrature: take the square root, as np.hypot does.": gaussian(lambda pt: pt * (0.06**2 + (0.0015 * pt) ** 2)),
         "The mean moves; it should stay where it is.": lambda pt, rng: logarithmic(pt, rng, shift=0),
     },
     accepted=[
@@ -370,33 +320,16 @@ def one_by_one(keep=lambda eta: np.abs(eta) < 4.9, number=np.digitize):
         "histogram2d returns the histogram and the edges: [0] is the histogram.",
     ),
     mistakes={
-        "np.histogram2d returns the histogram together with the edges. "
-        "Return the histogram alone, [0].": lambda x, y, e: np.histogram2d(x, y, (ETA_EDGES, PHI_EDGES), weights=e),
-        "These are numbers of particles. A calorimeter measures energy: weights=energy.": lambda x, y, e: histogram(
-            x, y
-        ),
-        "Eta and phi are exchanged: the first axis is eta, 98 towers, the second phi, 30.": lambda x, y, e: histogram(
-            y, x, e, (PHI_EDGES, ETA_EDGES)
-        ),
-        "These are transverse momenta. What stops in a tower leaves its energy there.": lambda x, y, e: histogram(
-            x, y, e / np.cosh(x)
-        ),
-        "The towers begin and end with the data, "
-        "so they differ from event to event. Use ETA_EDGES and PHI_EDGES.": lambda x, y, e: histogram(
-            x, y, e, (98, 30)
-        ),
-        "This is divided by the size of the bins "
-        "and the sum: density=True makes a density, not an energy.": lambda x, y, e: histogram(x, y, e, density=True),
-        "This is the mean energy of the particles in a tower. A tower sees their sum.": lambda x, y, e: (
-            histogram(x, y, e) / np.maximum(histogram(x, y), 1)
-        ),
+        "np.histogram2d returns the histogram together with the edges. Return the histogram alone, [0].": lambda x, y, e: np.histogram2d(x, y, (ETA_EDGES, PHI_EDGES), weights=e),
+        "These are numbers of particles. A calorimeter measures energy: weights=energy.": lambda x, y, e: histogram(x, y),
+        "Eta and phi are exchanged: the first axis is eta, 98 towers, the second phi, 30.": lambda x, y, e: histogram(y, x, e, (PHI_EDGES, ETA_EDGES)),
+        "These are transverse momenta. What stops in a tower leaves its energy there.": lambda x, y, e: histogram(x, y, e / np.cosh(x)),
+        "The towers begin and end with the data, so they differ from event to event. Use ETA_EDGES and PHI_EDGES.": lambda x, y, e: histogram(x, y, e, (98, 30)),
+        "This is divided by the size of the bins and the sum: density=True makes a density, not an energy.": lambda x, y, e: histogram(x, y, e, density=True),
+        "This is the mean energy of the particles in a tower. A tower sees their sum.": lambda x, y, e: histogram(x, y, e) / np.maximum(histogram(x, y), 1),
         "Phi was turned into degrees, but the edges are in radians.": lambda x, y, e: histogram(x, np.degrees(y), e),
-        "What flies by outside, beyond 4.9, is added to the outermost towers. No tower sees it.": one_by_one(
-            np.isfinite, lambda eta, edges: np.digitize(eta, edges).clip(1, 98)
-        ),
-        "What flies by below -4.9 has tower number -1, which is the last one in Python. No tower sees it.": one_by_one(
-            lambda eta: eta < 4.9
-        ),
+        "What flies by outside, beyond 4.9, is added to the outermost towers. No tower sees it.": one_by_one(np.isfinite, lambda eta, edges: np.digitize(eta, edges).clip(1, 98)),
+        "What flies by below -4.9 has tower number -1, which is the last one in Python. No tower sees it.": one_by_one(lambda eta: eta < 4.9),
         "Some particles fly by outside, beyond 4.9, where no tower is. Leave them out.": one_by_one(np.isfinite),
     },
     accepted=[one_by_one(), lambda x, y, e: np.histogramdd((x, y), (ETA_EDGES, PHI_EDGES), weights=e)[0]],
@@ -454,43 +387,26 @@ def pair_by_pair(pt, y, phi, radius, power, difference):
     cases=objects,
     observe=kt_distances,
     hints=(
-        "y[:, np.newaxis] - y is the (P, P) array of all differences; difference(phi[:, np.newaxis], phi) does the "
-        "same for the angle.",
+        "y[:, np.newaxis] - y is the (P, P) array of all differences; difference(phi[:, np.newaxis], phi) does the same for the angle.",
         "w = pt ** (2 * power); np.minimum(w[:, np.newaxis], w) takes the smaller of each pair.",
-        "np.fill_diagonal(d, w) writes the distances to the beam where a particle would meet itself. It changes d and "
-        "returns None.",
+        "np.fill_diagonal(d, w) writes the distances to the beam where a particle would meet itself. It changes d and returns None.",
     ),
     mistakes={
-        "No `return`, or one of what np.fill_diagonal gives: it changes d itself, and returns None.": lambda *given: (
-            np.fill_diagonal(distances(*given), given[0])
-        ),
-        "The angles were subtracted as they are. The function is told how to do it: difference(a, b).": formed(
-            difference=lambda given: np.subtract
-        ),
-        "The angles are wrapped here, however "
-        "they are to be subtracted. The function is told: difference(a, b).": formed(
-            difference=lambda given: delta_phi
-        ),
-        "The diagonal is 0, so each particle would be its own nearest neighbour. It holds the distance to the beam, "
-        "pt ** (2 * power).": formed(diagonal=False),
-        "This is the larger of the two weights. With the smaller one, the hard particle of a pair decides for "
-        "anti-kT.": formed(pair=np.maximum),
+        "No `return`, or one of what np.fill_diagonal gives: it changes d itself, and returns None.": lambda *given: np.fill_diagonal(distances(*given), given[0]),
+        "The angles were subtracted as they are. The function is told how to do it: difference(a, b).": formed(difference=lambda given: np.subtract),
+        "The angles are wrapped here, however they are to be subtracted. The function is told: difference(a, b).": formed(difference=lambda given: delta_phi),
+        "The diagonal is 0, so each particle would be its own nearest neighbour. It holds the distance to the beam, pt ** (2 * power).": formed(diagonal=False),
+        "This is the larger of the two weights. With the smaller one, the hard particle of a pair decides for anti-kT.": formed(pair=np.maximum),
         "The weight is pt ** power. The exponent is 2 * power.": formed(weight=lambda pt, p: pt ** float(p)),
-        "The sign of the exponent is turned round: this is kT where anti-kT is meant.": formed(
-            weight=lambda pt, p: pt ** (-2.0 * p)
-        ),
+        "The sign of the exponent is turned round: this is kT where anti-kT is meant.": formed(weight=lambda pt, p: pt ** (-2.0 * p)),
         "This is anti-kT, whatever is passed: use `power`.": formed(weight=lambda pt, p: pt**-2),
         "It is divided by R. The formula has R squared, as the distance is squared.": formed(scale=lambda r: r),
         "It is not divided by R squared: pairs merge as if R were 1.": formed(scale=lambda r: 1),
         "This is the distance, not its square: no square root here.": formed(separation=np.hypot),
         "This has the distance over R without the square.": formed(separation=np.hypot, scale=lambda r: r),
-        "The differences are added before they are squared. Square each, then add.": formed(
-            separation=lambda y, phi: (y + phi) ** 2
-        ),
+        "The differences are added before they are squared. Square each, then add.": formed(separation=lambda y, phi: (y + phi) ** 2),
         "The weights of the two are multiplied. Take the smaller one.": formed(pair=np.multiply),
-        "The weight of the first particle is used for each pair. Take the smaller of the two.": formed(
-            pair=lambda i, j: i
-        ),
+        "The weight of the first particle is used for each pair. Take the smaller of the two.": formed(pair=lambda i, j: i),
     },
     accepted=[formed(), pair_by_pair],
 )
@@ -531,29 +447,17 @@ def wrapped(wrap):
         "(a - b + np.pi) % (2 * np.pi) - np.pi",
     ),
     mistakes={
-        "This takes a full turn of 360 degrees. The angles are in radians: a full turn is 2 pi.": wrapped(
-            lambda d: (d + 180) % 360 - 180
-        ),
+        "This takes a full turn of 360 degrees. The angles are in radians: a full turn is 2 pi.": wrapped(lambda d: (d + 180) % 360 - 180),
         "This is the plain difference: between 3.1 and -3.1 it gives 6.2 instead of -0.08.": wrapped(lambda d: d),
-        "The sign is lost; a difference has one. (The distance squares it, but lesson 7 turns jets with it.)": wrapped(
-            lambda d: np.arccos(np.cos(d))
-        ),
+        "The sign is lost; a difference has one. (The distance squares it, but lesson 7 turns jets with it.)": wrapped(lambda d: np.arccos(np.cos(d))),
         "This is the absolute value of the plain difference: no sign, and no wrap.": wrapped(np.abs),
-        "This lies between 0 and 2 pi: the small negative differences became almost a full turn. Shift by pi before "
-        "the remainder, and back after it.": wrapped(lambda d: d % (2 * np.pi)),
-        "This wraps at half a turn, a factor of 2 too early: opposite directions get the difference 0. A full turn "
-        "is 2 pi.": wrapped(lambda d: (d + np.pi / 2) % np.pi - np.pi / 2),
-        "This wraps at half a turn, a factor of 2 too early. A full turn is 2 pi.": wrapped(
-            lambda d: (d + np.pi) % np.pi - np.pi
-        ),
+        "This lies between 0 and 2 pi: the small negative differences became almost a full turn. Shift by pi before the remainder, and back after it.": wrapped(lambda d: d % (2 * np.pi)),
+        "This wraps at half a turn, a factor of 2 too early: opposite directions get the difference 0. A full turn is 2 pi.": wrapped(lambda d: (d + np.pi / 2) % np.pi - np.pi / 2),
+        "This wraps at half a turn, a factor of 2 too early. A full turn is 2 pi.": wrapped(lambda d: (d + np.pi) % np.pi - np.pi),
         "This wraps after pi without a shift; a full turn is 2 pi.": wrapped(lambda d: d % np.pi),
         "This is b minus a; the difference is a minus b.": lambda a, b: delta_phi(b, a),
-        "Only differences above pi are wrapped. Those below -pi need a full turn more.": wrapped(
-            lambda d: np.where(d > np.pi, d - 2 * np.pi, d)
-        ),
-        "Only differences below -pi are wrapped. Those above pi need a full turn less.": wrapped(
-            lambda d: np.where(d < -np.pi, d + 2 * np.pi, d)
-        ),
+        "Only differences above pi are wrapped. Those below -pi need a full turn more.": wrapped(lambda d: np.where(d > np.pi, d - 2 * np.pi, d)),
+        "Only differences below -pi are wrapped. Those above pi need a full turn less.": wrapped(lambda d: np.where(d < -np.pi, d + 2 * np.pi, d)),
         "This is the sine of the difference, which is small for opposite directions as well.": wrapped(np.sin),
         "This is shifted before the remainder but not back.": wrapped(lambda d: (d + np.pi) % (2 * np.pi)),
     },
@@ -604,42 +508,18 @@ def jet_by_jet(jet_eta, jet_phi, eta, phi, radius):
         "(distance < radius).all(axis=1) asks for all four.",
     ),
     mistakes={
-        "This has one answer for each parton. A jet contains its top when all four are inside: .all(axis=1).": inside(
-            lambda x, y, r: np.hypot(x, y) < r
-        ),
-        "One parton inside is enough here. All four must be: .all(axis=1).": inside(
-            lambda x, y, r: (np.hypot(x, y) < r).any(axis=1)
-        ),
-        "The angles are not wrapped, so jets near phi = pi lose their tops. Use delta_phi.": inside(
-            lambda x, y, r: (np.hypot(x, y) < r).all(axis=1), np.subtract
-        ),
-        "Only the top itself is asked for, column 0. Its quarks may be outside.": inside(
-            lambda x, y, r: np.hypot(x, y)[:, 0] < r
-        ),
-        "The mean distance is compared. One lost quark changes the jet: all four must be inside.": inside(
-            lambda x, y, r: np.hypot(x, y).mean(axis=1) < r
-        ),
-        "The squared distance is compared with R. Compare it with R squared, or take the root.": inside(
-            lambda x, y, r: (x**2 + y**2 < r).all(axis=1)
-        ),
-        "The distance is compared with 2 R, the width of a jet. The axis is in its middle: R to each side.": inside(
-            lambda x, y, r: (np.hypot(x, y) < 2 * r).all(axis=1)
-        ),
-        "This asks for eta and phi one by one, which is a square. Inside the circle: np.hypot of the two.": inside(
-            lambda x, y, r: ((np.abs(x) < r) & (np.abs(y) < r)).all(axis=1)
-        ),
-        "The two differences are added: distances add as the sides of a right triangle, np.hypot.": inside(
-            lambda x, y, r: (np.abs(x) + np.abs(y) < r).all(axis=1)
-        ),
-        "Only the three quarks are asked for. The top, column 0, belongs to it.": inside(
-            lambda x, y, r: (np.hypot(x, y) < r)[:, 1:].all(axis=1)
-        ),
-        "This is the opposite: True where something is outside.": inside(
-            lambda x, y, r: (np.hypot(x, y) >= r).any(axis=1)
-        ),
-        "The radius is 0.8 here, whatever is passed. Use the argument.": inside(
-            lambda x, y, r: (np.hypot(x, y) < 0.8).all(axis=1)
-        ),
+        "This has one answer for each parton. A jet contains its top when all four are inside: .all(axis=1).": inside(lambda x, y, r: np.hypot(x, y) < r),
+        "One parton inside is enough here. All four must be: .all(axis=1).": inside(lambda x, y, r: (np.hypot(x, y) < r).any(axis=1)),
+        "The angles are not wrapped, so jets near phi = pi lose their tops. Use delta_phi.": inside(lambda x, y, r: (np.hypot(x, y) < r).all(axis=1), np.subtract),
+        "Only the top itself is asked for, column 0. Its quarks may be outside.": inside(lambda x, y, r: np.hypot(x, y)[:, 0] < r),
+        "The mean distance is compared. One lost quark changes the jet: all four must be inside.": inside(lambda x, y, r: np.hypot(x, y).mean(axis=1) < r),
+        "The squared distance is compared with R. Compare it with R squared, or take the root.": inside(lambda x, y, r: (x**2 + y**2 < r).all(axis=1)),
+        "The distance is compared with 2 R, the width of a jet. The axis is in its middle: R to each side.": inside(lambda x, y, r: (np.hypot(x, y) < 2 * r).all(axis=1)),
+        "This asks for eta and phi one by one, which is a square. Inside the circle: np.hypot of the two.": inside(lambda x, y, r: ((np.abs(x) < r) & (np.abs(y) < r)).all(axis=1)),
+        "The two differences are added: distances add as the sides of a right triangle, np.hypot.": inside(lambda x, y, r: (np.abs(x) + np.abs(y) < r).all(axis=1)),
+        "Only the three quarks are asked for. The top, column 0, belongs to it.": inside(lambda x, y, r: (np.hypot(x, y) < r)[:, 1:].all(axis=1)),
+        "This is the opposite: True where something is outside.": inside(lambda x, y, r: (np.hypot(x, y) >= r).any(axis=1)),
+        "The radius is 0.8 here, whatever is passed. Use the argument.": inside(lambda x, y, r: (np.hypot(x, y) < 0.8).all(axis=1)),
         "they come as a list": lambda *given: contained(*given).tolist(),
     },
     accepted=[
@@ -703,26 +583,15 @@ def sorted_tuples(px, py, pz, energy):
     mistakes={
         "The constituents are not sorted. The layout has them by falling pT.": laid_out(lambda x, y, z, e: 0 * x),
         "They are sorted by rising pT; the leading one comes first.": laid_out(lambda x, y, z, e: np.hypot(x, y)),
-        "They are sorted by energy. Along the beam energy is large and pT small: sort by pT.": laid_out(
-            lambda x, y, z, e: -e
-        ),
+        "They are sorted by energy. Along the beam energy is large and pT small: sort by pT.": laid_out(lambda x, y, z, e: -e),
         "The order is px, py, pz, E. The layout has E first: E_0, PX_0, PY_0, PZ_0.": laid_out(columns=(0, 1, 2, 3)),
-        "All energies come first, then all px. The layout has "
-        "the four numbers of a constituent side by side.": lambda *jet: reference_row(*jet).reshape(200, 4).T.ravel(),
-        "The padding stands in front. It comes after the constituents.": laid_out(
-            finish=lambda table: np.concatenate([np.zeros((200 - len(table), 4)), table]).ravel()
-        ),
-        "The row is padded with NaN. The layout has zeros there.": laid_out(
-            finish=lambda table: np.concatenate([table, np.full((200 - len(table), 4), np.nan)]).ravel()
-        ),
+        "All energies come first, then all px. The layout has the four numbers of a constituent side by side.": lambda *jet: reference_row(*jet).reshape(200, 4).T.ravel(),
+        "The padding stands in front. It comes after the constituents.": laid_out(finish=lambda table: np.concatenate([np.zeros((200 - len(table), 4)), table]).ravel()),
+        "The row is padded with NaN. The layout has zeros there.": laid_out(finish=lambda table: np.concatenate([table, np.full((200 - len(table), 4), np.nan)]).ravel()),
         "The row is not padded: each must have 800 numbers.": laid_out(finish=np.ravel),
-        "The shape is (200, 4). A row of the table is flat: .ravel().": lambda *jet: reference_row(*jet).reshape(
-            200, 4
-        ),
+        "The shape is (200, 4). A row of the table is flat: .ravel().": lambda *jet: reference_row(*jet).reshape(200, 4),
         "The jet was cut to 200 constituents before they were sorted, so hard ones may be lost.": cut_first,
-        "All constituents are in. The layout keeps the leading 200.": laid_out(
-            cut=slice(None), finish=lambda table: np.pad(table.ravel(), (0, max(0, 800 - table.size)))
-        ),
+        "All constituents are in. The layout keeps the leading 200.": laid_out(cut=slice(None), finish=lambda table: np.pad(table.ravel(), (0, max(0, 800 - table.size)))),
         "they come as a list": lambda *jet: reference_row(*jet).tolist(),
     },
     accepted=[sorted_tuples, laid_out(), lambda *jet: reference_row(*jet).astype(np.float32)],

@@ -528,7 +528,7 @@ def shuffles(part, copy=np.array):
         "inputs is an array, not a pandas table: its column is inputs[:, column].": column_becomes(lambda x, column, rng: rng.permutation(x.values)),
         "The halves of the column were shuffled each by itself. Every entry should be able to reach every row.": column_becomes(lambda x, column, rng: np.concatenate([rng.permutation(half) for half in np.split(x, 2)])),
         "changes its input in place": shuffles(lambda x, column: x[:, column], copy=np.asarray),
-        "another generator gives the same result": column_becomes(lambda x, *_: np.random.permutation(x)),
+        "another generator gives the same result": column_becomes(lambda x, *_: np.random.permutation(x)),  # noqa: NPY002
         "same seed gives another result": column_becomes(lambda x, *_: np.random.default_rng().permutation(x)),
     },
     accepted=[

@@ -21,10 +21,7 @@ def two_windows():
     yield *jet, np.linspace(-0.9, 0.6, 6), np.linspace(-0.6, 0.8, 8)
 
 
-ONLY_LAST = (
-    "A pixel with several constituents keeps only one: `images[...] += pt` with arrays as indices adds once where an "
-    "index comes twice, and `= pt` overwrites. np.add.at, np.bincount and np.histogram2d add up all."
-)
+ONLY_LAST = "A pixel with several constituents keeps only one: `images[...] += pt` with arrays as indices adds once where an index comes twice, and `= pt` overwrites. np.add.at, np.bincount and np.histogram2d add up all."
 
 
 def drawn(swapped=False, own_grid=False, weighted=True, image=lambda result: result[0], **more):
@@ -58,28 +55,17 @@ def added_one_by_one(d_eta, d_phi, pt, eta_edges, phi_edges):
         "np.histogram2d(d_phi, d_eta, bins=(phi_edges, eta_edges), weights=pt)[0]",
     ),
     mistakes={
-        "np.histogram2d returns three things, the sums and the edges twice. The image is the first: [0].": drawn(
-            image=lambda result: result
-        ),
-        "The axes are swapped: rows are phi and columns are eta, as a picture is drawn. The first argument of "
-        "np.histogram2d makes the rows.": drawn(swapped=True),
-        "eta and phi are exchanged: the rows are phi and the columns are eta.": lambda x, y, *rest: make_image(
-            y, x, *rest
-        ),
+        "np.histogram2d returns three things, the sums and the edges twice. The image is the first: [0].": drawn(image=lambda result: result),
+        "The axes are swapped: rows are phi and columns are eta, as a picture is drawn. The first argument of np.histogram2d makes the rows.": drawn(swapped=True),
+        "eta and phi are exchanged: the rows are phi and the columns are eta.": lambda x, y, *rest: make_image(y, x, *rest),
         ONLY_LAST: lambda x, y, pt, *edges: numbered(add=once)(x, y, pt, np.array([len(pt)]), *edges)[0],
         "The edges are exchanged: those of phi belong to phi.": lambda x, y, pt, ex, ey: make_image(x, y, pt, ey, ex),
         "This counts constituents. Each pixel is the sum of their pT: weights=pt.": drawn(weighted=False),
         "This counts constituents, and the axes are swapped.": drawn(swapped=True, weighted=False),
-        "The window is on the wrong grid: with a number of bins the pixels reach from the first to the last "
-        "constituent of this very jet, so that each jet has a grid of its own. Pass the edges.": drawn(own_grid=True),
-        "The window is on the wrong grid, one for each jet, and the axes are swapped. Pass the edges.": drawn(
-            swapped=True, own_grid=True
-        ),
-        "The rows run from the top. Row 0 holds the smallest phi; imshow(..., origin='lower') draws it at the "
-        "bottom.": lambda *jet: make_image(*jet)[::-1],
-        "What lies outside the window was moved to its border. It is dropped.": lambda x, y, pt, ex, ey: make_image(
-            np.clip(x, ex[0], ex[-1]), np.clip(y, ey[0], ey[-1]), pt, ex, ey
-        ),
+        "The window is on the wrong grid: with a number of bins the pixels reach from the first to the last constituent of this very jet, so that each jet has a grid of its own. Pass the edges.": drawn(own_grid=True),
+        "The window is on the wrong grid, one for each jet, and the axes are swapped. Pass the edges.": drawn(swapped=True, own_grid=True),
+        "The rows run from the top. Row 0 holds the smallest phi; imshow(..., origin='lower') draws it at the bottom.": lambda *jet: make_image(*jet)[::-1],
+        "What lies outside the window was moved to its border. It is dropped.": lambda x, y, pt, ex, ey: make_image(np.clip(x, ex[0], ex[-1]), np.clip(y, ey[0], ey[-1]), pt, ex, ey),
         "This is a density, divided by the area of a pixel and by the sum.": drawn(density=True),
         "This is already normalised; the image is in GeV.": lambda *jet: make_image(*jet) / make_image(*jet).sum(),
     },
@@ -119,38 +105,21 @@ def phi(wrap):
     ),
     mistakes={
         "The two are exchanged: first the distance in eta.": lambda *jets: relative(*jets)[::-1],
-        "The sign is reversed: constituent minus axis, or the picture is mirrored.": lambda eta, phi, *axis: relative(
-            *axis, eta, phi
-        ),
-        "eta was wrapped, too. It is no angle: the detector does not close there.": lambda eta, phi, *axis: [
-            relative(0, x, 0, x_axis)[1] for x, x_axis in zip((eta, phi), axis, strict=True)
-        ],
+        "The sign is reversed: constituent minus axis, or the picture is mirrored.": lambda eta, phi, *axis: relative(*axis, eta, phi),
+        "eta was wrapped, too. It is no angle: the detector does not close there.": lambda eta, phi, *axis: [relative(0, x, 0, x_axis)[1] for x, x_axis in zip((eta, phi), axis, strict=True)],
         "This is eta itself; subtract that of the axis.": lambda eta, *rest: (eta, relative(eta, *rest)[1]),
-        "This is the absolute value: the side of the axis is lost, left or right, above or below.": lambda *jets: (
-            np.abs(relative(*jets))
-        ),
-        "phi is not wrapped: what lies across +-pi seems 6 away, and falls out of the picture. It is the "
-        "difference that must lie between -pi and pi.": lambda eta, phi, axis_eta, axis_phi: (
-            eta - axis_eta,
-            (phi + np.pi) % (2 * np.pi) - np.pi - axis_phi,
-        ),
+        "This is the absolute value: the side of the axis is lost, left or right, above or below.": lambda *jets: np.abs(relative(*jets)),
+        "phi is not wrapped: what lies across +-pi seems 6 away, and falls out of the picture. It is the difference that must lie between -pi and pi.":
+            lambda eta, phi, axis_eta, axis_phi: (eta - axis_eta, (phi + np.pi) % (2 * np.pi) - np.pi - axis_phi),
         "Differences above pi are wrapped, those below -pi are not.": phi(lambda d: d - 2 * np.pi * (d > np.pi)),
         "Differences below -pi are wrapped, those above pi are not.": phi(lambda d: d + 2 * np.pi * (d < -np.pi)),
         "phi is wrapped with period pi. A full turn is 2 pi.": phi(lambda d: np.arctan(np.tan(d))),
         "np.arcsin knows only -pi/2 ... pi/2, and folds back what lies beyond.": phi(lambda d: np.arcsin(np.sin(d))),
-        "np.unwrap takes the constituents for the steps of a path: it asks how far each is from the one before. "
-        "Wrap each difference by itself.": phi(np.unwrap),
-        "phi is wrapped to 0 ... 2 pi, where what lies a little below the axis seems almost a turn away. Wrap to "
-        "-pi ... pi.": phi(lambda d: d % (2 * np.pi)),
-        "These are degrees; the lesson goes on in radians.": lambda *jets: (
-            np.array([[1], [180 / np.pi]]) * relative(*jets)
-        ),
-        "Some are a whole turn off: whatever lies beyond pi or -pi must be wrapped, 4 as well as 6.": phi(
-            lambda d: np.where(np.abs(d) > 5, d - 2 * np.pi * np.sign(d), d)
-        ),
-        "Those across the edge are a few thousandths off: a full turn is 2 * np.pi, and 6.28 is a little less.": phi(
-            lambda d: np.where(np.abs(d) > 3.14, d - 6.28 * np.sign(d), d)
-        ),
+        "np.unwrap takes the constituents for the steps of a path: it asks how far each is from the one before. Wrap each difference by itself.": phi(np.unwrap),
+        "phi is wrapped to 0 ... 2 pi, where what lies a little below the axis seems almost a turn away. Wrap to -pi ... pi.": phi(lambda d: d % (2 * np.pi)),
+        "These are degrees; the lesson goes on in radians.": lambda *jets: np.array([[1], [180 / np.pi]]) * relative(*jets),
+        "Some are a whole turn off: whatever lies beyond pi or -pi must be wrapped, 4 as well as 6.": phi(lambda d: np.where(np.abs(d) > 5, d - 2 * np.pi * np.sign(d), d)),
+        "Those across the edge are a few thousandths off: a full turn is 2 * np.pi, and 6.28 is a little less.": phi(lambda d: np.where(np.abs(d) > 3.14, d - 6.28 * np.sign(d), d)),
         "relative should return the distance in eta and the distance in phi": lambda *jets: iter(relative(*jets)),
     },
     accepted=[
@@ -226,69 +195,34 @@ def by_histogram(number_of_jets):
     returns=("the array of images",),
     hints=(
         "Four numbers for each constituent: its jet, its row, its column, and whether it is inside.",
-        "np.repeat(np.arange(len(counts)), counts) is the jet; np.searchsorted(phi_edges, d_phi, side='right') - 1 "
-        "the row.",
-        "pixel = (jet * height + row) * width + column numbers all pixels of all images; keep the constituents inside, "
-        "and let np.bincount add up their pT with minlength=len(counts) * height * width.",
+        "np.repeat(np.arange(len(counts)), counts) is the jet; np.searchsorted(phi_edges, d_phi, side='right') - 1 the row.",
+        "pixel = (jet * height + row) * width + column numbers all pixels of all images; keep the constituents inside, and let np.bincount add up their pT with minlength=len(counts) * height * width.",
     ),
     mistakes={
         ONLY_LAST: numbered(add=once),
-        "The last jet has no constituents, and its image is missing: there are len(counts) images, not "
-        "jet.max() + 1.": by_histogram(lambda jet, counts: jet.max() + 1),
-        "np.bincount ends with the last pixel that holds something, and what is too short takes no shape. "
-        "minlength=len(counts) * height * width keeps the empty pixels behind it.": numbered(
-            add=lambda pixel, pt, size: np.bincount(pixel, pt)
-        ),
-        "The empty pixels at the end are missing: minlength=len(counts) * height * width in np.bincount, and then "
-        "the shape (jets, rows, columns).": lambda *jets: np.trim_zeros(make_images(*jets).ravel(), "b"),
+        "The last jet has no constituents, and its image is missing: there are len(counts) images, not jet.max() + 1.": by_histogram(lambda jet, counts: jet.max() + 1),
+        "np.bincount ends with the last pixel that holds something, and what is too short takes no shape. minlength=len(counts) * height * width keeps the empty pixels behind it.":
+            numbered(add=lambda pixel, pt, size: np.bincount(pixel, pt)),
+        "The empty pixels at the end are missing: minlength=len(counts) * height * width in np.bincount, and then the shape (jets, rows, columns).": lambda *jets: np.trim_zeros(make_images(*jets).ravel(), "b"),
         "These are the images; give them the shape (jets, rows, columns).": lambda *jets: make_images(*jets).ravel(),
-        "Only the rows were looked at. What lies outside in eta must be dropped, too.": numbered(
-            inside=lambda row, column, height, width: (row >= 0) & (row < height)
-        ),
-        "Only the columns were looked at. What lies outside in phi must be dropped, too.": numbered(
-            inside=lambda row, column, height, width: (column >= 0) & (column < width)
-        ),
-        "What lies behind the last edge was not dropped: row < height and column < width.": numbered(
-            inside=lambda row, column, height, width: (row >= 0) & (column >= 0)
-        ),
-        "What lies before the first edge was not dropped: row >= 0 and column >= 0.": numbered(
-            inside=lambda row, column, height, width: (row < height) & (column < width)
-        ),
-        "What lies before the first edge was not dropped: for NumPy, row -1 is the last one.": numbered(
-            lambda jet, row, column, height, width: (jet * height + row % height) * width + column % width,
-            lambda row, column, height, width: (row < height) & (column < width),
-        ),
-        "What lies outside was not dropped: a column of -1 or one too many is a pixel of the row before or "
-        "after, and a row too many one of the next jet.": numbered(inside=lambda *_: True),
-        "What lies outside the window was moved to its border. It is dropped.": lambda x, y, pt, counts, ex, ey: (
-            make_images(np.clip(x, ex[0], ex[-1] - 1e-9), np.clip(y, ey[0], ey[-1] - 1e-9), pt, counts, ex, ey)
-        ),
-        "The pixels are numbered by (jet * width + row) * height + column. A jet has height rows of width "
-        "pixels: (jet * height + row) * width + column.": numbered(
-            lambda jet, row, column, height, width: (jet * width + row) * height + column
-        ),
-        "The pixels are numbered by (jet * width + column) * height + row. The last axis, which runs fastest, "
-        "are the columns: (jet * height + row) * width + column.": numbered(
-            lambda jet, row, column, height, width: (jet * width + column) * height + row
-        ),
-        "eta and phi are exchanged: the rows are phi and the columns are eta.": lambda x, y, *rest: make_images(
-            y, x, *rest
-        ),
-        "The axes are swapped: rows are phi, columns are eta.": lambda *jets: np.array(
-            [make_image(*jet, *jets[4:]).T for jet in cut(jets[:4])]
-        ),
-        "This counts constituents. Each pixel is the sum of their pT: the second argument of np.bincount.": numbered(
-            add=lambda pixel, pt, size: np.bincount(pixel, minlength=size)
-        ),
-        "Row and column are one too large: np.searchsorted and np.digitize count from 1 what lies behind the "
-        "first edge. Subtract 1.": numbered(first=0),
-        "The jets are numbered from 1, so that each image holds the constituents of the jet before.": numbered(
-            jet=lambda counts: np.repeat(np.arange(len(counts)) + 1, counts)
-        ),
-        "The jet of a constituent is wrong: repeat the number of each jet as often as it has constituents, "
-        "np.repeat(np.arange(len(counts)), counts).": numbered(
-            jet=lambda counts: np.arange(counts.sum()) % len(counts)
-        ),
+        "Only the rows were looked at. What lies outside in eta must be dropped, too.": numbered(inside=lambda row, column, height, width: (row >= 0) & (row < height)),
+        "Only the columns were looked at. What lies outside in phi must be dropped, too.": numbered(inside=lambda row, column, height, width: (column >= 0) & (column < width)),
+        "What lies behind the last edge was not dropped: row < height and column < width.": numbered(inside=lambda row, column, height, width: (row >= 0) & (column >= 0)),
+        "What lies before the first edge was not dropped: row >= 0 and column >= 0.": numbered(inside=lambda row, column, height, width: (row < height) & (column < width)),
+        "What lies before the first edge was not dropped: for NumPy, row -1 is the last one.":
+            numbered(lambda jet, row, column, height, width: (jet * height + row % height) * width + column % width, lambda row, column, height, width: (row < height) & (column < width)),
+        "What lies outside was not dropped: a column of -1 or one too many is a pixel of the row before or after, and a row too many one of the next jet.": numbered(inside=lambda *_: True),
+        "What lies outside the window was moved to its border. It is dropped.": lambda x, y, pt, counts, ex, ey: make_images(np.clip(x, ex[0], ex[-1] - 1e-9), np.clip(y, ey[0], ey[-1] - 1e-9), pt, counts, ex, ey),
+        "The pixels are numbered by (jet * width + row) * height + column. A jet has height rows of width pixels: (jet * height + row) * width + column.":
+            numbered(lambda jet, row, column, height, width: (jet * width + row) * height + column),
+        "The pixels are numbered by (jet * width + column) * height + row. The last axis, which runs fastest, are the columns: (jet * height + row) * width + column.":
+            numbered(lambda jet, row, column, height, width: (jet * width + column) * height + row),
+        "eta and phi are exchanged: the rows are phi and the columns are eta.": lambda x, y, *rest: make_images(y, x, *rest),
+        "The axes are swapped: rows are phi, columns are eta.": lambda *jets: np.array([make_image(*jet, *jets[4:]).T for jet in cut(jets[:4])]),
+        "This counts constituents. Each pixel is the sum of their pT: the second argument of np.bincount.": numbered(add=lambda pixel, pt, size: np.bincount(pixel, minlength=size)),
+        "Row and column are one too large: np.searchsorted and np.digitize count from 1 what lies behind the first edge. Subtract 1.": numbered(first=0),
+        "The jets are numbered from 1, so that each image holds the constituents of the jet before.": numbered(jet=lambda counts: np.repeat(np.arange(len(counts)) + 1, counts)),
+        "The jet of a constituent is wrong: repeat the number of each jet as often as it has constituents, np.repeat(np.arange(len(counts)), counts).": numbered(jet=lambda counts: np.arange(counts.sum()) % len(counts)),
     },
     accepted=[
         by_histogram(lambda jet, counts: len(counts)),
@@ -368,46 +302,23 @@ def one_byte_each(function, windows):
     tolerance={"atol": 1e-6},
     hints=(
         "Two steps: the brightest pixel of each window becomes 255; then zeros all round.",
-        "windows.max(axis=(1, 2), keepdims=True) is the brightest pixel of each; np.rint rounds, "
-        ".astype(np.uint8) makes integers.",
-        "np.pad(images, ((0, 0), (1, 16 - rows - 1), (1, 22 - columns - 1))): nothing along the jets, one row and one "
-        "column of zeros in front, the rest behind.",
+        "windows.max(axis=(1, 2), keepdims=True) is the brightest pixel of each; np.rint rounds, .astype(np.uint8) makes integers.",
+        "np.pad(images, ((0, 0), (1, 16 - rows - 1), (1, 22 - columns - 1))): nothing along the jets, one row and one column of zeros in front, the rest behind.",
     ),
     mistakes={
-        "The padding is on one side: all zeros come behind. The window begins at row 1 and column 1.": padded(
-            before=lambda free: 0
-        ),
-        "The padding is on one side: all zeros come in front. The window begins at row 1 and column 1.": padded(
-            before=lambda free: free
-        ),
-        "The window is in the middle. It begins at row 1 and column 1, whatever its size.": padded(
-            before=lambda free: free // 2
-        ),
-        "np.pad put empty jets in front and behind. The first pair of its margins, that of the jets, is (0, 0) in "
-        "np.pad(images, ((0, 0), ...)).": lambda windows: np.pad(scaled(windows), 1),
-        "This is normalised over the batch: 255 is the brightest pixel of all jets, so that the picture of a "
-        "jet depends on which others came along. Divide each by its own.": padded(
-            lambda windows: 255 * windows / windows.max()
-        ),
+        "The padding is on one side: all zeros come behind. The window begins at row 1 and column 1.": padded(before=lambda free: 0),
+        "The padding is on one side: all zeros come in front. The window begins at row 1 and column 1.": padded(before=lambda free: free),
+        "The window is in the middle. It begins at row 1 and column 1, whatever its size.": padded(before=lambda free: free // 2),
+        "np.pad put empty jets in front and behind. The first pair of its margins, that of the jets, is (0, 0) in np.pad(images, ((0, 0), ...)).": lambda windows: np.pad(scaled(windows), 1),
+        "This is normalised over the batch: 255 is the brightest pixel of all jets, so that the picture of a jet depends on which others came along. Divide each by its own.": padded(lambda windows: 255 * windows / windows.max()),
         "The faintest tower was subtracted. Only nothing is 0: divide by the brightest pixel.": padded(stretched),
-        "Each jet is divided by its sum. It is the brightest pixel that becomes 255.": padded(
-            lambda windows: 255 * windows / windows.sum(axis=(1, 2), keepdims=True)
-        ),
+        "Each jet is divided by its sum. It is the brightest pixel that becomes 255.": padded(lambda windows: 255 * windows / windows.sum(axis=(1, 2), keepdims=True)),
         "The numbers were cut off, not rounded: np.rint first, then .astype.": padded(rounded=np.floor),
-        "The brightest pixel is 0: a byte holds 0 to 255, and 256 begins again at 0.": padded(
-            lambda windows: 256 * windows / brightest(windows)
-        ),
-        "They became bytes too early: 300 GeV do not fit into a byte, and what is too large begins again at 0. "
-        "Scale first.": padded(lambda windows: 255 * (as_bytes(windows) / brightest(as_bytes(windows)))),
-        "These are shares between 0 and 1, in integers mostly zero. Multiply by 255.": padded(
-            lambda windows: windows / brightest(windows)
-        ),
-        "These are shares between 0 and 1; integers up to 255 are wanted.": lambda w: np.pad(
-            w / brightest(w), ((0, 0), (1, 15 - w.shape[1]), (1, 21 - w.shape[2]))
-        ),
-        "The images are right but for rows and columns: 16 rows of phi, 22 columns of eta.": lambda windows: (
-            padded_integers(windows).swapaxes(1, 2)
-        ),
+        "The brightest pixel is 0: a byte holds 0 to 255, and 256 begins again at 0.": padded(lambda windows: 256 * windows / brightest(windows)),
+        "They became bytes too early: 300 GeV do not fit into a byte, and what is too large begins again at 0. Scale first.": padded(lambda windows: 255 * (as_bytes(windows) / brightest(as_bytes(windows)))),
+        "These are shares between 0 and 1, in integers mostly zero. Multiply by 255.": padded(lambda windows: windows / brightest(windows)),
+        "These are shares between 0 and 1; integers up to 255 are wanted.": lambda w: np.pad(w / brightest(w), ((0, 0), (1, 15 - w.shape[1]), (1, 21 - w.shape[2]))),
+        "The images are right but for rows and columns: 16 rows of phi, 22 columns of eta.": lambda windows: padded_integers(windows).swapaxes(1, 2),
         "The numbers are right; the zeros round them are missing.": scaled,
         "makes one byte of each": lambda windows: padded_integers(windows).astype(float),
     },
@@ -517,50 +428,27 @@ def standing(upright, eta, phi, pt):
     tolerance={"atol": 1e-6},
     hints=(
         "Three steps: subtract the mean positions, np.average(eta, weights=pt); compute alpha; turn by pi/2 - alpha.",
-        "A point turned by an angle a has the coordinates eta cos a - phi sin a and eta sin a + phi cos a: both from "
-        "the old eta and phi.",
+        "A point turned by an angle a has the coordinates eta cos a - phi sin a and eta sin a + phi cos a: both from the old eta and phi.",
         "alpha = np.arctan2(2 * np.sum(pt * eta * phi), np.sum(pt * (eta**2 - phi**2))) / 2",
     ),
     mistakes={
         "The two are exchanged: first eta, then phi.": lambda *jet: upright(*jet)[::-1],
-        "The arguments of np.arctan2 are exchanged: first the sum of eta times phi, then the difference.": turned_by(
-            lambda *jet: np.pi / 2 - np.arctan2(*sums(*jet)[::-1]) / 2
-        ),
-        "np.arctan does not know the quadrant: some jets lie down instead of standing up. "
-        "np.arctan2(2 * sum, difference).": turned_by(lambda *jet: np.pi / 2 - np.arctan(np.divide(*sums(*jet))) / 2),
-        "It is turned by the wrong sign: alpha - pi/2 instead of pi/2 - alpha, so that a jet that leans to the "
-        "right leans to the left.": turned_by(lambda *jet: angle(*jet) - np.pi / 2),
-        "The axis lies along eta: turned by -alpha it comes down to the horizontal. Turn by pi/2 - alpha.": turned_by(
-            lambda *jet: -angle(*jet)
-        ),
+        "The arguments of np.arctan2 are exchanged: first the sum of eta times phi, then the difference.": turned_by(lambda *jet: np.pi / 2 - np.arctan2(*sums(*jet)[::-1]) / 2),
+        "np.arctan does not know the quadrant: some jets lie down instead of standing up. np.arctan2(2 * sum, difference).": turned_by(lambda *jet: np.pi / 2 - np.arctan(np.divide(*sums(*jet))) / 2),
+        "It is turned by the wrong sign: alpha - pi/2 instead of pi/2 - alpha, so that a jet that leans to the right leans to the left.": turned_by(lambda *jet: angle(*jet) - np.pi / 2),
+        "The axis lies along eta: turned by -alpha it comes down to the horizontal. Turn by pi/2 - alpha.": turned_by(lambda *jet: -angle(*jet)),
         "It is turned by alpha. That is where the axis is; to bring it up, turn by pi/2 - alpha.": turned_by(angle),
-        "It is turned by the wrong amount: alpha is half of the arctan2.": turned_by(
-            lambda *jet: np.pi / 2 - 2 * angle(*jet)
-        ),
-        "phi was computed from the new eta. Both formulas need the old one: give the new coordinates other names, "
-        "or return them at once.": overwritten,
+        "It is turned by the wrong amount: alpha is half of the arctan2.": turned_by(lambda *jet: np.pi / 2 - 2 * angle(*jet)),
+        "phi was computed from the new eta. Both formulas need the old one: give the new coordinates other names, or return them at once.": overwritten,
         "It is centred, but not turned.": at_mean,
-        "It is turned about the jet axis: the mean position was not subtracted.": centred_at(
-            lambda eta, phi, pt: (eta, phi)
-        ),
-        "The mean position was subtracted, but the angle is that of the jet before.": lambda *jet: turned(
-            *at_mean(*jet), np.pi / 2 - angle(*jet)
-        ),
-        "The centre is the mean of the constituents, soft and hard alike. Weight it with pT.": centred_at(
-            lambda eta, phi, pt: (eta - eta.mean(), phi - phi.mean())
-        ),
-        "pT is in neither sum: soft and hard constituents count the same.": centred_at(
-            lambda eta, phi, pt: (eta - eta.mean(), phi - phi.mean()), np.ones_like
-        ),
-        "The angle was computed without pT: soft and hard constituents count the same.": centred_at(
-            at_mean, np.ones_like
-        ),
-        "The centre is the hardest constituent. It is the mean position, weighted with pT.": centred_at(
-            lambda eta, phi, pt: (eta - eta[np.argmax(pt)], phi - phi[np.argmax(pt)])
-        ),
+        "It is turned about the jet axis: the mean position was not subtracted.": centred_at(lambda eta, phi, pt: (eta, phi)),
+        "The mean position was subtracted, but the angle is that of the jet before.": lambda *jet: turned(*at_mean(*jet), np.pi / 2 - angle(*jet)),
+        "The centre is the mean of the constituents, soft and hard alike. Weight it with pT.": centred_at(lambda eta, phi, pt: (eta - eta.mean(), phi - phi.mean())),
+        "pT is in neither sum: soft and hard constituents count the same.": centred_at(lambda eta, phi, pt: (eta - eta.mean(), phi - phi.mean()), np.ones_like),
+        "The angle was computed without pT: soft and hard constituents count the same.": centred_at(at_mean, np.ones_like),
+        "The centre is the hardest constituent. It is the mean position, weighted with pT.": centred_at(lambda eta, phi, pt: (eta - eta[np.argmax(pt)], phi - phi[np.argmax(pt)])),
         "It is mirrored, not turned: a rotation has cos, -sin in its first row and sin, cos in its second.": reflected,
-        "A jet whose lower end is the brighter one is mirrored, not turned. Half a turn changes the signs of both, "
-        "eta and phi.": bright_end_up(1),
+        "A jet whose lower end is the brighter one is mirrored, not turned. Half a turn changes the signs of both, eta and phi.": bright_end_up(1),
         "upright should return two arrays of 40 numbers": lambda *jet: np.stack(upright(*jet), axis=1),
     },
     accepted=[by_eigenvectors, by_complex_numbers, bright_end_up(-1)],
@@ -638,36 +526,23 @@ def by_bins(eta, phi, pt):
     hints=(
         "Four sums of pT, one for each quadrant: pt[(eta > 0) & (phi > 0)].sum() is that of the upper right.",
         "If the brightest lies on the left, change the sign of eta; if it lies below, that of phi.",
-        "signs = [(1, 1), (-1, 1), (-1, -1), (1, -1)]; the brightest is np.argmax of "
-        "pt[(a * eta > 0) & (b * phi > 0)].sum() for a, b in signs; return a * eta, b * phi.",
+        "signs = [(1, 1), (-1, 1), (-1, -1), (1, -1)]; the brightest is np.argmax of pt[(a * eta > 0) & (b * phi > 0)].sum() for a, b in signs; return a * eta, b * phi.",
     ),
     mistakes={
-        "It follows the brighter half, right or left, upper or lower, each by itself. The brightest quadrant can "
-        "be another one.": halves(lambda pt: pt),
-        "It follows the fuller half, right or left, upper or lower. The brightest quadrant is that with the "
-        "largest sum of pT.": halves(np.ones_like),
-        "It follows the hardest constituent. The brightest quadrant is that with the largest sum of pT.": quadrant(
-            np.max
-        ),
+        "It follows the brighter half, right or left, upper or lower, each by itself. The brightest quadrant can be another one.": halves(lambda pt: pt),
+        "It follows the fuller half, right or left, upper or lower. The brightest quadrant is that with the largest sum of pT.": halves(np.ones_like),
+        "It follows the hardest constituent. The brightest quadrant is that with the largest sum of pT.": quadrant(np.max),
         "The quadrant with the most constituents was taken, not that with the largest sum of pT.": quadrant(len),
         "The quadrant with the largest mean pT was taken, not that with the largest sum.": quadrant(np.mean),
         "The faintest quadrant was taken: np.argmin for np.argmax.": quadrant(np.sum, np.argmin),
         "Nothing was mirrored.": lambda eta, phi, pt: (eta, phi),
-        "Only eta was mirrored; the brightest quadrant must go up, too.": lambda eta, phi, pt: (
-            mirrored(eta, phi, pt)[0],
-            phi,
-        ),
-        "Only phi was mirrored; the brightest quadrant must go to the right, too.": lambda eta, phi, pt: (
-            eta,
-            mirrored(eta, phi, pt)[1],
-        ),
+        "Only eta was mirrored; the brightest quadrant must go up, too.": lambda eta, phi, pt: (mirrored(eta, phi, pt)[0], phi),
+        "Only phi was mirrored; the brightest quadrant must go to the right, too.": lambda eta, phi, pt: (eta, mirrored(eta, phi, pt)[1]),
         "The brightest quadrant was sent to the lower left.": then(-1, -1),
         "The brightest quadrant was sent to the upper left.": then(-1, 1),
         "The brightest quadrant was sent to the lower right.": then(1, -1),
-        "Single constituents were mirrored: the picture is folded. The whole jet gets one sign for eta and one for "
-        "phi.": lambda eta, phi, pt: (np.abs(eta), np.abs(phi)),
-        "It is turned by quarters, not mirrored: eta and phi may only change their signs, all of one jet in the "
-        "same way.": quarter_turns,
+        "Single constituents were mirrored: the picture is folded. The whole jet gets one sign for eta and one for phi.": lambda eta, phi, pt: (np.abs(eta), np.abs(phi)),
+        "It is turned by quarters, not mirrored: eta and phi may only change their signs, all of one jet in the same way.": quarter_turns,
         "The two are exchanged: first eta, then phi.": lambda *jet: mirrored(*jet)[::-1],
         "changes its input in place": lambda eta, phi, pt: (np.abs(eta, out=eta), phi),
     },
@@ -762,8 +637,7 @@ def built(cnn, shape, filters, dense):
     except Mistake as mistake:
         if any(words in str(mistake) for words in ("ndim=3", "ndim=5", "same length as input")):
             fail(
-                "Keras found images of the wrong number of axes: is the channel axis forgotten, or there twice? A "
-                "picture is (rows, columns, channels), and `shape` has all three: keras.Input(shape)."
+                "Keras found images of the wrong number of axes: is the channel axis forgotten, or there twice? A picture is (rows, columns, channels), and `shape` has all three: keras.Input(shape)."
             )
         if "negative" in str(mistake) or "empty output" in str(mistake):
             fail(nothing_left)
@@ -864,8 +738,7 @@ def single_precision(function, *arguments):
     hints=(
         'layers.Conv2D(filters, 3, padding="same", activation="relu") is one convolution; a pair is two of them and '
         "layers.MaxPooling2D(2).",
-        "Eleven lines: input, the first pair, pooling, the second pair with 2 * filters, pooling, layers.Flatten(), a "
-        "dense layer with ReLU, layers.Dropout(0.5), the output.",
+        "Eleven lines: input, the first pair, pooling, the second pair with 2 * filters, pooling, layers.Flatten(), a dense layer with ReLU, layers.Dropout(0.5), the output.",
         'The last line is layers.Dense(1, activation="sigmoid", dtype="float32").',
     ),
     mistakes={
@@ -876,47 +749,28 @@ def single_precision(function, *arguments):
         "`shape` is not used": network(begin=lambda shape: layers.Rescaling(1.0)),
         "The network should take whatever `shape` says": network(begin=lambda shape: keras.Input((16, 22, 1))),
         "There are four convolutions, two pairs; here each is alone.": network(0, 2, 3, 5, 6, 7, 8, 9),
-        "The layers lie in models inside the model. Put all into one keras.Sequential: a later cell looks for the "
-        "first convolution there.": network(
-            0, 6, 7, 8, 9, put={0: lambda: keras.Sequential(cnn((20, 18, 2), 3, 10).layers[:6])}
-        ),
+        "The layers lie in models inside the model. Put all into one keras.Sequential: a later cell looks for the first convolution there.": network(0, 6, 7, 8, 9, put={0: lambda: keras.Sequential(cnn((20, 18, 2), 3, 10).layers[:6])}),
         "The filters have 3 x 3 pixels, not 5 x 5.": network(kernel_size=5),
-        'The pictures shrink: without padding="same" each convolution eats one row and one column on every side, '
-        "and the border of the jet is seen less often than its centre.": network(padding="valid"),
+        'The pictures shrink: without padding="same" each convolution eats one row and one column on every side, and the border of the jet is seen less often than its centre.': network(padding="valid"),
         "The second pair has as many filters as the first; it has twice as many.": network(second=1),
         "['filters'] is 8, expected 3": network(filters=8),
         "and no strides": network(strides=2),
         "['dilation_rate'][0] is 2, expected 1": network(dilation_rate=2),
         "['use_bias'] is False, expected True": network(use_bias=False),
-        'The convolutions have no activation: two of them in a row are one linear filter. activation="relu" in '
-        "each.": network(activation=None),
+        'The convolutions have no activation: two of them in a row are one linear filter. activation="relu" in each.': network(activation=None),
         "the activation of the convolutions is 'gelu', expected 'relu'": network(activation="gelu"),
         "There is no pooling: layers.MaxPooling2D(2) follows each pair.": network(0, 1, 3, 4, 6, 7, 8, 9),
-        "The pooling takes the largest of 2 x 2 pixels, not of 4 x 4.": network(
-            put={at: lambda: layers.MaxPooling2D(4) for at in (2, 5)}
-        ),
-        "The pooling takes the mean; it keeps the largest pixel, layers.MaxPooling2D(2).": network(
-            put={at: lambda: layers.AveragePooling2D(2) for at in (2, 5)}
-        ),
-        "The poolings are misplaced: the first comes after the first pair of convolutions, the second after the "
-        "second pair.": network(0, 2, 1, 3, 5, 4, 6, 7, 8, 9),
-        "Before the dense layers comes a Flatten: without it they work on each pixel by itself.": network(
-            0, 1, 2, 3, 4, 5, 7, 8, 9
-        ),
-        "There is no layers.Flatten(): what is left of the picture must become one row of numbers without losing "
-        "where it was. A global pooling keeps one number a filter.": network(put={6: layers.GlobalAveragePooling2D}),
+        "The pooling takes the largest of 2 x 2 pixels, not of 4 x 4.": network(put={at: lambda: layers.MaxPooling2D(4) for at in (2, 5)}),
+        "The pooling takes the mean; it keeps the largest pixel, layers.MaxPooling2D(2).": network(put={at: lambda: layers.AveragePooling2D(2) for at in (2, 5)}),
+        "The poolings are misplaced: the first comes after the first pair of convolutions, the second after the second pair.": network(0, 2, 1, 3, 5, 4, 6, 7, 8, 9),
+        "Before the dense layers comes a Flatten: without it they work on each pixel by itself.": network(0, 1, 2, 3, 4, 5, 7, 8, 9),
+        "There is no layers.Flatten(): what is left of the picture must become one row of numbers without losing where it was. A global pooling keeps one number a filter.": network(put={6: layers.GlobalAveragePooling2D}),
         "The softmax of a single number is always 1, and so is every score. Use a sigmoid.": last("softmax"),
-        "The network has two outputs. Top and QCD exclude each other: one score, with a sigmoid, is enough.": last(
-            "softmax", 2
-        ),
-        "The softmax is applied twice: no score is below 0.27 or above 0.73, however bright the picture. And "
-        "one output with a sigmoid is enough for two classes.": network(
-            put={9: lambda: layers.Dense(2, activation="softmax", dtype="float32"), 10: layers.Softmax}
-        ),
+        "The network has two outputs. Top and QCD exclude each other: one score, with a sigmoid, is enough.": last("softmax", 2),
+        "The softmax is applied twice: no score is below 0.27 or above 0.73, however bright the picture. And one output with a sigmoid is enough for two classes.":
+            network(put={9: lambda: layers.Dense(2, activation="softmax", dtype="float32"), 10: layers.Softmax}),
         "The sigmoid is missing at the output: a probability lies between 0 and 1.": last(None),
-        "The sigmoid is applied twice: no score is below 0.5 or above 0.73. Once is enough.": network(
-            put={10: lambda: layers.Activation("sigmoid", dtype="float32")}
-        ),
+        "The sigmoid is applied twice: no score is below 0.5 or above 0.73. Once is enough.": network(put={10: lambda: layers.Activation("sigmoid", dtype="float32")}),
         "the activation of the output is 'hard_sigmoid', expected 'sigmoid'": last("hard_sigmoid"),
         "the list of dense layers[0]['units'] is 64, expected 10": network(put={7: lambda: layers.Dense(64, "relu")}),
         'The dense layer has no activation: activation="relu".': network(put={7: lambda: layers.Dense(10)}),
@@ -924,17 +778,11 @@ def single_precision(function, *arguments):
         "There is no dropout: layers.Dropout(0.5) stands in front of the output.": network(*range(8), 9),
         "['rate'] is 0.2, expected 0.5": network(put={8: lambda: layers.Dropout(0.2)}),
         "The dropout belongs between the dense layer and the output.": network(*range(7), 8, 7, 9),
-        "There is a layer too many, Rescaling. The network of the study does without.": network(
-            put={-1: lambda: layers.Rescaling(0.01)}
-        ),
-        "There is a layer too many, BatchNormalization. The network of the study does without.": network(
-            0, 10, *range(1, 10), put={10: layers.BatchNormalization}
-        ),
+        "There is a layer too many, Rescaling. The network of the study does without.": network(put={-1: lambda: layers.Rescaling(0.01)}),
+        "There is a layer too many, BatchNormalization. The network of the study does without.": network(0, 10, *range(1, 10), put={10: layers.BatchNormalization}),
         "The convolutions are frozen, trainable=False: they would never learn.": network(trainable=False),
         "There is a regulariser; the network of the study does without.": network(kernel_regularizer="l2"),
-        "The weights begin at zero: no gradient reaches them. Leave the initialiser as it is.": network(
-            kernel_initializer="zeros"
-        ),
+        "The weights begin at zero: no gradient reaches them. Leave the initialiser as it is.": network(kernel_initializer="zeros"),
         "One convolution is applied twice, with the same weights. Each is a layer of its own.": shared,
         "knows no third number": network(put={9: sigmoid}),
         "the last layer computes in float64": network(put={9: lambda: sigmoid("float64")}),
@@ -1022,41 +870,21 @@ def loop(history):
     ),
     mistakes={
         "Epochs are counted from 1: np.argmin counts from 0.": at(validation, first=0),
-        "This is the epoch of the largest validation loss: np.argmax for np.argmin. A loss is to be small.": at(
-            validation, np.argmax
-        ),
+        "This is the epoch of the largest validation loss: np.argmax for np.argmin. A loss is to be small.": at(validation, np.argmax),
         "This is the largest validation loss (np.argmax for np.argmin), counted from 0.": at(validation, np.argmax, 0),
-        "This is the last epoch, where the training loss is smallest: of course, since the network is trained on "
-        "these jets. Look at the validation loss.": at(training),
-        "This is the last epoch, where the training loss is smallest, counted from 0. Look at the validation loss.": at(
-            training, first=0
-        ),
-        "The validation loss scatters and may fall again after it has risen once: take its smallest value of all, not "
-        "the first that is followed by a larger one.": first_rise,
-        "The validation loss may fall again after two epochs without a better one: take its smallest value of all, "
-        "however late.": patient,
-        "The validation loss may fall again even after it has risen three times: take its smallest value of all, "
-        "however late.": lambda history: patient(history, 3),
+        "This is the last epoch, where the training loss is smallest: of course, since the network is trained on these jets. Look at the validation loss.": at(training),
+        "This is the last epoch, where the training loss is smallest, counted from 0. Look at the validation loss.": at(training, first=0),
+        "The validation loss scatters and may fall again after it has risen once: take its smallest value of all, not the first that is followed by a larger one.": first_rise,
+        "The validation loss may fall again after two epochs without a better one: take its smallest value of all, however late.": patient,
+        "The validation loss may fall again even after it has risen three times: take its smallest value of all, however late.": lambda history: patient(history, 3),
         "This is the smallest loss itself; the epoch is wanted.": lambda history: min(history["val_loss"]),
-        "The losses were rounded, and the first of several that seem alike was taken. Compare them as they are.": at(
-            lambda loss, validation: validation.round(2)
-        ),
-        "This is where the two losses are closest. The validation loss alone decides.": at(
-            lambda loss, validation: np.abs(validation - loss)
-        ),
-        "This is where the sum of the two losses is smallest. The validation loss alone decides.": at(
-            lambda loss, validation: loss + validation
-        ),
-        "This is the first epoch with a validation loss above the training loss. That gap is no overfitting as "
-        "long as both fall: take the smallest validation loss.": lambda history: (
-            np.argmax(np.greater(history["val_loss"], history["loss"])) + 1
-        ),
-        "This is where the validation loss falls fastest, not where it is smallest.": at(
-            lambda loss, validation: np.diff(validation)
-        ),
-        "This is the minimum of a smoothed curve. Take the smallest loss as it is.": at(
-            lambda loss, validation: np.convolve(validation, np.ones(3) / 3, mode="same")
-        ),
+        "The losses were rounded, and the first of several that seem alike was taken. Compare them as they are.": at(lambda loss, validation: validation.round(2)),
+        "This is where the two losses are closest. The validation loss alone decides.": at(lambda loss, validation: np.abs(validation - loss)),
+        "This is where the sum of the two losses is smallest. The validation loss alone decides.": at(lambda loss, validation: loss + validation),
+        "This is the first epoch with a validation loss above the training loss. That gap is no overfitting as long as both fall: take the smallest validation loss.":
+            lambda history: np.argmax(np.greater(history["val_loss"], history["loss"])) + 1,
+        "This is where the validation loss falls fastest, not where it is smallest.": at(lambda loss, validation: np.diff(validation)),
+        "This is the minimum of a smoothed curve. Take the smallest loss as it is.": at(lambda loss, validation: np.convolve(validation, np.ones(3) / 3, mode="same")),
         "the epoch should be": lambda history: str(best_epoch(history)),
     },
     accepted=[loop, lambda history: history["val_loss"].index(min(history["val_loss"])) + 1],
@@ -1107,46 +935,23 @@ def by_roc(labels, score, efficiency):
     returns=("the rejection",),
     tolerance={"rtol": 0.01},
     hints=(
-        "Two steps: the threshold above which the share `efficiency` of the tops lies; then the share of QCD jets "
-        "above it.",
+        "Two steps: the threshold above which the share `efficiency` of the tops lies; then the share of QCD jets above it.",
         "The threshold is np.quantile(score[labels == 1], 1 - efficiency); the mean of a boolean array is a share.",
         "1 / np.mean(score[labels == 0] >= threshold)",
     ),
     mistakes={
-        "This is 1/(1 - eps): one over the share of QCD jets that fail. The rejection is one over the share that "
-        "passes.": lambda *jets: 1 / (1 - 1 / rejection_at(*jets)),
-        "This is the background efficiency. The rejection is one over it.": lambda *jets: passing(
-            *jets[:2], tops(*jets)
-        ),
-        "This is the share of QCD jets that fail. The rejection is one over the share that passes.": lambda *jets: (
-            1 - passing(*jets[:2], tops(*jets))
-        ),
+        "This is 1/(1 - eps): one over the share of QCD jets that fail. The rejection is one over the share that passes.": lambda *jets: 1 / (1 - 1 / rejection_at(*jets)),
+        "This is the background efficiency. The rejection is one over it.": lambda *jets: passing(*jets[:2], tops(*jets)),
+        "This is the share of QCD jets that fail. The rejection is one over the share that passes.": lambda *jets: 1 - passing(*jets[:2], tops(*jets)),
         "This is one over the signal efficiency.": lambda *jets: 1 / np.mean(jets[1][jets[0] == 1] >= tops(*jets)),
-        "The threshold is a quantile of the background's scores: that fixes the share of QCD jets, not of tops. "
-        "Use score[labels == 1].": above(
-            lambda labels, score, efficiency: np.quantile(score[labels == 0], 1 - efficiency)
-        ),
-        "The threshold is a quantile of the background's scores. Use score[labels == 1], and 1 - efficiency.": above(
-            lambda labels, score, efficiency: np.quantile(score[labels == 0], efficiency)
-        ),
-        "The threshold is a quantile of all scores. The efficiency is a share of the tops alone: use "
-        "score[labels == 1].": above(lambda labels, score, efficiency: np.quantile(score, 1 - efficiency)),
-        "The threshold is the quantile `efficiency` of the tops' scores, which only the rest passes. It is the "
-        "quantile 1 - efficiency.": above(
-            lambda labels, score, efficiency: np.quantile(score[labels == 1], efficiency)
-        ),
-        "The threshold is the efficiency itself. A score above 0.6 does not mean that 60% of the tops pass.": above(
-            lambda labels, score, efficiency: efficiency
-        ),
-        "The share is one of all jets, tops included. Count the QCD jets alone.": lambda *jets: (
-            1 / np.mean(jets[1] >= tops(*jets))
-        ),
-        "This is QCD jets over all jets: divide by the number of QCD jets.": lambda *jets: (
-            rejection_at(*jets) / np.mean(jets[0] == 0)
-        ),
-        "This is the rejection at 0.6, whatever is asked for. Use `efficiency`.": lambda labels, score, efficiency: (
-            rejection_at(labels, score, 0.6)
-        ),
+        "The threshold is a quantile of the background's scores: that fixes the share of QCD jets, not of tops. Use score[labels == 1].": above(lambda labels, score, efficiency: np.quantile(score[labels == 0], 1 - efficiency)),
+        "The threshold is a quantile of the background's scores. Use score[labels == 1], and 1 - efficiency.": above(lambda labels, score, efficiency: np.quantile(score[labels == 0], efficiency)),
+        "The threshold is a quantile of all scores. The efficiency is a share of the tops alone: use score[labels == 1].": above(lambda labels, score, efficiency: np.quantile(score, 1 - efficiency)),
+        "The threshold is the quantile `efficiency` of the tops' scores, which only the rest passes. It is the quantile 1 - efficiency.": above(lambda labels, score, efficiency: np.quantile(score[labels == 1], efficiency)),
+        "The threshold is the efficiency itself. A score above 0.6 does not mean that 60% of the tops pass.": above(lambda labels, score, efficiency: efficiency),
+        "The share is one of all jets, tops included. Count the QCD jets alone.": lambda *jets: 1 / np.mean(jets[1] >= tops(*jets)),
+        "This is QCD jets over all jets: divide by the number of QCD jets.": lambda *jets: rejection_at(*jets) / np.mean(jets[0] == 0),
+        "This is the rejection at 0.6, whatever is asked for. Use `efficiency`.": lambda labels, score, efficiency: rejection_at(labels, score, 0.6),
         "the rejection should be": lambda *jets: f"{rejection_at(*jets):.4f}",
     },
     accepted=[by_sorting, by_roc, lambda *jets: np.sum(jets[0] == 0) / np.sum(jets[1][jets[0] < 1] > tops(*jets))],
@@ -1219,48 +1024,22 @@ def middle(labels, score, n):
         "Uncertain is a small distance from 0.5, wrong a large distance from the label: np.abs(score - labels).",
     ),
     mistakes={
-        "The first two are exchanged, np.argmin for np.argmax: the score rises with the top, label 1.": lambda *jets: [
-            pick(*jets)[i] for i in (1, 0, 2, 3)
-        ],
-        "The last two are exchanged: first the most uncertain, then the most confidently wrong.": lambda *jets: [
-            pick(*jets)[i] for i in (0, 1, 3, 2)
-        ],
-        "These are the most top-like among the true tops. Take all jets: whether the network is right is another "
-        "question.": replaced(0, among(1, np.negative)),
-        "These are positions among the tops, not in the whole array. Sort the whole array.": replaced(
-            0, lambda labels, score: np.argsort(-score[labels == 1])
-        ),
+        "The first two are exchanged, np.argmin for np.argmax: the score rises with the top, label 1.": lambda *jets: [pick(*jets)[i] for i in (1, 0, 2, 3)],
+        "The last two are exchanged: first the most uncertain, then the most confidently wrong.": lambda *jets: [pick(*jets)[i] for i in (0, 1, 3, 2)],
+        "These are the most top-like among the true tops. Take all jets: whether the network is right is another question.": replaced(0, among(1, np.negative)),
+        "These are positions among the tops, not in the whole array. Sort the whole array.": replaced(0, lambda labels, score: np.argsort(-score[labels == 1])),
         "These are the most QCD-like among the true QCD jets. Take all jets.": replaced(1, among(0, np.positive)),
-        "These are positions among the QCD jets, not in the whole array. Sort the whole array.": replaced(
-            1, lambda labels, score: np.argsort(score[labels == 0])
-        ),
-        "These are the most QCD-like jets. A distance has no sign: np.abs(score - 0.5).": replaced(
-            2, lambda labels, score: np.argsort(score - 0.5)
-        ),
-        "These are the most certain jets. Uncertain is a score near 0.5: a small distance, not a large one.": replaced(
-            2, lambda labels, score: np.argsort(-np.abs(score - 0.5))
-        ),
+        "These are positions among the QCD jets, not in the whole array. Sort the whole array.": replaced(1, lambda labels, score: np.argsort(score[labels == 0])),
+        "These are the most QCD-like jets. A distance has no sign: np.abs(score - 0.5).": replaced(2, lambda labels, score: np.argsort(score - 0.5)),
+        "These are the most certain jets. Uncertain is a score near 0.5: a small distance, not a large one.": replaced(2, lambda labels, score: np.argsort(-np.abs(score - 0.5))),
         "These are jets in the middle of the order. The middle of the order need not be a score of 0.5.": middle,
-        "These are the most confidently right jets: a small distance from the label is right.": replaced(
-            3, lambda labels, score: np.argsort(np.abs(score - labels))
-        ),
-        "These are QCD jets only. A top with a score near 0 is as wrong as a QCD jet with one near 1.": replaced(
-            3, among(0, np.negative)
-        ),
-        "These are tops only. A QCD jet with a score near 1 is as wrong as a top with one near 0.": replaced(
-            3, among(1, np.positive)
-        ),
-        "These are positions among the QCD jets, not in the whole array. Sort the whole array by the distance from "
-        "the label.": replaced(3, lambda labels, score: np.argsort(-score[labels == 0])),
-        "These are the wrong jets that are least certain. Confidently wrong is far from the label.": replaced(
-            3, least_wrong
-        ),
-        "These are scores; positions are wanted, np.argsort instead of np.sort.": lambda *jets: [
-            jets[1][group] for group in pick(*jets)
-        ],
-        "These are masks, True and False; positions are wanted, np.argsort(...)[:n].": lambda *jets: [
-            np.isin(np.arange(len(jets[0])), group) for group in pick(*jets)
-        ],
+        "These are the most confidently right jets: a small distance from the label is right.": replaced(3, lambda labels, score: np.argsort(np.abs(score - labels))),
+        "These are QCD jets only. A top with a score near 0 is as wrong as a QCD jet with one near 1.": replaced(3, among(0, np.negative)),
+        "These are tops only. A QCD jet with a score near 1 is as wrong as a top with one near 0.": replaced(3, among(1, np.positive)),
+        "These are positions among the QCD jets, not in the whole array. Sort the whole array by the distance from the label.": replaced(3, lambda labels, score: np.argsort(-score[labels == 0])),
+        "These are the wrong jets that are least certain. Confidently wrong is far from the label.": replaced(3, least_wrong),
+        "These are scores; positions are wanted, np.argsort instead of np.sort.": lambda *jets: [jets[1][group] for group in pick(*jets)],
+        "These are masks, True and False; positions are wanted, np.argsort(...)[:n].": lambda *jets: [np.isin(np.arange(len(jets[0])), group) for group in pick(*jets)],
         "The order is reversed: the most extreme comes first.": lambda *jets: [group[::-1] for group in pick(*jets)],
         "These are the right jets in another order.": lambda *jets: [np.sort(group) for group in pick(*jets)],
         "All jets came; the first n are wanted, [:n].": lambda labels, score, n: pick(labels, score, len(labels)),

@@ -25,7 +25,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from coursekit.authoring import BuildError
+from coursekit.authoring import BuildError, course_settings, read_lesson, solution_notebook
 from coursekit.building import build
 from coursekit.reproducing import joined, reproduced
 from coursekit.threads import NUMBERS
@@ -101,7 +101,9 @@ def shake(
     BuildError
         When the solution that is kept has other cells than the lesson: build it first.
     """
-    sources = list(sources)
+    sources, settings = list(sources), course_settings(root)
+    for path in sources:  # before an hour has passed
+        _code(root / "solutions" / f"{path.parent.name}.ipynb", solution_notebook(read_lesson(path), settings))
     for number in range(1, times + 1):
         reasons, found = "", []
 
@@ -157,21 +159,26 @@ def departures(committed: Path, shaken: Path) -> list[tuple[int, str, str]]:
     BuildError
         When they have different cells.
     """
-    if not committed.is_file():
-        raise BuildError(f"{committed} does not exist; run `coursekit build` first")
-    old, new = (
-        [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-        for path in (committed, shaken)
-    )
-    if [cell.source for cell in old] != [cell.source for cell in new]:
-        raise BuildError(f"{committed} is not what its lesson builds; run `coursekit build` first")
     found = []
-    for before, after in zip(old, new, strict=True):
+    for before, after in _code(committed, nbformat.read(shaken, as_version=4)):
         texts = [[_printed(output) for output in joined(cell.outputs)] for cell in (before, after)]
         lines = ("\n".join(text).splitlines() for text in (texts[0], reproduced(*texts)))
         pairs = itertools.zip_longest(*lines, fillvalue="")
         found += [(before.execution_count, one.strip(), other.strip()) for one, other in pairs if one != other]
     return found
+
+
+def _code(committed: Path, other: NotebookNode) -> list[tuple[NotebookNode, NotebookNode]]:
+    """Return the code cells of the solution that is kept, each with that of another form of the lesson."""
+    if not committed.is_file():
+        raise BuildError(f"{committed} does not exist; run `coursekit build` first")
+    old, new = (
+        [cell for cell in notebook.cells if cell.cell_type == "code"]
+        for notebook in (nbformat.read(committed, as_version=4), other)
+    )
+    if [cell.source for cell in old] != [cell.source for cell in new]:
+        raise BuildError(f"{committed} is not what its lesson builds; run `coursekit build` first")
+    return list(zip(old, new, strict=True))
 
 
 @contextlib.contextmanager

@@ -110,6 +110,11 @@ def test_what_leaves_its_tolerance_is_reported_and_what_does_not_build_too(clone
     assert f"shaken: {line.shaken}\n" in done.output
     assert "shake 1, threads: 2, no AVX-512: 1 lines left their tolerance" in done.output
     assert "1 printed lines left their tolerance: another machine" in done.output
+    # A lesson that was edited since is refused before anything is built.
+    lesson = clone / "lessons" / "01_toy" / "lesson.py"
+    lesson.write_text(lesson.read_text().replace('show("rows", len(x))', 'show("rows", len(x) + 1)'))
+    with pytest.raises(authoring.BuildError, match="is not what its lesson builds"):
+        next(shaking.shake(authoring.select(clone), clone, 1))
 
 
 def test_two_executions_are_compared_line_by_line(tmp_path):

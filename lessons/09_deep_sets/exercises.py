@@ -65,41 +65,25 @@ def padded_in_a_loop(jet, length):
     returns=("slots", "mask"),
     observe=with_dirty_memory,
     hints=(
-        "Begin with zeros for all slots, torch.zeros(length, constituents.shape[1]), and write the constituents into "
-        "the first of them.",
+        "Begin with zeros for all slots, torch.zeros(length, constituents.shape[1]), and write the constituents into the first of them.",
         "slots[:n] = constituents[:length], with n the number that fits.",
         "torch.arange(length) < n is True for the first n slots.",
     ),
     mistakes={
         "The constituents stand at the end; here they come first.": padded_before,
-        "Padding repeats the last constituent. That is a particle that was never there: use zeros.": slots_of(
-            lambda jet, length: jet[torch.arange(length).clamp(max=len(jet) - 1)]
-        ),
-        "The last constituent is dropped.": slots_of(
-            lambda jet, length: F.pad(jet[:-1], (0, 0, 0, length + 1 - len(jet)))
-        ),
+        "Padding repeats the last constituent. That is a particle that was never there: use zeros.": slots_of(lambda jet, length: jet[torch.arange(length).clamp(max=len(jet) - 1)]),
+        "The last constituent is dropped.": slots_of(lambda jet, length: F.pad(jet[:-1], (0, 0, 0, length + 1 - len(jet)))),
         "Slots and features are exchanged.": lambda jet, length: (padded(jet, length)[0].T, padded(jet, length)[1]),
-        "The longest jets have more than `length` constituents, and the first `length` are kept. Here all "
-        "are.": lambda jet, length: padded(jet, max(length, len(jet))),
-        "torch.empty leaves in the slots whatever stood in the memory, zeros by luck: "
-        "torch.zeros.": padded_without_zeros,
+        "The longest jets have more than `length` constituents, and the first `length` are kept. Here all are.": lambda jet, length: padded(jet, max(length, len(jet))),
+        "torch.empty leaves in the slots whatever stood in the memory, zeros by luck: torch.zeros.": padded_without_zeros,
         "The mask is turned round: True means a real constituent.": mask_of(lambda slots, real: ~real),
         "Every slot is marked as real.": mask_of(lambda slots, real: torch.ones_like(real)),
-        "The mask asks for values above zero. Standardised values of real constituents can be negative; it is "
-        "their number that says which slots are real.": mask_of(lambda slots, real: slots[:, 0] > 0),
-        "The mask asks for values that are not zero. A real constituent can have a zero; it is their number that "
-        "says which slots are real.": mask_of(lambda slots, real: slots[:, 0] != 0),
-        "The mask asks for rows that are not zero. A real constituent can have zeros only; it is their number that "
-        "says which slots are real.": mask_of(lambda slots, real: slots.any(dim=1)),
-        "The rows that are not zero were counted. A real constituent can have zeros only: len(constituents).": mask_of(
-            lambda slots, real: torch.arange(len(slots)) < slots.any(dim=1).sum()
-        ),
-        "The mask has one entry for each number; one for each slot is enough.": mask_of(
-            lambda slots, real: real[:, None].expand(slots.shape)
-        ),
-        "The last constituent is missing from the mask.": mask_of(
-            lambda slots, real: torch.arange(len(slots)) < real.sum() - 1
-        ),
+        "The mask asks for values above zero. Standardised values of real constituents can be negative; it is their number that says which slots are real.": mask_of(lambda slots, real: slots[:, 0] > 0),
+        "The mask asks for values that are not zero. A real constituent can have a zero; it is their number that says which slots are real.": mask_of(lambda slots, real: slots[:, 0] != 0),
+        "The mask asks for rows that are not zero. A real constituent can have zeros only; it is their number that says which slots are real.": mask_of(lambda slots, real: slots.any(dim=1)),
+        "The rows that are not zero were counted. A real constituent can have zeros only: len(constituents).": mask_of(lambda slots, real: torch.arange(len(slots)) < slots.any(dim=1).sum()),
+        "The mask has one entry for each number; one for each slot is enough.": mask_of(lambda slots, real: real[:, None].expand(slots.shape)),
+        "The last constituent is missing from the mask.": mask_of(lambda slots, real: torch.arange(len(slots)) < real.sum() - 1),
         "a bool array can select": mask_of(lambda slots, real: real.float()),
         "is a NumPy array. The lesson goes on with a tensor": slots_of(lambda *jet: padded(*jet)[0].numpy()),
     },
@@ -193,46 +177,19 @@ def standardised_feature_by_feature(train, train_mask, other, other_mask):
         "np.where(other_mask[..., None], (other - mean) / std, 0) leaves the padding at zero.",
     ),
     mistakes={
-        "The jets are scaled by themselves, with their own mean and spread. The same constituent then becomes "
-        "another input in each sample: use the numbers of the training jets for all.": scaled(of_themselves),
-        "The padding takes part in mean and spread. Three quarters of the slots are zeros that no detector "
-        "measured: use train[train_mask].": scaled(of_all_slots),
-        "The jets are scaled by themselves, and the padding takes part.": scaled(
-            lambda train, train_mask, other, other_mask: of(other.reshape(-1, 3))
-        ),
+        "The jets are scaled by themselves, with their own mean and spread. The same constituent then becomes another input in each sample: use the numbers of the training jets for all.": scaled(of_themselves),
+        "The padding takes part in mean and spread. Three quarters of the slots are zeros that no detector measured: use train[train_mask].": scaled(of_all_slots),
+        "The jets are scaled by themselves, and the padding takes part.": scaled(lambda train, train_mask, other, other_mask: of(other.reshape(-1, 3))),
         "Each jet is scaled by itself. Its energy, and how it is shared, are gone then.": each_jet_by_itself,
-        "All features share one mean and one spread. An energy and a px need their own.": scaled(
-            lambda train, mask, *_: (train[mask].mean(), train[mask].std())
-        ),
-        "This is divided by the variance. Divide by the standard deviation.": scaled(
-            lambda train, mask, *_: (train[mask].mean(axis=0), train[mask].var(axis=0))
-        ),
-        "A zero in a real constituent was taken for padding. The mask says which slots are real.": scaled(
-            of_training, keep=lambda other, mask: other != 0
-        ),
-        "A real constituent of zeros only was taken for padding. The mask says which slots are real.": scaled(
-            of_training, keep=lambda other, mask: other.any(axis=-1, keepdims=True)
-        ),
-        "A training constituent of zeros only was taken for padding. Use train[train_mask].": scaled(
-            lambda train, *_: of(train[train.any(axis=-1)])
-        ),
+        "All features share one mean and one spread. An energy and a px need their own.": scaled(lambda train, mask, *_: (train[mask].mean(), train[mask].std())),
+        "This is divided by the variance. Divide by the standard deviation.": scaled(lambda train, mask, *_: (train[mask].mean(axis=0), train[mask].var(axis=0))),
+        "A zero in a real constituent was taken for padding. The mask says which slots are real.": scaled(of_training, keep=lambda other, mask: other != 0),
+        "A real constituent of zeros only was taken for padding. The mask says which slots are real.": scaled(of_training, keep=lambda other, mask: other.any(axis=-1, keepdims=True)),
+        "A training constituent of zeros only was taken for padding. Use train[train_mask].": scaled(lambda train, *_: of(train[train.any(axis=-1)])),
         "The mean is not subtracted.": scaled(lambda *jets: (0, of_training(*jets)[1])),
-        "The mean is subtracted; the division by the standard deviation is missing.": scaled(
-            lambda *jets: (of_training(*jets)[0], 1)
-        ),
-        "These are the training jets; the third argument holds those to be scaled.": lambda train, mask, *_: (
-            standardised(train, mask, train, mask)
-        ),
-        **{
-            f"The padding is no longer zero: it became (0 - mean) / std, a particle like any other.{more}": scaled(
-                numbers, keep=lambda other, mask: True
-            )
-            for more, numbers in (
-                ("", of_training),
-                (" And the padding takes part in mean and spread.", of_all_slots),
-                (" And the jets are scaled by themselves.", of_themselves),
-            )
-        },
+        "The mean is subtracted; the division by the standard deviation is missing.": scaled(lambda *jets: (of_training(*jets)[0], 1)),
+        "These are the training jets; the third argument holds those to be scaled.": lambda train, mask, *_: standardised(train, mask, train, mask),
+        **{f"The padding is no longer zero: it became (0 - mean) / std, a particle like any other.{more}": scaled(numbers, keep=lambda other, mask: True) for more, numbers in (("", of_training), (" And the padding takes part in mean and spread.", of_all_slots), (" And the jets are scaled by themselves.", of_themselves))},
         "changes its input in place": standardised_in_place,
     },
     accepted=[
@@ -298,39 +255,23 @@ class MeanOfReal(nn.Module):
         "mask.sum(dim=1) is n; .clamp(min=1) keeps an empty jet from 0 / 0; n[:, None] divides each row.",
     ),
     mistakes={
-        "The mask is forgotten: padding counts as particles. phi of a padded slot is not zero, because of its "
-        "bias.": lambda h, m: h.mean(dim=1),
-        "The padding is set to zero, but still counted: the sum is divided by the number of slots. Divide by the "
-        "number of constituents, mask.sum(dim=1).": lambda h, m: (h * m[..., None]).mean(dim=1),
-        "The sum is divided by the number of constituents of the longest jet; each jet has its own.": lambda h, m: (
-            total(h, m) / number(m).max()
-        ),
-        "The sum runs over the padding too; multiply by the mask before the sum.": lambda h, m: (
-            h.sum(dim=1) / number(m).clamp(min=1)
-        ),
-        "The last constituent is dropped, from the sum and from the number.": lambda h, m: (
-            without_last(h, m) / (number(m) - 1)
-        ),
+        "The mask is forgotten: padding counts as particles. phi of a padded slot is not zero, because of its bias.": lambda h, m: h.mean(dim=1),
+        "The padding is set to zero, but still counted: the sum is divided by the number of slots. Divide by the number of constituents, mask.sum(dim=1).": lambda h, m: (h * m[..., None]).mean(dim=1),
+        "The sum is divided by the number of constituents of the longest jet; each jet has its own.": lambda h, m: total(h, m) / number(m).max(),
+        "The sum runs over the padding too; multiply by the mask before the sum.": lambda h, m: h.sum(dim=1) / number(m).clamp(min=1),
+        "The last constituent is dropped, from the sum and from the number.": lambda h, m: without_last(h, m) / (number(m) - 1),
         "The last constituent is dropped from the sum.": lambda h, m: without_last(h, m) / number(m).clamp(min=1),
         "The sum is divided by n - 1. That belongs to a variance.": lambda h, m: total(h, m) / (number(m) - 1),
-        "This is the sum over the wrong axis: it adds the L numbers of a slot. Add the slots of a jet, "
-        "dim=1.": lambda h, m: (h * m[..., None]).sum(dim=2) / number(m),
-        "This is the sum over the wrong axis: it mixes different jets. Add the slots of a jet, dim=1.": lambda h, m: (
-            (h * m[..., None]).sum(dim=0) / m.sum(dim=0)[:, None].clamp(min=1)
-        ),
+        "This is the sum over the wrong axis: it adds the L numbers of a slot. Add the slots of a jet, dim=1.": lambda h, m: (h * m[..., None]).sum(dim=2) / number(m),
+        "This is the sum over the wrong axis: it mixes different jets. Add the slots of a jet, dim=1.": lambda h, m: (h * m[..., None]).sum(dim=0) / m.sum(dim=0)[:, None].clamp(min=1),
         "The sum is divided by the number of constituents in the whole batch.": lambda h, m: total(h, m) / m.sum(),
-        "The sum is divided by the mean number of constituents; each jet has its own.": lambda h, m: (
-            total(h, m) / number(m).float().mean()
-        ),
-        "The numbers that are not zero were counted. A ReLU makes zeros in real slots: count with the "
-        "mask.": lambda h, m: total(h, m) / (h * m[..., None] != 0).sum(dim=1).clamp(min=1),
+        "The sum is divided by the mean number of constituents; each jet has its own.": lambda h, m: total(h, m) / number(m).float().mean(),
+        "The numbers that are not zero were counted. A ReLU makes zeros in real slots: count with the mask.": lambda h, m: total(h, m) / (h * m[..., None] != 0).sum(dim=1).clamp(min=1),
         "This is the sum; divide by the number of constituents.": total,
         "This is one mean for the whole batch: each jet needs its own.": lambda h, m: h[m].mean(dim=0),
         "This is the mean over the padding: the mask is True for real constituents.": lambda h, m: masked_mean(h, ~m),
         "This is the largest entry, not the mean.": lambda h, m: h.masked_fill(~m[..., None], -torch.inf).amax(dim=1),
-        "A jet without constituents gives 0 / 0, and one NaN stops a training. .clamp(min=1) on n.": lambda h, m: (
-            total(h, m) / number(m)
-        ),
+        "A jet without constituents gives 0 / 0, and one NaN stops a training. .clamp(min=1) on n.": lambda h, m: total(h, m) / number(m),
         "The first n slots were taken. Real slots can stand anywhere: the mask says where.": first_n,
         "has no gradient any more": lambda h, m: masked_mean(h.detach(), m),
         "a new tensor made of its values cut the chain": a_new_leaf,
@@ -494,8 +435,7 @@ def without_bias(n_features, width):
     observe=parts,
     hints=(
         "nn.Sequential takes layers one after the other: nn.Linear(in, out), nn.ReLU(), ...",
-        "phi: Linear(n_features, width), ReLU, Linear(width, width), ReLU. It acts on the last axis alone, so that "
-        "nothing else has to be said about constituents.",
+        "phi: Linear(n_features, width), ReLU, Linear(width, width), ReLU. It acts on the last axis alone, so that nothing else has to be said about constituents.",
         "rho: Linear(width, width), ReLU, Linear(width, 1), and nothing behind it.",
     ),
     mistakes={
@@ -504,67 +444,31 @@ def without_bias(n_features, width):
         "a BatchNorm mixes": networks_of(phi=("w", nn.LazyBatchNorm1d, nn.ReLU, "w", nn.ReLU)),
         "there is a dropout": networks_of(rho=("w", nn.ReLU, nn.Dropout, 1)),
         "`width` numbers for each constituent are asked of phi.": networks_of(phi=("w", nn.ReLU, 1, nn.ReLU)),
-        "rho gives shape (N,), expected (N, 1): a Linear(width, 1) at its end, and nothing behind it.": networks_of(
-            rho=("w", nn.ReLU, 1, lambda: nn.Flatten(0))
-        ),
-        "rho has two outputs. For two classes one is enough, (N, 1): the logarithm of the odds.": networks_of(
-            rho=("w", nn.ReLU, 2)
-        ),
+        "rho gives shape (N,), expected (N, 1): a Linear(width, 1) at its end, and nothing behind it.": networks_of(rho=("w", nn.ReLU, 1, lambda: nn.Flatten(0))),
+        "rho has two outputs. For two classes one is enough, (N, 1): the logarithm of the odds.": networks_of(rho=("w", nn.ReLU, 2)),
         "The sizes are fixed; they come from n_features and width.": lambda *n: build_networks(4, 12),
         "phi has one layer; two are asked for, each followed by a ReLU.": networks_of(phi=("w", nn.ReLU)),
         "phi has three layers, expected two: count its layers and units again.": networks_of(phi=("w", nn.ReLU) * 3),
         "The layers have no bias; nn.Linear has one unless it is switched off.": without_bias,
-        "phi has no parameters that an optimiser could find: a plain list hides its layers. nn.Sequential or "
-        "nn.ModuleList registers them.": hidden(list),
-        "rho is linear: it needs a hidden layer with an activation to draw a window, round a mass say.": networks_of(
-            rho=(1,)
-        ),
+        "phi has no parameters that an optimiser could find: a plain list hides its layers. nn.Sequential or nn.ModuleList registers them.": hidden(list),
+        "rho is linear: it needs a hidden layer with an activation to draw a window, round a mass say.": networks_of(rho=(1,)),
         "phi and rho share a layer: a step that improves one changes the other. Make each layer anew.": sharing,
-        "Two calls return the same networks: each model needs layers of its own. Make them inside the "
-        "function.": functools.cache(lambda *n: build_networks(*n)),
-        "Some parameters have requires_grad=False: no training would move them.": changed(
-            lambda parameter: parameter.requires_grad_(False)
-        ),
-        "All weights of a layer begin alike, and its units remain alike for ever. nn.Linear begins with random "
-        "ones.": changed(lambda parameter: nn.init.zeros_(parameter)),
-        **{
-            f"phi of a constituent changes with the other {where} in the array. A softmax or a normalisation over "
-            f"{where} does that, and padding would take part in it. phi sees one constituent at a time.": networks_of(
-                phi=("w", nn.ReLU, "w", functools.partial(nn.Softmax, dim))
-            )
-            for where, dim in (("constituents", -2), ("jets", 0))
-        },
-        "The outputs of phi add up to one: there is a softmax. phi gives free numbers, not shares.": networks_of(
-            phi=("w", nn.ReLU, "w", lambda: nn.Softmax(-1))
-        ),
-        "phi is linear: without an activation its layers are one. The sum over constituents is then a function of "
-        "the summed inputs alone, and nothing inside the jet is seen.": networks_of(phi=("w", "w")),
-        "phi bends only once along a line: there is no activation between its two layers, which are one "
-        "then.": networks_of(phi=("w", "w", nn.ReLU)),
-        "phi has two layers, each followed by a ReLU: the second ReLU is missing.": networks_of(
-            phi=("w", nn.ReLU, "w")
-        ),
+        "Two calls return the same networks: each model needs layers of its own. Make them inside the function.": functools.cache(lambda *n: build_networks(*n)),
+        "Some parameters have requires_grad=False: no training would move them.": changed(lambda parameter: parameter.requires_grad_(False)),
+        "All weights of a layer begin alike, and its units remain alike for ever. nn.Linear begins with random ones.": changed(lambda parameter: nn.init.zeros_(parameter)),
+        **{f"phi of a constituent changes with the other {where} in the array. A softmax or a normalisation over {where} does that, and padding would take part in it. phi sees one constituent at a time.": networks_of(phi=("w", nn.ReLU, "w", functools.partial(nn.Softmax, dim))) for where, dim in (("constituents", -2), ("jets", 0))},
+        "The outputs of phi add up to one: there is a softmax. phi gives free numbers, not shares.": networks_of(phi=("w", nn.ReLU, "w", lambda: nn.Softmax(-1))),
+        "phi is linear: without an activation its layers are one. The sum over constituents is then a function of the summed inputs alone, and nothing inside the jet is seen.": networks_of(phi=("w", "w")),
+        "phi bends only once along a line: there is no activation between its two layers, which are one then.": networks_of(phi=("w", "w", nn.ReLU)),
+        "phi has two layers, each followed by a ReLU: the second ReLU is missing.": networks_of(phi=("w", nn.ReLU, "w")),
         "phi has another activation: each layer is followed by a ReLU here.": networks_of(phi=("w", nn.Tanh) * 2),
-        "phi ends with another activation: each layer is followed by a ReLU here.": networks_of(
-            phi=("w", nn.ReLU, "w", nn.Tanh)
-        ),
-        "The first layer of phi has another activation: each layer is followed by a ReLU here.": networks_of(
-            phi=("w", nn.Tanh, "w", nn.ReLU)
-        ),
-        "rho always gives 1: a softmax of a single number. Leave the last layer without an activation.": networks_of(
-            rho=("w", nn.ReLU, 1, lambda: nn.Softmax(-1))
-        ),
-        "rho ends with an activation: its output is bounded. The loss that we use takes logits, from minus to plus "
-        "infinity, and applies the sigmoid itself; a sigmoid before it makes two.": networks_of(
-            rho=("w", nn.ReLU, 1, nn.Sigmoid)
-        ),
-        "rho ends with a Tanh: its output is bounded. The loss that we use takes logits, from minus to plus "
-        "infinity.": networks_of(rho=("w", nn.ReLU, 1, nn.Tanh)),
-        "rho ends with a ReLU: it can never say that a jet is less likely a top than not.": networks_of(
-            rho=("w", nn.ReLU, 1, nn.ReLU)
-        ),
-        "rho has no activation between its two layers, which are one then, and linear: it could not draw a window, "
-        "round a mass say.": networks_of(rho=("w", 1)),
+        "phi ends with another activation: each layer is followed by a ReLU here.": networks_of(phi=("w", nn.ReLU, "w", nn.Tanh)),
+        "The first layer of phi has another activation: each layer is followed by a ReLU here.": networks_of(phi=("w", nn.Tanh, "w", nn.ReLU)),
+        "rho always gives 1: a softmax of a single number. Leave the last layer without an activation.": networks_of(rho=("w", nn.ReLU, 1, lambda: nn.Softmax(-1))),
+        "rho ends with an activation: its output is bounded. The loss that we use takes logits, from minus to plus infinity, and applies the sigmoid itself; a sigmoid before it makes two.": networks_of(rho=("w", nn.ReLU, 1, nn.Sigmoid)),
+        "rho ends with a Tanh: its output is bounded. The loss that we use takes logits, from minus to plus infinity.": networks_of(rho=("w", nn.ReLU, 1, nn.Tanh)),
+        "rho ends with a ReLU: it can never say that a jet is less likely a top than not.": networks_of(rho=("w", nn.ReLU, 1, nn.ReLU)),
+        "rho has no activation between its two layers, which are one then, and linear: it could not draw a window, round a mass say.": networks_of(rho=("w", 1)),
         "The hidden layer of rho has another activation than a ReLU.": networks_of(rho=("w", nn.Tanh, 1)),
     },
     accepted=[
@@ -675,8 +579,7 @@ def a_number(step, scale):
     loss = step(model, NotingSGD(model), *batch(95, 40))
     if isinstance(loss, torch.Tensor) and loss.requires_grad:
         fail(
-            "the loss comes as a tensor, which keeps the whole graph of its computation alive as long as it is stored. "
-            "loss.item() is the number."
+            "the loss comes as a tensor, which keeps the whole graph of its computation alive as long as it is stored. loss.item() is the number."
         )
     if not isinstance(loss, float | int | np.number | np.ndarray):
         fail(f"training_step should return the loss as a number, loss.item(); what came is {describe(loss)}.")
@@ -733,29 +636,17 @@ def step_of_the_formula(model, optimiser, inputs, labels):
         "step() comes before backward()": step_with(order=("zero_grad", "step", "backward")),
         "their gradients are zero": step_with(F.cross_entropy),
         "First backward(), then step()": step_with(order=("step", "zero_grad", "backward")),
-        "The gradients of the steps before are still there: backward() adds to them. Call optimiser.zero_grad() in "
-        "each step.": step_with(order=("backward", "step")),
-        "A sigmoid stands before a loss that takes logits and applies one itself: 0 and 1 become 0.5 and 0.73, and "
-        "the network can never be certain. Give it the model's output as it is.": step_with(
-            lambda logits, y: BCE(torch.sigmoid(logits), y)
-        ),
-        "This is the loss summed over the batch. The mean, which is the default, does not change with the batch "
-        "size.": step_with(functools.partial(BCE, reduction="sum")),
-        "This is the squared error of the logits. A label of 1 is no logit: use the cross-entropy.": step_with(
-            F.mse_loss
-        ),
-        "This is the squared error. Use the cross-entropy, which punishes being certain and wrong.": step_with(
-            lambda logits, y: F.mse_loss(torch.sigmoid(logits), y)
-        ),
+        "The gradients of the steps before are still there: backward() adds to them. Call optimiser.zero_grad() in each step.": step_with(order=("backward", "step")),
+        "A sigmoid stands before a loss that takes logits and applies one itself: 0 and 1 become 0.5 and 0.73, and the network can never be certain. Give it the model's output as it is.":
+            step_with(lambda logits, y: BCE(torch.sigmoid(logits), y)),
+        "This is the loss summed over the batch. The mean, which is the default, does not change with the batch size.": step_with(functools.partial(BCE, reduction="sum")),
+        "This is the squared error of the logits. A label of 1 is no logit: use the cross-entropy.": step_with(F.mse_loss),
+        "This is the squared error. Use the cross-entropy, which punishes being certain and wrong.": step_with(lambda logits, y: F.mse_loss(torch.sigmoid(logits), y)),
         "The sign is reversed: this climbs the loss.": step_with(lambda logits, y: -BCE(logits, y)),
         "Two steps are made with one gradient.": step_with(order=("zero_grad", "backward", "step", "step")),
         "Labels are reversed.": step_with(lambda logits, y: BCE(logits, 1 - y)),
-        "A sigmoid and then the logarithm: large logits become 0 or 1 exactly, and the gradient is gone. "
-        "binary_cross_entropy_with_logits does both at once.": step_with(
-            lambda logits, y: F.binary_cross_entropy(torch.sigmoid(logits), y)
-        ),
-        "The model was in evaluation mode, as the last evaluation had left it: dropout and the like are off. Begin "
-        "the step with model.train().": step_with(mode=False),
+        "A sigmoid and then the logarithm: large logits become 0 or 1 exactly, and the gradient is gone. binary_cross_entropy_with_logits does both at once.": step_with(lambda logits, y: F.binary_cross_entropy(torch.sigmoid(logits), y)),
+        "The model was in evaluation mode, as the last evaluation had left it: dropout and the like are off. Begin the step with model.train().": step_with(mode=False),
         "keeps the whole graph": step_with(result=lambda loss: loss),
         "should return the loss as a number": step_with(result=torch.Tensor.detach),
         "returned None": step_with(result=lambda loss: None),
@@ -831,32 +722,20 @@ def score_of_frozen(model, inputs):
     ),
     mistakes={
         "the model was never called": lambda model, inputs: inputs[0].mean(dim=(1, 2)).sigmoid().numpy(),
-        "The model is still in training mode: dropout switches units off at random, and each call gives other "
-        "scores. model.eval() first.": score_of(probability, mode=True),
+        "The model is still in training mode: dropout switches units off at random, and each call gives other scores. model.eval() first.": score_of(probability, mode=True),
         "they come as a Tensor": score_of(lambda logits: logits.sigmoid()[:, 0]),
         "These are logits; torch.sigmoid makes probabilities of them.": score_of(lambda logits: logits[:, 0].numpy()),
         "This has shape (N, 1); [:, 0] makes it (N,).": score_of(lambda logits: logits.sigmoid().numpy()),
-        "This is a softmax of a single number, which is 1 whatever the jet.": score_of(
-            lambda logits: logits.softmax(dim=1)[:, 0].numpy()
-        ),
-        "This is a softmax of a single number, which is 1 whatever the jet, and of shape (N, 1).": score_of(
-            lambda logits: logits.softmax(dim=1).numpy()
-        ),
-        "This is a softmax over the jets: it depends on which jets are scored together.": score_of(
-            lambda logits: logits.softmax(dim=0)[:, 0].numpy()
-        ),
+        "This is a softmax of a single number, which is 1 whatever the jet.": score_of(lambda logits: logits.softmax(dim=1)[:, 0].numpy()),
+        "This is a softmax of a single number, which is 1 whatever the jet, and of shape (N, 1).": score_of(lambda logits: logits.softmax(dim=1).numpy()),
+        "This is a softmax over the jets: it depends on which jets are scored together.": score_of(lambda logits: logits.softmax(dim=0)[:, 0].numpy()),
         "The sigmoid is applied twice.": score_of(lambda logits: logits.sigmoid().sigmoid()[:, 0].numpy()),
         "This is the probability of a QCD jet; the score rises with signal.": score_of(lambda x: probability(-x)),
         "These are answers, 0 or 1; keep the probability.": score_of(lambda logits: probability(logits) > 0.5),
-        "squeeze() drops the axis of the jets as well when there is one jet. [:, 0] keeps it.": score_of(
-            lambda logits: logits.sigmoid().squeeze().numpy()
-        ),
-        "requires_grad_(False) stays after the call, and no later training would move the parameters. "
-        "`with torch.no_grad():` ends by itself.": score_of_frozen,
-        "The scores are right, but gradients were recorded on the way, which takes several times the memory: put "
-        "the call of the model inside `with torch.no_grad():`.": score_of(
-            lambda logits: probability(logits.detach()), record=torch.enable_grad
-        ),
+        "squeeze() drops the axis of the jets as well when there is one jet. [:, 0] keeps it.": score_of(lambda logits: logits.sigmoid().squeeze().numpy()),
+        "requires_grad_(False) stays after the call, and no later training would move the parameters. `with torch.no_grad():` ends by itself.": score_of_frozen,
+        "The scores are right, but gradients were recorded on the way, which takes several times the memory: put the call of the model inside `with torch.no_grad():`.":
+            score_of(lambda logits: probability(logits.detach()), record=torch.enable_grad),
         "the output still carries its gradients": score_of(probability, record=torch.enable_grad),
         "gradients stay switched off": score_without_recording,
         "what came is an array of shape (50,) and dtype <U": score_of(lambda logits: probability(logits).astype(str)),
@@ -923,40 +802,23 @@ def one_row_each(h, counts):
         "torch.zeros(len(counts), latent.shape[1]).index_add(0, jet, latent) adds row i to the sum of jet[i].",
     ),
     mistakes={
-        "This is the mean; here the sum is asked for.": lambda h, counts: (
-            segment_sum(h, counts) / counts.clamp(min=1)[:, None]
-        ),
+        "This is the mean; here the sum is asked for.": lambda h, counts: segment_sum(h, counts) / counts.clamp(min=1)[:, None],
         "The last constituent of each jet is dropped.": jet_by_jet(lambda rows: rows[:-1].sum(dim=0)),
         "The first constituent of each jet is dropped.": jet_by_jet(lambda rows: rows[1:].sum(dim=0)),
-        "The first constituent of each jet is added to the jet before: `end` belongs to the next "
-        "jet.": to_the_jet_before,
-        "A jet without constituents got the first row of the next one. Its sum is zero.": lambda h, counts: (
-            torch.from_numpy(np.add.reduceat(h.numpy(), (counts.cumsum(0) - counts).numpy()))
-        ),
-        "The jet without constituents is left out: there must be a row for each jet.": lambda h, counts: segment_sum(
-            h, counts[counts > 0]
-        ),
+        "The first constituent of each jet is added to the jet before: `end` belongs to the next jet.": to_the_jet_before,
+        "A jet without constituents got the first row of the next one. Its sum is zero.": lambda h, counts: torch.from_numpy(np.add.reduceat(h.numpy(), (counts.cumsum(0) - counts).numpy())),
+        "The jet without constituents is left out: there must be a row for each jet.": lambda h, counts: segment_sum(h, counts[counts > 0]),
         "This is the sum over the wrong axis: it adds the L numbers of a constituent.": lambda h, counts: h.sum(dim=1),
         "This is the sum over the wrong axis, of L numbers instead of constituents, jet by jet.": jet_by_jet(torch.sum),
-        "Only one constituent of each jet arrives: out[jet] += ... writes to a place that comes twice only once. "
-        "index_add adds all.": one_row_each,
+        "Only one constituent of each jet arrives: out[jet] += ... writes to a place that comes twice only once. index_add adds all.": one_row_each,
         "This is one sum over all jets.": lambda h, counts: h.sum(dim=0),
-        "These are running sums: the sum of all jets before is still in it.": lambda h, counts: segment_sum(
-            h, counts
-        ).cumsum(dim=0),
-        "This is the largest entry of each jet, not the sum.": jet_by_jet(
-            lambda rows: rows.amax(dim=0) if len(rows) else 0 * rows.sum(dim=0)
-        ),
+        "These are running sums: the sum of all jets before is still in it.": lambda h, counts: segment_sum(h, counts).cumsum(dim=0),
+        "This is the largest entry of each jet, not the sum.": jet_by_jet(lambda rows: rows.amax(dim=0) if len(rows) else 0 * rows.sum(dim=0)),
         "The rows come in the order of the jets reversed.": lambda h, counts: segment_sum(h, counts).flip(0),
-        "Jets without constituents at the end are lost: the number of jets is len(counts).": lambda h, counts: (
-            segment_sum(h, counts[: int(jet_of(counts).max()) + 1])
-        ),
-        "Differences of a running sum over all constituents lose digits: in float32 the sums of later jets drown "
-        "in those before them. Add each jet by itself.": differences_of_a_running_sum,
+        "Jets without constituents at the end are lost: the number of jets is len(counts).": lambda h, counts: segment_sum(h, counts[: int(jet_of(counts).max()) + 1]),
+        "Differences of a running sum over all constituents lose digits: in float32 the sums of later jets drown in those before them. Add each jet by itself.": differences_of_a_running_sum,
         "has no gradient any more": lambda h, counts: segment_sum(h.detach(), counts),
-        "a new tensor made of its values cut the chain": lambda h, counts: torch.tensor(
-            segment_sum(h, counts).tolist(), requires_grad=True
-        ),
+        "a new tensor made of its values cut the chain": lambda h, counts: torch.tensor(segment_sum(h, counts).tolist(), requires_grad=True),
     },
     accepted=[
         jet_by_jet(lambda rows: rows.sum(dim=0)),
@@ -1050,45 +912,24 @@ def remembering(history, patience, seen={"best": 0, "waited": 0}):  # noqa: B006
         "Stop when that number has reached patience.",
     ),
     mistakes={
-        "This watches the training loss, which falls as long as the network learns its jets by heart. It says stop "
-        "too late or never. Watch the validation loss.": rule(
-            lambda h: lowest(h, "loss"), lambda h: since_best(h, "loss")
-        ),
-        "The stop watches the training loss, which goes on falling. Watch the validation loss.": rule(
-            waited=lambda h: since_best(h, "loss")
-        ),
-        "The best epoch is that of the lowest training loss. Keep the one of the lowest validation loss.": rule(
-            best=lambda h: lowest(h, "loss")
-        ),
-        "The best epoch is not the last one: that is the one where patience ran out.": rule(
-            best=lambda h: len(h["val_loss"]) - 1
-        ),
+        "This watches the training loss, which falls as long as the network learns its jets by heart. It says stop too late or never. Watch the validation loss.": rule(lambda h: lowest(h, "loss"), lambda h: since_best(h, "loss")),
+        "The stop watches the training loss, which goes on falling. Watch the validation loss.": rule(waited=lambda h: since_best(h, "loss")),
+        "The best epoch is that of the lowest training loss. Keep the one of the lowest validation loss.": rule(best=lambda h: lowest(h, "loss")),
+        "The best epoch is not the last one: that is the one where patience ran out.": rule(best=lambda h: len(h["val_loss"]) - 1),
         "Epochs are counted from 0 here, as the entries of a list are.": rule(best=lambda h: lowest(h) + 1),
-        "This is the epoch of the highest validation loss: a loss is good when it is low.": rule(
-            best=lambda h: int(np.argmax(h["val_loss"]))
-        ),
-        "Patience is not used: this stops at the first epoch without improvement. A validation loss jumps up and "
-        "down by chance.": lambda history, patience: (lowest(history), since_best(history) > 0),
-        "Each epoch is compared with the one before. A loss that jumps up and down never rises several times in a "
-        "row: count the epochs since the best one.": rule(waited=rises_in_a_row),
-        "This counts all epochs without improvement. A new best epoch sets the count back to zero.": rule(
-            waited=all_without_improvement
-        ),
+        "This is the epoch of the highest validation loss: a loss is good when it is low.": rule(best=lambda h: int(np.argmax(h["val_loss"]))),
+        "Patience is not used: this stops at the first epoch without improvement. A validation loss jumps up and down by chance.": lambda history, patience: (lowest(history), since_best(history) > 0),
+        "Each epoch is compared with the one before. A loss that jumps up and down never rises several times in a row: count the epochs since the best one.": rule(waited=rises_in_a_row),
+        "This counts all epochs without improvement. A new best epoch sets the count back to zero.": rule(waited=all_without_improvement),
         "This stops one epoch too late: when `patience` epochs have gone without improvement.": rule(late=1),
         "This stops one epoch too early: after `patience` epochs without improvement.": rule(late=-1),
         "This never stops.": lambda history, patience: (lowest(history), False),
-        "The two answers to the second question are exchanged: True means stop.": lambda history, patience: (
-            lowest(history),
-            since_best(history) < patience,
-        ),
+        "The two answers to the second question are exchanged: True means stop.": lambda history, patience: (lowest(history), since_best(history) < patience),
         "The best epoch is that of the whole history, even if the rule would have stopped earlier.": up_to_the_stop,
         "The answer depends on earlier calls: use the history alone.": remembering,
         "should return two things": lambda history, patience: lowest(history),
         "the first answer should be the number of an epoch": rule(best=lambda h: float(lowest(h))),
-        "The second answer is True or False, not the number of epochs since the best one.": lambda history, patience: (
-            lowest(history),
-            since_best(history),
-        ),
+        "The second answer is True or False, not the number of epochs since the best one.": lambda history, patience: (lowest(history), since_best(history)),
     },
     accepted=[
         lambda history, patience: (
@@ -1194,53 +1035,23 @@ def split_by_repeating(momenta, counts, share):
         "Behind the insertion the k-th of the old ones stands at first[k] + k + 1: multiply it by 1 - share.",
     ),
     mistakes={
-        "Packed rows are wanted, one array (T + N, 4); a list of jets came. np.concatenate makes one of "
-        "it.": lambda momenta, counts, share: (
-            np.split(split_hardest(momenta, counts, share)[0], np.cumsum(counts + 1)[:-1]),
-            counts + 1,
-        ),
-        "The new rows stand at the end of the array. Packed, they then belong to the last jet: insert them beside "
-        "their partner.": at_the_end,
-        "Both parts carry the whole momentum: the jet got heavier. One gets the share, the other the rest.": halves(
-            lambda h, share: h, lambda h, share: h
-        ),
-        "Both parts get the same share: momentum is lost or made. The second gets 1 - share.": halves(
-            lambda h, share: share * h, lambda h, share: share * h
-        ),
-        "The first part gets the share, the second still has everything: momentum is made.": halves(
-            lambda h, share: share * h, lambda h, share: h
-        ),
-        "Only the energy is divided. All four components are, or the parts get a mass and another direction.": halves(
-            energy_times, lambda h, share: energy_times(h, 1 - share)
-        ),
-        "The energies of the parts are their |p|: constituents can have a mass. Each part gets its share of E, "
-        "too.": halves(lambda h, share: massless(share * h), lambda h, share: massless((1 - share) * h)),
-        "Three components are divided, and both parts have the whole energy. It is shared as well.": halves(
-            three_times, lambda h, share: three_times(h, 1 - share)
-        ),
-        "The second part was taken from the row that had already become smaller: it gets 1 - share of the "
-        "parent.": halves(lambda h, share: share * h, lambda h, share: (1 - share) * share * h),
+        "Packed rows are wanted, one array (T + N, 4); a list of jets came. np.concatenate makes one of it.": lambda momenta, counts, share: (np.split(split_hardest(momenta, counts, share)[0], np.cumsum(counts + 1)[:-1]), counts + 1),
+        "The new rows stand at the end of the array. Packed, they then belong to the last jet: insert them beside their partner.": at_the_end,
+        "Both parts carry the whole momentum: the jet got heavier. One gets the share, the other the rest.": halves(lambda h, share: h, lambda h, share: h),
+        "Both parts get the same share: momentum is lost or made. The second gets 1 - share.": halves(lambda h, share: share * h, lambda h, share: share * h),
+        "The first part gets the share, the second still has everything: momentum is made.": halves(lambda h, share: share * h, lambda h, share: h),
+        "Only the energy is divided. All four components are, or the parts get a mass and another direction.": halves(energy_times, lambda h, share: energy_times(h, 1 - share)),
+        "The energies of the parts are their |p|: constituents can have a mass. Each part gets its share of E, too.": halves(lambda h, share: massless(share * h), lambda h, share: massless((1 - share) * h)),
+        "Three components are divided, and both parts have the whole energy. It is shared as well.": halves(three_times, lambda h, share: three_times(h, 1 - share)),
+        "The second part was taken from the row that had already become smaller: it gets 1 - share of the parent.": halves(lambda h, share: share * h, lambda h, share: (1 - share) * share * h),
         "Both parts are halves, whatever the share.": halves(lambda h, share: h / 2, lambda h, share: h / 2),
-        "The softest constituent of each jet was split. The hardest is the first.": rows_split(
-            lambda momenta, counts: np.cumsum(counts) - 1
-        ),
-        "Only one jet was split: the hardest constituent of each jet is meant.": rows_split(
-            lambda momenta, counts: np.array([0])
-        ),
-        "All constituents were split; only the hardest of each jet is meant.": rows_split(
-            lambda momenta, counts: np.arange(len(momenta))
-        ),
+        "The softest constituent of each jet was split. The hardest is the first.": rows_split(lambda momenta, counts: np.cumsum(counts) - 1),
+        "Only one jet was split: the hardest constituent of each jet is meant.": rows_split(lambda momenta, counts: np.array([0])),
+        "All constituents were split; only the hardest of each jet is meant.": rows_split(lambda momenta, counts: np.arange(len(momenta))),
         "Nothing was split.": lambda momenta, counts, share: (momenta, counts),
-        "The counts are the old ones: each jet has one constituent more, and all that follow would be read from "
-        "the wrong rows.": lambda *jets: (split_hardest(*jets)[0], jets[1]),
-        "The counts are doubled; one constituent was added to each jet.": lambda *jets: (
-            split_hardest(*jets)[0],
-            2 * jets[1],
-        ),
-        "Each jet gets one constituent more, not all of them.": lambda *jets: (
-            split_hardest(*jets)[0],
-            jets[1] + len(jets[1]),
-        ),
+        "The counts are the old ones: each jet has one constituent more, and all that follow would be read from the wrong rows.": lambda *jets: (split_hardest(*jets)[0], jets[1]),
+        "The counts are doubled; one constituent was added to each jet.": lambda *jets: (split_hardest(*jets)[0], 2 * jets[1]),
+        "Each jet gets one constituent more, not all of them.": lambda *jets: (split_hardest(*jets)[0], jets[1] + len(jets[1])),
         "the array of momenta and the array of counts": lambda *jets: split_hardest(*jets)[0],
     },
     accepted=[
@@ -1289,45 +1100,24 @@ def spread(values):
     returns=("the mean AUC", "its error"),
     hints=(
         "auc(labels, s) gives value and error of one training; take both for each row of scores.",
-        "Seeds: np.std(values, ddof=1) / sqrt(S). Counting: the mean of the errors, because all trainings meet the "
-        "same test jets.",
+        "Seeds: np.std(values, ddof=1) / sqrt(S). Counting: the mean of the errors, because all trainings meet the same test jets.",
         "np.hypot adds the two in quadrature.",
     ),
     mistakes={
-        "This is one seed alone, with the error of counting. Another seed gives another network: without their "
-        "spread the number looks more certain than it is.": lambda labels, scores: auc(labels, scores[0]),
-        "This is the mean, but the error is that of one training: what the seed does is missing.": mean_with(
-            lambda values, errors, n: errors[0]
-        ),
-        "The best seed was chosen, on the test jets. That is a fit to them, not a result.": lambda labels, scores: max(
-            auc(labels, s) for s in scores
-        ),
-        "The error of counting is missing: with other test jets all trainings would move together.": mean_with(
-            lambda values, errors, n: spread(values) / np.sqrt(n)
-        ),
-        "The error of counting is missing, and the spread of the trainings is not divided by the square root of "
-        "their number.": mean_with(lambda values, errors, n: spread(values)),
+        "This is one seed alone, with the error of counting. Another seed gives another network: without their spread the number looks more certain than it is.": lambda labels, scores: auc(labels, scores[0]),
+        "This is the mean, but the error is that of one training: what the seed does is missing.": mean_with(lambda values, errors, n: errors[0]),
+        "The best seed was chosen, on the test jets. That is a fit to them, not a result.": lambda labels, scores: max(auc(labels, s) for s in scores),
+        "The error of counting is missing: with other test jets all trainings would move together.": mean_with(lambda values, errors, n: spread(values) / np.sqrt(n)),
+        "The error of counting is missing, and the spread of the trainings is not divided by the square root of their number.": mean_with(lambda values, errors, n: spread(values)),
         "The spread of the seeds is missing.": mean_with(lambda values, errors, n: errors.mean()),
-        "The error of counting was divided by the square root of the number of trainings. All met the same jets, "
-        "and their fluctuation does not average out.": mean_with(
-            lambda values, errors, n: np.hypot(spread(values), errors.mean()) / np.sqrt(n)
-        ),
-        "The spread of the trainings is not divided by the square root of their number: that is the error of one "
-        "of them, not of their mean.": mean_with(lambda values, errors, n: np.hypot(spread(values), errors.mean())),
-        "The spread of the trainings is divided by their number; divide by its square root.": mean_with(
-            lambda values, errors, n: np.hypot(spread(values) / n, errors.mean())
-        ),
-        "The square root of the sum of squares is missing: np.hypot.": mean_with(
-            lambda values, errors, n: spread(values) ** 2 / n + errors.mean() ** 2
-        ),
-        "The spread needs ddof=1: with few trainings the mean lies too close to them.": mean_with(
-            lambda values, errors, n: np.hypot(values.std() / np.sqrt(n), errors.mean())
-        ),
-        "The two errors were added. Independent errors add in quadrature: np.hypot.": mean_with(
-            lambda values, errors, n: spread(values) / np.sqrt(n) + errors.mean()
-        ),
-        "The scores were averaged before the AUC. That is another tagger, an ensemble of all trainings, and a "
-        "better one than each.": lambda labels, scores: auc(labels, np.mean(scores, axis=0)),
+        "The error of counting was divided by the square root of the number of trainings. All met the same jets, and their fluctuation does not average out.":
+            mean_with(lambda values, errors, n: np.hypot(spread(values), errors.mean()) / np.sqrt(n)),
+        "The spread of the trainings is not divided by the square root of their number: that is the error of one of them, not of their mean.": mean_with(lambda values, errors, n: np.hypot(spread(values), errors.mean())),
+        "The spread of the trainings is divided by their number; divide by its square root.": mean_with(lambda values, errors, n: np.hypot(spread(values) / n, errors.mean())),
+        "The square root of the sum of squares is missing: np.hypot.": mean_with(lambda values, errors, n: spread(values) ** 2 / n + errors.mean() ** 2),
+        "The spread needs ddof=1: with few trainings the mean lies too close to them.": mean_with(lambda values, errors, n: np.hypot(values.std() / np.sqrt(n), errors.mean())),
+        "The two errors were added. Independent errors add in quadrature: np.hypot.": mean_with(lambda values, errors, n: spread(values) / np.sqrt(n) + errors.mean()),
+        "The scores were averaged before the AUC. That is another tagger, an ensemble of all trainings, and a better one than each.": lambda labels, scores: auc(labels, np.mean(scores, axis=0)),
         "The two are exchanged: first the mean, then its error.": lambda *given: mean_auc(*given)[::-1],
         "the mean AUC should be": lambda *given: [f"{value:.6f}" for value in mean_auc(*given)],
     },

@@ -866,8 +866,8 @@ def table(observed):
 
 
 def of_trainings(area):
-    """The error, with the scatter of ten trainings of the generator: up to four tenths of the distance to 0.5."""
-    return np.hypot(1.5 * area.error, 0.4 * abs(area.value - 0.5))
+    """The error, with the scatter of ten trainings of the generator: up to half of the distance to 0.5."""
+    return np.hypot(1.5 * area.error, abs(area.value - 0.5) / 2)
 
 
 genuine = table(true_jets["validation"])

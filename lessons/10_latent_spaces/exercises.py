@@ -84,34 +84,17 @@ def evaluated(vectors):
         "A tensor becomes an array with .cpu().numpy(); .cpu() fetches it from a GPU, if there is one.",
     ),
     mistakes={
-        "The model is in training mode, in which dropout switches units off at random: two calls with the same "
-        "jets give different vectors. Call model.eval() first.": torch.no_grad()(
-            lambda m, x, n: m.latent(x, n).numpy()
-        ),
-        "The model is in training mode, and dropout switches units off at random; and gradients were recorded. "
-        "model.eval() first, and `with torch.no_grad():`.": lambda m, x, n: m.latent(x, n).detach().numpy(),
-        "These are the outputs of the network, one for each jet. The latent vectors are what goes into rho.": evaluated(
-            lambda m, x, n: m(x, n)
-        ),
-        "There is one row for each constituent: these are the phi(x_i). The latent vector of a jet is their "
-        "sum.": evaluated(lambda m, x, n: m.phi(x)),
-        "The negative numbers are cut to zero: this is after another activation. Take the vectors as they go into "
-        "rho.": evaluated(lambda m, x, n: torch.relu(m.latent(x, n))),
-        "This is the mean over the constituents; the network works with the sum, and model.latent knows it.": evaluated(
-            lambda m, x, n: m.latent(x, n) / n[:, None]
-        ),
+        "The model is in training mode, in which dropout switches units off at random: two calls with the same jets give different vectors. Call model.eval() first.": torch.no_grad()(lambda m, x, n: m.latent(x, n).numpy()),
+        "The model is in training mode, and dropout switches units off at random; and gradients were recorded. model.eval() first, and `with torch.no_grad():`.": lambda m, x, n: m.latent(x, n).detach().numpy(),
+        "These are the outputs of the network, one for each jet. The latent vectors are what goes into rho.": evaluated(lambda m, x, n: m(x, n)),
+        "There is one row for each constituent: these are the phi(x_i). The latent vector of a jet is their sum.": evaluated(lambda m, x, n: m.phi(x)),
+        "The negative numbers are cut to zero: this is after another activation. Take the vectors as they go into rho.": evaluated(lambda m, x, n: torch.relu(m.latent(x, n))),
+        "This is the mean over the constituents; the network works with the sum, and model.latent knows it.": evaluated(lambda m, x, n: m.latent(x, n) / n[:, None]),
         "These are the vectors after the first layer of rho.": evaluated(lambda m, x, n: m.rho[0](m.latent(x, n))),
-        "These are the vectors after the first layer of rho and its activation.": evaluated(
-            lambda m, x, n: m.rho[:2](m.latent(x, n))
-        ),
-        "The vectors are a tensor; the lesson goes on with NumPy and scikit-learn: .cpu().numpy() at the "
-        "end.": torch.no_grad()(lambda m, x, n: m.eval().latent(x, n)),
-        "The vectors are right, but gradients were recorded on the way, which takes several times the memory: put "
-        "the call of the model inside `with torch.no_grad():`.": lambda m, x, n: m.eval().latent(x, n).detach().numpy(),
-        "The parameters stay frozen after the call, and no later training would learn anything. `with "
-        "torch.no_grad():` ends by itself; requires_grad_(False) does not.": lambda m, x, n: (
-            m.eval().requires_grad_(False).latent(x, n).numpy()
-        ),
+        "These are the vectors after the first layer of rho and its activation.": evaluated(lambda m, x, n: m.rho[:2](m.latent(x, n))),
+        "The vectors are a tensor; the lesson goes on with NumPy and scikit-learn: .cpu().numpy() at the end.": torch.no_grad()(lambda m, x, n: m.eval().latent(x, n)),
+        "The vectors are right, but gradients were recorded on the way, which takes several times the memory: put the call of the model inside `with torch.no_grad():`.": lambda m, x, n: m.eval().latent(x, n).detach().numpy(),
+        "The parameters stay frozen after the call, and no later training would learn anything. `with torch.no_grad():` ends by itself; requires_grad_(False) does not.": lambda m, x, n: m.eval().requires_grad_(False).latent(x, n).numpy(),
         "still carries its gradients": lambda m, x, n: m.eval().latent(x, n).numpy(),
         "gradients stay switched off": lambda *given: (torch.set_grad_enabled(False), latent_vectors(*given))[1],
     },
@@ -190,71 +173,36 @@ def with_shares(shares):
     tolerance={"rtol": 1e-4, "atol": 1e-6},
     hints=(
         "Subtract the mean of each column of `train` first, from both arrays.",
-        "_, s, axes = np.linalg.svd(train - mean, full_matrices=False): the rows of `axes` are the directions, the "
-        "largest variance first.",
+        "_, s, axes = np.linalg.svd(train - mean, full_matrices=False): the rows of `axes` are the directions, the largest variance first.",
         "Coordinates: (other - mean) @ axes[:k].T. Variances are proportional to s**2.",
     ),
     mistakes={
-        "Nothing was centred: the first direction then points to the mean of the cloud, not along its largest "
-        "spread.": analysed(centre=lambda x: 0),
-        "The training vectors were not centred before the directions were looked for: the first one points to "
-        "their mean.": lambda train, other, k: analysed(centre=lambda x: 0)(train, other - train.mean(axis=0), k),
-        "The directions are right, but the other vectors were not centred: subtract the mean of `train` from them, "
-        "too.": analysed(of_other=lambda x: 0),
-        "The other vectors were centred with their own mean. The same jet would get different coordinates in "
-        "different samples.": analysed(of_other=lambda x: x.mean(axis=0)),
-        "The directions were fitted to the other vectors. They come from `train` alone.": lambda train, other, k: (
-            principal_components(other, other, k)
-        ),
-        "The mean was taken over the wrong axis, over the numbers of each jet. Centre each column: axis=0.": analysed(
-            centre=lambda x: x.mean(axis=1, keepdims=True), of_other=lambda x: x.mean(axis=1, keepdims=True)
-        ),
-        "These are the directions of the smallest variance: np.linalg.eigh sorts upwards.": diagonalised(
-            np.linalg.eigh, lambda axes, k: axes[:, :k]
-        ),
-        "These are the directions of the smallest variance: np.linalg.eigh sorts upwards, and the last are the "
-        "largest.": diagonalised(np.linalg.eigh, lambda axes, k: axes[:, :k][:, ::-1]),
-        "The directions come as np.linalg.eig found them, in no order. Sort them, the largest variance "
-        "first.": diagonalised(np.linalg.eig, lambda axes, k: axes[:, :k]),
-        "These are the right directions in reversed order: the largest variance comes first.": diagonalised(
-            np.linalg.eigh, lambda axes, k: axes[:, -k:]
-        ),
-        "Rows and columns of the matrix of directions are mixed up: the directions are the rows of the third "
-        "result of np.linalg.svd.": analysed(lambda x, k, s, axes: x @ axes[:, :k]),
-        "Each coordinate was divided by its spread. That hides which direction is the important one.": analysed(
-            lambda x, k, s, axes: x @ axes[:k].T / (s[:k] / np.sqrt(400))
-        ),
+        "Nothing was centred: the first direction then points to the mean of the cloud, not along its largest spread.": analysed(centre=lambda x: 0),
+        "The training vectors were not centred before the directions were looked for: the first one points to their mean.": lambda train, other, k: analysed(centre=lambda x: 0)(train, other - train.mean(axis=0), k),
+        "The directions are right, but the other vectors were not centred: subtract the mean of `train` from them, too.": analysed(of_other=lambda x: 0),
+        "The other vectors were centred with their own mean. The same jet would get different coordinates in different samples.": analysed(of_other=lambda x: x.mean(axis=0)),
+        "The directions were fitted to the other vectors. They come from `train` alone.": lambda train, other, k: principal_components(other, other, k),
+        "The mean was taken over the wrong axis, over the numbers of each jet. Centre each column: axis=0.": analysed(centre=lambda x: x.mean(axis=1, keepdims=True), of_other=lambda x: x.mean(axis=1, keepdims=True)),
+        "These are the directions of the smallest variance: np.linalg.eigh sorts upwards.": diagonalised(np.linalg.eigh, lambda axes, k: axes[:, :k]),
+        "These are the directions of the smallest variance: np.linalg.eigh sorts upwards, and the last are the largest.": diagonalised(np.linalg.eigh, lambda axes, k: axes[:, :k][:, ::-1]),
+        "The directions come as np.linalg.eig found them, in no order. Sort them, the largest variance first.": diagonalised(np.linalg.eig, lambda axes, k: axes[:, :k]),
+        "These are the right directions in reversed order: the largest variance comes first.": diagonalised(np.linalg.eigh, lambda axes, k: axes[:, -k:]),
+        "Rows and columns of the matrix of directions are mixed up: the directions are the rows of the third result of np.linalg.svd.": analysed(lambda x, k, s, axes: x @ axes[:, :k]),
+        "Each coordinate was divided by its spread. That hides which direction is the important one.": analysed(lambda x, k, s, axes: x @ axes[:k].T / (s[:k] / np.sqrt(400))),
         "Each coordinate was divided by its singular value.": analysed(lambda x, k, s, axes: x @ axes[:k].T / s[:k]),
-        "The columns were scaled to spread one first. Here the latent numbers have one unit, and their spread is "
-        "information.": lambda train, other, k: principal_components(
-            train / train.std(axis=0), other / train.std(axis=0), k
-        ),
-        "These are the coordinates of the training vectors; `other` is asked for.": lambda train, other, k: (
-            principal_components(train, train, k)
-        ),
+        "The columns were scaled to spread one first. Here the latent numbers have one unit, and their spread is information.": lambda train, other, k: principal_components(train / train.std(axis=0), other / train.std(axis=0), k),
+        "These are the coordinates of the training vectors; `other` is asked for.": lambda train, other, k: principal_components(train, train, k),
         "Rows and columns are exchanged: one row for each jet.": analysed(lambda x, k, s, axes: axes[:k] @ x.T),
         "All coordinates are there; keep the first k.": analysed(lambda x, k, s, axes: x @ axes.T),
-        "Singular values are lengths, variances are their squares: s**2.": analysed(
-            shares=lambda s2, k: np.sqrt(s2)[:k] / np.sqrt(s2).sum()
-        ),
-        "These are shares of the first k variances; the others are variance, too.": analysed(
-            shares=lambda s2, k: s2[:k] / s2[:k].sum()
-        ),
-        "These are variances; divide by the sum of all.": with_shares(
-            lambda train, other, k: PCA(k).fit(train).explained_variance_
-        ),
+        "Singular values are lengths, variances are their squares: s**2.": analysed(shares=lambda s2, k: np.sqrt(s2)[:k] / np.sqrt(s2).sum()),
+        "These are shares of the first k variances; the others are variance, too.": analysed(shares=lambda s2, k: s2[:k] / s2[:k].sum()),
+        "These are variances; divide by the sum of all.": with_shares(lambda train, other, k: PCA(k).fit(train).explained_variance_),
         "These are variances; divide by their sum over all directions.": analysed(shares=lambda s2, k: s2[:k] / 400),
         "These are the squared singular values; divide by the sum of all.": analysed(shares=lambda s2, k: s2[:k]),
-        "These are sums from the first to each: give the share of each direction.": analysed(
-            shares=lambda s2, k: np.cumsum(s2[:k]) / s2.sum()
-        ),
+        "These are sums from the first to each: give the share of each direction.": analysed(shares=lambda s2, k: np.cumsum(s2[:k]) / s2.sum()),
         "All shares are there; keep the first k.": analysed(shares=lambda s2, k: s2 / s2.sum()),
-        "The mean still takes part in these shares: centre before.": with_shares(
-            lambda *given: analysed(centre=lambda x: 0)(*given)[1]
-        ),
-        "These are the spreads of the *other* vectors, as shares. The shares are those of `train`.": with_shares(
-            lambda *given: principal_components(*given)[0].var(axis=0) / given[1].var(axis=0).sum()
-        ),
+        "The mean still takes part in these shares: centre before.": with_shares(lambda *given: analysed(centre=lambda x: 0)(*given)[1]),
+        "These are the spreads of the *other* vectors, as shares. The shares are those of `train`.": with_shares(lambda *given: principal_components(*given)[0].var(axis=0) / given[1].var(axis=0).sum()),
     },
     accepted=[
         lambda train, other, k: ((pca := PCA(k).fit(train)).transform(other), pca.explained_variance_ratio_),
@@ -323,44 +271,22 @@ def purity_in_a_loop(vectors, labels, k):
         "labels[places] == labels[:, None] is True where a neighbour is of the same class.",
     ),
     mistakes={
-        "The nearest neighbour of each jet is the jet itself, and it always agrees with itself. Leave it "
-        "out.": lambda v, labels, k: same(v, labels, k - 1).mean(),
-        "There are k + 1 neighbours in this mean, the jet itself among them. Leave out the first "
-        "column.": lambda v, labels, k: same(v, labels, k).mean(),
-        "Two columns were left out. Only the first one is the jet itself.": lambda v, labels, k: same(v, labels, k)[
-            :, 2:
-        ].mean(),
-        "There are k - 1 neighbours in this mean: ask for k + 1 and leave out the jet itself.": lambda v, labels, k: (
-            same(v, labels, k - 1)[:, 1:].mean()
-        ),
-        "This is the share of neighbours of class 1. Compare the class of the neighbour with that of the "
-        "jet.": lambda v, labels, k: of_neighbours(v, labels, k).mean(),
-        "Each neighbour is compared with the larger class of all, not with the class of its "
-        "jet.": lambda v, labels, k: (of_neighbours(v, labels, k) == np.round(labels.mean())).mean(),
-        "This is the share of jets whose neighbours vote for the right class, the accuracy of a classifier. The "
-        "share of the neighbours themselves is asked for.": lambda v, labels, k: np.mean(
-            (of_neighbours(v, labels, k).mean(axis=1) > 0.5) == labels
-        ),
-        "This is the accuracy of a classifier, in whose vote each jet takes part itself.": lambda v, labels, k: (
-            KNeighborsClassifier(k).fit(v, labels).score(v, labels)
-        ),
-        "This is the share of neighbours of the *other* class.": lambda v, labels, k: (
-            1 - neighbour_purity(v, labels, k)
-        ),
+        "The nearest neighbour of each jet is the jet itself, and it always agrees with itself. Leave it out.": lambda v, labels, k: same(v, labels, k - 1).mean(),
+        "There are k + 1 neighbours in this mean, the jet itself among them. Leave out the first column.": lambda v, labels, k: same(v, labels, k).mean(),
+        "Two columns were left out. Only the first one is the jet itself.": lambda v, labels, k: same(v, labels, k)[:, 2:].mean(),
+        "There are k - 1 neighbours in this mean: ask for k + 1 and leave out the jet itself.": lambda v, labels, k: same(v, labels, k - 1)[:, 1:].mean(),
+        "This is the share of neighbours of class 1. Compare the class of the neighbour with that of the jet.": lambda v, labels, k: of_neighbours(v, labels, k).mean(),
+        "Each neighbour is compared with the larger class of all, not with the class of its jet.": lambda v, labels, k: (of_neighbours(v, labels, k) == np.round(labels.mean())).mean(),
+        "This is the share of jets whose neighbours vote for the right class, the accuracy of a classifier. The share of the neighbours themselves is asked for.":
+            lambda v, labels, k: np.mean((of_neighbours(v, labels, k).mean(axis=1) > 0.5) == labels),
+        "This is the accuracy of a classifier, in whose vote each jet takes part itself.": lambda v, labels, k: KNeighborsClassifier(k).fit(v, labels).score(v, labels),
+        "This is the share of neighbours of the *other* class.": lambda v, labels, k: 1 - neighbour_purity(v, labels, k),
         "These are the k farthest jets.": farthest,
-        "Only the k-th neighbour counts here. Take the mean over all k.": lambda v, labels, k: same(v, labels, k)[
-            :, k
-        ].mean(),
-        "Neighbours are those of the smallest angle here (cosine); the Euclidean distance is asked "
-        "for.": lambda v, labels, k: same(v, labels, k, metric="cosine")[:, 1:].mean(),
-        "The distance is a sum of absolute differences; the usual one is the root of the sum of "
-        "squares.": lambda v, labels, k: same(v, labels, k, p=1)[:, 1:].mean(),
-        "This is the sum over the neighbours; take the mean.": lambda v, labels, k: (
-            same(v, labels, k)[:, 1:].sum(axis=1).mean()
-        ),
-        "This is one share for each jet; take the mean over all of them.": lambda v, labels, k: same(v, labels, k)[
-            :, 1:
-        ].mean(axis=1),
+        "Only the k-th neighbour counts here. Take the mean over all k.": lambda v, labels, k: same(v, labels, k)[:, k].mean(),
+        "Neighbours are those of the smallest angle here (cosine); the Euclidean distance is asked for.": lambda v, labels, k: same(v, labels, k, metric="cosine")[:, 1:].mean(),
+        "The distance is a sum of absolute differences; the usual one is the root of the sum of squares.": lambda v, labels, k: same(v, labels, k, p=1)[:, 1:].mean(),
+        "This is the sum over the neighbours; take the mean.": lambda v, labels, k: same(v, labels, k)[:, 1:].sum(axis=1).mean(),
+        "This is one share for each jet; take the mean over all of them.": lambda v, labels, k: same(v, labels, k)[:, 1:].mean(axis=1),
     },
     accepted=[
         purity_in_a_loop,
@@ -449,42 +375,25 @@ def scaler_of_sklearn(train):
         "forward: (targets - mean) / spread. back: outputs * spread + mean.",
     ),
     mistakes={
-        "The other jets were scaled with their own mean and standard deviation. The network was trained with those "
-        "of the training jets, and its outputs would be scaled back with other numbers.": scaled(
-            forward=lambda x, m, s: (x - x.mean(axis=0)) / x.std(axis=0)
-        ),
-        "One mean and one standard deviation for both columns: a mass in GeV and a C3 of 0.3 need their own. "
-        "axis=0.": scaled(centre=np.mean, width=np.std),
-        "The standard deviation is missing: the mass keeps its size in GeV.": scaled(
-            lambda x, m, s: x - m, lambda x, m, s: x + m
-        ),
+        "The other jets were scaled with their own mean and standard deviation. The network was trained with those of the training jets, and its outputs would be scaled back with other numbers.":
+            scaled(forward=lambda x, m, s: (x - x.mean(axis=0)) / x.std(axis=0)),
+        "One mean and one standard deviation for both columns: a mass in GeV and a C3 of 0.3 need their own. axis=0.": scaled(centre=np.mean, width=np.std),
+        "The standard deviation is missing: the mass keeps its size in GeV.": scaled(lambda x, m, s: x - m, lambda x, m, s: x + m),
         "The mean is missing.": scaled(lambda x, m, s: x / s, lambda x, m, s: x * s),
-        "This is divided by the variance; divide by the standard deviation.": scaled(
-            lambda x, m, s: (x - m) / s**2, lambda x, m, s: x * s**2 + m
-        ),
-        "These are shares of the range between the smallest and the largest training target. A single odd jet sets "
-        "that range; use mean and standard deviation.": scaled(
-            centre=lambda train: train.min(axis=0), width=lambda train: np.ptp(train, axis=0)
-        ),
+        "This is divided by the variance; divide by the standard deviation.": scaled(lambda x, m, s: (x - m) / s**2, lambda x, m, s: x * s**2 + m),
+        "These are shares of the range between the smallest and the largest training target. A single odd jet sets that range; use mean and standard deviation.":
+            scaled(centre=lambda train: train.min(axis=0), width=lambda train: np.ptp(train, axis=0)),
         "Nothing has changed.": scaled(lambda x, m, s: x, lambda x, m, s: x),
-        "The functions of a first scale change when a second one is made: they read global variables. Keep mean "
-        "and standard deviation inside make_scale.": kept_outside,
+        "The functions of a first scale change when a second one is made: they read global variables. Keep mean and standard deviation inside make_scale.": kept_outside,
         "Targets can have any number of columns K, not two alone.": two_columns,
-        "The mean was added before the multiplication. Undo the steps in reversed order: first times the spread, "
-        "then plus the mean.": scaled(back=lambda x, m, s: (x + m) * s),
+        "The mean was added before the multiplication. Undo the steps in reversed order: first times the spread, then plus the mean.": scaled(back=lambda x, m, s: (x + m) * s),
         "The mean is missing: the outputs are differences from it.": scaled(back=lambda x, m, s: x * s),
         "The spread is missing.": scaled(back=lambda x, m, s: x + m),
         "This is forward once more, not back.": scaled(back=lambda x, m, s: (x - m) / s),
-        "The outputs were scaled with their own mean and standard deviation.": scaled(
-            back=lambda x, m, s: (x - x.mean(axis=0)) / x.std(axis=0)
-        ),
-        "The outputs come back as they are: nobody can compare them with a mass in GeV.": scaled(
-            back=lambda x, m, s: x
-        ),
+        "The outputs were scaled with their own mean and standard deviation.": scaled(back=lambda x, m, s: (x - x.mean(axis=0)) / x.std(axis=0)),
+        "The outputs come back as they are: nobody can compare them with a mass in GeV.": scaled(back=lambda x, m, s: x),
         "The mean was subtracted; forward has subtracted it, back adds it.": scaled(back=lambda x, m, s: x * s - m),
-        "This is multiplied by the variance; multiply by the standard deviation.": scaled(
-            back=lambda x, m, s: x * s**2 + m
-        ),
+        "This is multiplied by the variance; multiply by the standard deviation.": scaled(back=lambda x, m, s: x * s**2 + m),
         "two functions, forward and back, not their results": lambda train: (train - train.mean()) / train.std(),
         "back returned None": scaled(back=lambda x, m, s: None),
     },
@@ -580,52 +489,27 @@ def with_counts(true, predicted, edges):
         "The resolution is their standard deviation: .std() subtracts the mean, the root mean square does not.",
     ),
     mistakes={
-        "This is the mean of the absolute differences. Too high and too low must cancel: the bias has a sign.": binned(
-            lambda off: np.abs(off).mean()
-        ),
-        "The sign is reversed: predicted - true, so that a bias above zero means too large.": binned(
-            off=lambda t, p: t - p
-        ),
+        "This is the mean of the absolute differences. Too high and too low must cancel: the bias has a sign.": binned(lambda off: np.abs(off).mean()),
+        "The sign is reversed: predicted - true, so that a bias above zero means too large.": binned(off=lambda t, p: t - p),
         "The jets are in bins of the prediction. Put them in bins of the true value.": binned(by=lambda t, p: p),
         "This is the median, which hides the tails; the bias is the mean.": binned(np.median),
-        "These are means of relative differences. Keep the unit of the target.": binned(
-            off=lambda t, p: (p - t) / np.maximum(t, 1)
-        ),
+        "These are means of relative differences. Keep the unit of the target.": binned(off=lambda t, p: (p - t) / np.maximum(t, 1)),
         "This is the mean prediction of each bin; subtract the true values.": binned(off=lambda t, p: p),
-        "A jet on an edge belongs to the bin that begins there: low <= true < high.": binned(
-            inside=lambda x, a, b: (x > a) & (x <= b)
-        ),
-        "A jet on an edge is in two bins here, or in the last one: low <= true < high.": binned(
-            inside=lambda x, a, b: (x >= a) & (x <= b)
-        ),
+        "A jet on an edge belongs to the bin that begins there: low <= true < high.": binned(inside=lambda x, a, b: (x > a) & (x <= b)),
+        "A jet on an edge is in two bins here, or in the last one: low <= true < high.": binned(inside=lambda x, a, b: (x >= a) & (x <= b)),
         "binned_statistic and np.histogram count the last edge, too. Here low <= true < high, in every bin.": of_scipy,
-        "These are the bins one further down: np.digitize numbers the bins from 1, and 0 is what lies below the "
-        "first edge.": numbered_from(0),
+        "These are the bins one further down: np.digitize numbers the bins from 1, and 0 is what lies below the first edge.": numbered_from(0),
         "These are the bins one further up: np.digitize numbers the bins from 1.": numbered_from(2),
-        "Error and resolution are exchanged: first the bias, then its error, then the resolution.": binned(
-            np.mean, np.std, error_of_mean
-        ),
-        "This is the spread of single jets. The error of their mean is smaller by the root of their number.": binned(
-            error=np.std
-        ),
+        "Error and resolution are exchanged: first the bias, then its error, then the resolution.": binned(np.mean, np.std, error_of_mean),
+        "This is the spread of single jets. The error of their mean is smaller by the root of their number.": binned(error=np.std),
         "Divide by the root of the number of jets, not by the number.": binned(error=lambda off: off.std() / len(off)),
-        "Divide by the number of jets in the bin, not by that of all jets.": binned(
-            error=lambda off: off.std() / np.sqrt(6000)
-        ),
-        "This is the root mean square divided by sqrt(n). The spread is measured from the mean.": binned(
-            error=lambda off: np.linalg.norm(off) / len(off)
-        ),
-        "This is the root mean square: the bias is still in it. Subtract it first, as .std() does.": binned(
-            resolution=lambda off: np.sqrt((off**2).mean())
-        ),
+        "Divide by the number of jets in the bin, not by that of all jets.": binned(error=lambda off: off.std() / np.sqrt(6000)),
+        "This is the root mean square divided by sqrt(n). The spread is measured from the mean.": binned(error=lambda off: np.linalg.norm(off) / len(off)),
+        "This is the root mean square: the bias is still in it. Subtract it first, as .std() does.": binned(resolution=lambda off: np.sqrt((off**2).mean())),
         "This is the variance; take the root.": binned(resolution=np.var),
-        "This is the spread of the predictions. It contains that of the true values within the bin.": with_resolution(
-            binned(off=lambda t, p: p)
-        ),
+        "This is the spread of the predictions. It contains that of the true values within the bin.": with_resolution(binned(off=lambda t, p: p)),
         "This is the mean absolute difference.": binned(resolution=lambda off: np.abs(off).mean()),
-        "This is relative to the true value. Keep the unit of the target.": with_resolution(
-            binned(off=lambda t, p: p / np.maximum(t, 1) - 1)
-        ),
+        "This is relative to the true value. Keep the unit of the target.": with_resolution(binned(off=lambda t, p: p / np.maximum(t, 1) - 1)),
         "This is the error of the mean once more.": binned(resolution=error_of_mean),
         "should return the bias and the error of the bias and the resolution": lambda *jets: np.zeros((2, 3)),
     },
@@ -717,64 +601,29 @@ def drawn_by_index(values, n, n_pairs, rng):
         "The mean over n_pairs such distances, each with a new draw.",
     ),
     mistakes={
-        "The distance is zero: a sample was compared with itself. The two must not share jets.": paired(
-            lambda drawn, n: (drawn[:n], drawn[:n])
-        ),
-        "The two samples share jets, which brings them closer: of two values, one in each sample, the distance "
-        "would not always be their difference. Draw 2 n at once, without replacement, and divide "
-        "them.": drawn_apart(lambda values, n, rng: rng.permutation(values)[:n]),
-        "A value is drawn more than once: rng.choice puts back what it draws, unless replace=False.": drawn_apart(
-            lambda values, n, rng: rng.choice(values, n)
-        ),
-        "The two samples share one jet: the second begins at n, where the first has ended.": paired(
-            lambda drawn, n: (drawn[:n], drawn[n - 1 : 2 * n - 1])
-        ),
-        "Each sample is half of the sample that is given. The floor falls with the root of their number: compare "
-        "samples of n, as large as the one that is to be judged.": paired(lambda drawn, n: np.array_split(drawn, 2)),
-        "Each sample has n / 2 jets. The floor falls with the root of their number: both need n.": paired(
-            lambda drawn, n: (drawn[: n // 2], drawn[n // 2 : n])
-        ),
-        "One of the samples has all values that are left. Both need n.": paired(
-            lambda drawn, n: (drawn[:n], drawn[n:])
-        ),
-        "One of the samples has all values. Both need n, and must not share jets.": paired(
-            lambda drawn, n: (drawn[:n], drawn)
-        ),
-        "The values were divided by their spread, so that the distance has no unit any more. Keep the unit.": paired(
-            prepared=lambda values: values / np.std(values)
-        ),
-        "The values were sorted before they were divided. The two samples must be drawn at random.": paired(
-            lambda drawn, n: np.split(np.sort(drawn[: 2 * n]), 2)
-        ),
-        "Equal values were dropped. No jet is used twice, but two jets may have the same value.": paired(
-            prepared=np.unique
-        ),
-        "This is the mean difference of random partners. The least mean way is that of wasserstein_distance.": paired(
-            distance=lambda one, other: np.abs(one - other).mean()
-        ),
-        "This is the difference of the two means. Samples with the same mean can be far apart.": paired(
-            distance=lambda one, other: abs(one.mean() - other.mean())
-        ),
+        "The distance is zero: a sample was compared with itself. The two must not share jets.": paired(lambda drawn, n: (drawn[:n], drawn[:n])),
+        "The two samples share jets, which brings them closer: of two values, one in each sample, the distance would not always be their difference. Draw 2 n at once, without replacement, and divide them.":
+            drawn_apart(lambda values, n, rng: rng.permutation(values)[:n]),
+        "A value is drawn more than once: rng.choice puts back what it draws, unless replace=False.": drawn_apart(lambda values, n, rng: rng.choice(values, n)),
+        "The two samples share one jet: the second begins at n, where the first has ended.": paired(lambda drawn, n: (drawn[:n], drawn[n - 1 : 2 * n - 1])),
+        "Each sample is half of the sample that is given. The floor falls with the root of their number: compare samples of n, as large as the one that is to be judged.": paired(lambda drawn, n: np.array_split(drawn, 2)),
+        "Each sample has n / 2 jets. The floor falls with the root of their number: both need n.": paired(lambda drawn, n: (drawn[: n // 2], drawn[n // 2 : n])),
+        "One of the samples has all values that are left. Both need n.": paired(lambda drawn, n: (drawn[:n], drawn[n:])),
+        "One of the samples has all values. Both need n, and must not share jets.": paired(lambda drawn, n: (drawn[:n], drawn)),
+        "The values were divided by their spread, so that the distance has no unit any more. Keep the unit.": paired(prepared=lambda values: values / np.std(values)),
+        "The values were sorted before they were divided. The two samples must be drawn at random.": paired(lambda drawn, n: np.split(np.sort(drawn[: 2 * n]), 2)),
+        "Equal values were dropped. No jet is used twice, but two jets may have the same value.": paired(prepared=np.unique),
+        "This is the mean difference of random partners. The least mean way is that of wasserstein_distance.": paired(distance=lambda one, other: np.abs(one - other).mean()),
+        "This is the difference of the two means. Samples with the same mean can be far apart.": paired(distance=lambda one, other: abs(one.mean() - other.mean())),
         "This is the sum over the pairs; take the mean.": paired(combine=np.sum),
-        "The sum over the pairs was divided by n, the size of a sample. Divide by n_pairs.": lambda values, n, *rest: (
-            paired(combine=np.sum)(values, n, *rest) / n
-        ),
+        "The sum over the pairs was divided by n, the size of a sample. Divide by n_pairs.": lambda values, n, *rest: paired(combine=np.sum)(values, n, *rest) / n,
         "This is the median of the distances, which hides the large ones; take the mean.": paired(combine=np.median),
-        "This is the root mean square of the distances; take their mean.": paired(
-            combine=lambda distances: np.sqrt(np.mean(np.square(distances)))
-        ),
-        "This is that of a single pair, which scatters by a third. Draw n_pairs pairs, and return the mean of the "
-        "distances.": paired(repeated=lambda n_pairs: 1),
-        "The number of pairs does not come from the argument n_pairs: there are n_pairs - 1.": paired(
-            repeated=lambda n_pairs: n_pairs - 1
-        ),
+        "This is the root mean square of the distances; take their mean.": paired(combine=lambda distances: np.sqrt(np.mean(np.square(distances)))),
+        "This is that of a single pair, which scatters by a third. Draw n_pairs pairs, and return the mean of the distances.": paired(repeated=lambda n_pairs: 1),
+        "The number of pairs does not come from the argument n_pairs: there are n_pairs - 1.": paired(repeated=lambda n_pairs: n_pairs - 1),
         "These are the distances of all pairs; return their mean.": paired(combine=np.array),
-        "a generator with the same seed gives another result": lambda values, n, n_pairs, rng: floor(
-            values, n, n_pairs, np.random.default_rng()
-        ),
-        "another generator gives the same result": lambda values, n, n_pairs, rng: floor(
-            values, n, n_pairs, np.random.default_rng(1)
-        ),
+        "a generator with the same seed gives another result": lambda values, n, n_pairs, rng: floor(values, n, n_pairs, np.random.default_rng()),
+        "another generator gives the same result": lambda values, n, n_pairs, rng: floor(values, n, n_pairs, np.random.default_rng(1)),
     },
     accepted=[
         drawn_by_index,
@@ -851,43 +700,24 @@ exercise(
         "critic: on_made.mean() - on_true.mean() + 10 * penalty; generator: -on_made.mean().",
     ),
     mistakes={
-        "The sign of the two means is reversed: this critic learns to give true jets the small numbers. A loss is "
-        "made small.": of_critic(lambda t, m, p: t - m + 10 * p),
-        "The whole loss has the wrong sign: a critic that makes it small makes the penalty large.": of_critic(
-            lambda t, m, p: t - m - 10 * p
-        ),
+        "The sign of the two means is reversed: this critic learns to give true jets the small numbers. A loss is made small.": of_critic(lambda t, m, p: t - m + 10 * p),
+        "The whole loss has the wrong sign: a critic that makes it small makes the penalty large.": of_critic(lambda t, m, p: t - m - 10 * p),
         "The penalty is subtracted, so that steep slopes are rewarded.": of_critic(lambda t, m, p: m - t - 10 * p),
         "The factor 10 of the penalty is missing.": of_critic(lambda t, m, p: m - t + p),
         "The penalty is missing: without it the numbers grow without end.": of_critic(lambda t, m, p: m - t),
         "The two means are added.": of_critic(lambda t, m, p: m + t + 10 * p),
-        "These are sums over the batch; take the means.": (
-            lambda on_true, on_made, penalty: on_made.sum() - on_true.sum() + 10 * penalty,
-            generator_loss,
-        ),
-        "There is a number for each jet; a loss is one number: the mean.": (
-            lambda on_true, on_made, penalty: on_made - on_true + 10 * penalty,
-            lambda on_made: -on_made,
-        ),
+        "These are sums over the batch; take the means.": (lambda on_true, on_made, penalty: on_made.sum() - on_true.sum() + 10 * penalty, generator_loss),
+        "There is a number for each jet; a loss is one number: the mean.": (lambda on_true, on_made, penalty: on_made - on_true + 10 * penalty, lambda on_made: -on_made),
         "The critic's numbers for true jets do not enter.": of_critic(lambda t, m, p: m + 10 * p),
         "The generated jets do not enter.": of_critic(lambda t, m, p: -t + 10 * p),
-        "This is an absolute difference, without a sign: a critic that is wrong with certainty would be as "
-        "good.": of_critic(lambda t, m, p: abs(m - t) + 10 * p),
-        "This is an absolute difference, without a sign: minus |difference|.": of_critic(
-            lambda t, m, p: 10 * p - abs(m - t)
-        ),
-        "The sign is wrong: this generator tries to look as false as possible. It wants large numbers, and a loss "
-        "is made small.": (critic_loss, torch.mean),
+        "This is an absolute difference, without a sign: a critic that is wrong with certainty would be as good.": of_critic(lambda t, m, p: abs(m - t) + 10 * p),
+        "This is an absolute difference, without a sign: minus |difference|.": of_critic(lambda t, m, p: 10 * p - abs(m - t)),
+        "The sign is wrong: this generator tries to look as false as possible. It wants large numbers, and a loss is made small.": (critic_loss, torch.mean),
         "This is a sum over the batch; take the mean.": (critic_loss, lambda on_made: -on_made.sum()),
         "The sign of the mean is lost: abs() or the like.": (critic_loss, lambda on_made: on_made.mean().abs()),
-        "This is the cross-entropy of an ordinary GAN. The critic's numbers are no logits: take their mean.": (
-            critic_loss,
-            lambda on_made: nn.functional.binary_cross_entropy_with_logits(on_made, torch.ones_like(on_made)),
-        ),
+        "This is the cross-entropy of an ordinary GAN. The critic's numbers are no logits: take their mean.": (critic_loss, lambda on_made: nn.functional.binary_cross_entropy_with_logits(on_made, torch.ones_like(on_made))),
         "The numbers were squared: they may have any sign.": (critic_loss, lambda on_made: on_made.square().mean()),
-        "generator_loss has no gradient any more: item(), detach() or numpy() cut the chain": (
-            critic_loss,
-            lambda on_made: -on_made.detach().mean(),
-        ),
+        "generator_loss has no gradient any more: item(), detach() or numpy() cut the chain": (critic_loss, lambda on_made: -on_made.detach().mean()),
         "the penalty is only a number here and cannot teach": of_critic(lambda t, m, p: m - t + 10 * p.item()),
         "the numbers for true jets are only a number here": of_critic(lambda t, m, p: m - t.detach() + 10 * p),
         "should return a tensor, through which gradients flow": (critic_loss, lambda on_made: -on_made.mean().item()),
@@ -952,8 +782,7 @@ def norms(slope, counts):
 
 
 def penalised(
-    form=lambda norm, slope, n: (norm - 1).square().mean(),
-    at=lambda e, real, fake: e * real + (1 - e) * fake,
+    form=lambda norm, slope, n: (norm - 1).square().mean(), at=lambda e, real, fake: e * real + (1 - e) * fake
 ):
     """Return what those write who take the slope at another place, or make another number of it."""
 
@@ -1016,69 +845,34 @@ def with_an_index(critic, real, fake, counts, mix):
     tolerance={"rtol": 1e-3, "atol": 1e-4},
     hints=(
         "Each jet has one number of mix: torch.repeat_interleave(mix, counts)[:, None] has one for each of its rows.",
-        "between.requires_grad_(), then (slope,) = torch.autograd.grad(critic(between, counts).sum(), between, "
-        "create_graph=True).",
-        "The norm of a jet: pool(slope.square().sum(dim=1, keepdim=True), counts).sqrt(); then the mean of "
-        "(norm - 1)^2.",
+        "between.requires_grad_(), then (slope,) = torch.autograd.grad(critic(between, counts).sum(), between, create_graph=True).",
+        "The norm of a jet: pool(slope.square().sum(dim=1, keepdim=True), counts).sqrt(); then the mean of (norm - 1)^2.",
     ),
     mistakes={
-        "The slope was taken at the true points. What is asked for is the way between true and generated "
-        "ones.": penalised(at=lambda e, real, fake: real),
-        "The slope was taken at the generated points. What is asked for is the way between true and "
-        "generated ones.": penalised(at=lambda e, real, fake: fake),
+        "The slope was taken at the true points. What is asked for is the way between true and generated ones.": penalised(at=lambda e, real, fake: real),
+        "The slope was taken at the generated points. What is asked for is the way between true and generated ones.": penalised(at=lambda e, real, fake: fake),
         "The slope was taken half-way. Use the mix of each jet.": penalised(at=lambda e, real, fake: (real + fake) / 2),
-        "mix and 1 - mix are exchanged: here mix is the share of the true jet. (For the training it would make no "
-        "difference.)": penalised(at=lambda e, real, fake: (1 - e) * real + e * fake),
-        "This is one norm over the whole batch. Each jet has a slope of its own: sum over its rows only.": penalised(
-            lambda norm, slope, n: (slope.norm() - 1).square()
-        ),
-        "The norm was taken row by row. The slope of a jet goes over all its points: pool the squares "
-        "first.": penalised(lambda norm, slope, n: (slope.norm(dim=1) - 1).square().mean()),
-        "The squared norm is compared with one; take the root first.": penalised(
-            lambda norm, slope, n: (norm**2 - 1).square().mean()
-        ),
-        "Only slopes above one are punished. That is a variant; here a slope below one costs as much.": penalised(
-            lambda norm, slope, n: torch.relu(norm - 1).square().mean()
-        ),
-        "This is the absolute difference from one; square it.": penalised(
-            lambda norm, slope, n: (norm - 1).abs().mean()
-        ),
-        "The one is missing: this draws the slope to zero, and the critic becomes flat.": penalised(
-            lambda norm, slope, n: norm.square().mean()
-        ),
-        "The mean was taken before the square. Each jet has its own difference from one: square it, then the "
-        "mean.": penalised(lambda norm, slope, n: (norm.mean() - 1).square()),
+        "mix and 1 - mix are exchanged: here mix is the share of the true jet. (For the training it would make no difference.)": penalised(at=lambda e, real, fake: (1 - e) * real + e * fake),
+        "This is one norm over the whole batch. Each jet has a slope of its own: sum over its rows only.": penalised(lambda norm, slope, n: (slope.norm() - 1).square()),
+        "The norm was taken row by row. The slope of a jet goes over all its points: pool the squares first.": penalised(lambda norm, slope, n: (slope.norm(dim=1) - 1).square().mean()),
+        "The squared norm is compared with one; take the root first.": penalised(lambda norm, slope, n: (norm**2 - 1).square().mean()),
+        "Only slopes above one are punished. That is a variant; here a slope below one costs as much.": penalised(lambda norm, slope, n: torch.relu(norm - 1).square().mean()),
+        "This is the absolute difference from one; square it.": penalised(lambda norm, slope, n: (norm - 1).abs().mean()),
+        "The one is missing: this draws the slope to zero, and the critic becomes flat.": penalised(lambda norm, slope, n: norm.square().mean()),
+        "The mean was taken before the square. Each jet has its own difference from one: square it, then the mean.": penalised(lambda norm, slope, n: (norm.mean() - 1).square()),
         "This is the sum over the jets; take the mean.": penalised(lambda norm, slope, n: (norm - 1).square().sum()),
-        "There is a number for each jet; the penalty is one number, the mean over the jets.": penalised(
-            lambda norm, slope, n: (norm - 1).square()
-        ),
-        "The squares were averaged over the rows of a jet; the norm is the root of their sum.": penalised(
-            lambda norm, slope, n: (norm / n.sqrt() - 1).square().mean()
-        ),
-        "This is the sum of absolute values; the norm is the root of the sum of squares.": penalised(
-            lambda norm, slope, n: (pool(slope.abs(), n).sum(dim=1) - 1).square().mean()
-        ),
-        "The factor 10 is in the critic's loss already: return the penalty without it.": lambda *jets: (
-            10 * gradient_penalty(*jets)
-        ),
-        "The penalty does not depend on the critic's parameters any more, so that the critic cannot learn from it: "
-        "torch.autograd.grad needs create_graph=True, and nothing may be detached behind it.": slope_from(
-            lambda f, x, n: gradient(f(x.requires_grad_(), n).sum(), x, create_graph=False, retain_graph=True)
-        ),
-        "backward() fills the gradients of the critic's own parameters as well, and the next step would use them. "
-        "torch.autograd.grad leaves them alone.": slope_from(by_backward),
-        "The points between do not record gradients: between.requires_grad_() first, then critic(between, "
-        "counts).": slope_from(lambda f, x, n: gradient(f(x, n).sum(), x)),
-        "The critic was asked about other points than those of the slope: the same `between` must go into "
-        "critic(between, counts) and into torch.autograd.grad.": slope_from(
-            lambda f, x, n: gradient(f(x.clone(), n).sum(), x.requires_grad_())
-        ),
-        "The critic was called under torch.no_grad(), which records nothing; here a gradient is wanted.": slope_from(
-            without_recording
-        ),
-        "torch.autograd.grad wants one number: the sum of the critic's numbers over the jets.": slope_from(
-            lambda f, x, n: gradient(f(x.requires_grad_(), n), x)
-        ),
+        "There is a number for each jet; the penalty is one number, the mean over the jets.": penalised(lambda norm, slope, n: (norm - 1).square()),
+        "The squares were averaged over the rows of a jet; the norm is the root of their sum.": penalised(lambda norm, slope, n: (norm / n.sqrt() - 1).square().mean()),
+        "This is the sum of absolute values; the norm is the root of the sum of squares.": penalised(lambda norm, slope, n: (pool(slope.abs(), n).sum(dim=1) - 1).square().mean()),
+        "The factor 10 is in the critic's loss already: return the penalty without it.": lambda *jets: 10 * gradient_penalty(*jets),
+        "The penalty does not depend on the critic's parameters any more, so that the critic cannot learn from it: torch.autograd.grad needs create_graph=True, and nothing may be detached behind it.":
+            slope_from(lambda f, x, n: gradient(f(x.requires_grad_(), n).sum(), x, create_graph=False, retain_graph=True)),
+        "backward() fills the gradients of the critic's own parameters as well, and the next step would use them. torch.autograd.grad leaves them alone.": slope_from(by_backward),
+        "The points between do not record gradients: between.requires_grad_() first, then critic(between, counts).": slope_from(lambda f, x, n: gradient(f(x, n).sum(), x)),
+        "The critic was asked about other points than those of the slope: the same `between` must go into critic(between, counts) and into torch.autograd.grad.":
+            slope_from(lambda f, x, n: gradient(f(x.clone(), n).sum(), x.requires_grad_())),
+        "The critic was called under torch.no_grad(), which records nothing; here a gradient is wanted.": slope_from(without_recording),
+        "torch.autograd.grad wants one number: the sum of the critic's numbers over the jets.": slope_from(lambda f, x, n: gradient(f(x.requires_grad_(), n), x)),
         "gradient_penalty should return a tensor": lambda *jets: gradient_penalty(*jets).item(),
     },
     accepted=[gan.gradient_penalty, jet_by_jet, with_an_index],
@@ -1202,61 +996,27 @@ def halves_of_each(true, made, rng):
         "auc(labels[judge], trees.predict_proba(inputs[judge])[:, 1])",
     ),
     mistakes={
-        "The classifier is judged on jets that it was trained on. Fit on one half, judge on the other.": stepwise(
-            divided=lambda order: (order, order)
-        ),
-        "The classifier is judged on the very half that it was trained on. Judge on the other.": stepwise(
-            divided=lambda order: (order[: len(order) // 2],) * 2
-        ),
-        "More than half of the jets are used for judging, those of the training among them.": stepwise(
-            divided=lambda order: (order[: len(order) // 2], order)
-        ),
-        "Too few jets are used for judging; half of them are there.": stepwise(
-            divided=lambda order: np.split(order, [len(order) * 4 // 5])
-        ),
-        "The trees learn from too few jets; half of them are there.": stepwise(
-            divided=lambda order: np.split(order, [len(order) // 10])
-        ),
-        "The AUC is below one half, the labels are reversed. 1 is true, and column 1 of predict_proba its "
-        "probability.": stepwise(score=lambda model, x: model.predict_proba(x)[:, 0]),
-        "The labels are exchanged: 1 is true and 0 generated. (The AUC is the same.)": stepwise(
-            labels=lambda true, made: np.repeat([0, 1], [len(true), len(made)])
-        ),
-        "Were answers used in the place of probabilities? predict gives the class alone; the AUC needs "
-        "predict_proba.": stepwise(score=lambda model, x: model.predict(x)),
+        "The classifier is judged on jets that it was trained on. Fit on one half, judge on the other.": stepwise(divided=lambda order: (order, order)),
+        "The classifier is judged on the very half that it was trained on. Judge on the other.": stepwise(divided=lambda order: (order[: len(order) // 2],) * 2),
+        "More than half of the jets are used for judging, those of the training among them.": stepwise(divided=lambda order: (order[: len(order) // 2], order)),
+        "Too few jets are used for judging; half of them are there.": stepwise(divided=lambda order: np.split(order, [len(order) * 4 // 5])),
+        "The trees learn from too few jets; half of them are there.": stepwise(divided=lambda order: np.split(order, [len(order) // 10])),
+        "The AUC is below one half, the labels are reversed. 1 is true, and column 1 of predict_proba its probability.": stepwise(score=lambda model, x: model.predict_proba(x)[:, 0]),
+        "The labels are exchanged: 1 is true and 0 generated. (The AUC is the same.)": stepwise(labels=lambda true, made: np.repeat([0, 1], [len(true), len(made)])),
+        "Were answers used in the place of probabilities? predict gives the class alone; the AUC needs predict_proba.": stepwise(score=lambda model, x: model.predict(x)),
         "should return what `auc` returns": lambda *samples: classifier_test(*samples).value,
-        "There is nothing to find: have labels and jets lost each other when they were shuffled?": lambda t, m, rng: (
-            classifier_test(*np.split(rng.permutation(np.concatenate([t, m])), [len(t)]), rng)
-        ),
-        "This is not the AUC of the boosted trees. That of a linear classifier, for one, does not see "
-        "correlations. Use HistGradientBoostingClassifier.": stepwise(model=LogisticRegression),
-        "The trees have other settings than asked for: max_iter=50, max_leaf_nodes=8, early_stopping=False, "
-        "random_state=1.": stepwise(model=HistGradientBoostingClassifier),
-        "Columns are missing: the classifier should see all observables.": stepwise(
-            inputs=lambda true, made: np.concatenate([true, made])[:, :1]
-        ),
-        "The label is among the inputs, and the trees read it off.": stepwise(
-            inputs=lambda true, made: np.c_[np.concatenate([true, made]), np.arange(4800) < 2000]
-        ),
-        "Each sample was scaled or centred by itself, which takes away what should be found. Do the same to "
-        "both, or nothing.": stepwise(inputs=each_by_itself(lambda x: (x - x.mean(axis=0)) / x.std(axis=0))),
-        "The labels are made for twice the number of true jets; there may be more generated ones than true "
-        "ones.": stepwise(
-            shuffled=lambda x, y, rng: rng.permutation(len(x)), labels=lambda true, made: np.repeat([1, 0], len(true))
-        ),
-        "The generated jets are not shuffled, and as many as half of the true ones are learned from: take one half "
-        "of all jets.": stepwise(
-            shuffled=lambda x, y, rng: np.r_[rng.permutation(2000), 2000:4800],
-            divided=lambda order: np.split(order[np.r_[:1000, 2000:3000, 1000:2000, 3000:4800]], [2000]),
-        ),
-        "an AUC below one half was turned round: max(auc, 1 - auc) makes a difference of mere chance.": stepwise(
-            judged=lambda labels, score: max(auc(labels, score), auc(labels, -score))
-        ),
-        "The jets are not shuffled with the generator that is given, and another one divides them in the same "
-        "way: rng.permutation.": stepwise(shuffled=lambda x, y, rng: np.r_[: len(y) : 2, 1 : len(y) : 2]),
-        "a generator with the same seed gives another result": stepwise(
-            shuffled=lambda x, y, rng: np.random.default_rng().permutation(len(y))
-        ),
+        "There is nothing to find: have labels and jets lost each other when they were shuffled?": lambda t, m, rng: classifier_test(*np.split(rng.permutation(np.concatenate([t, m])), [len(t)]), rng),
+        "This is not the AUC of the boosted trees. That of a linear classifier, for one, does not see correlations. Use HistGradientBoostingClassifier.": stepwise(model=LogisticRegression),
+        "The trees have other settings than asked for: max_iter=50, max_leaf_nodes=8, early_stopping=False, random_state=1.": stepwise(model=HistGradientBoostingClassifier),
+        "Columns are missing: the classifier should see all observables.": stepwise(inputs=lambda true, made: np.concatenate([true, made])[:, :1]),
+        "The label is among the inputs, and the trees read it off.": stepwise(inputs=lambda true, made: np.c_[np.concatenate([true, made]), np.arange(4800) < 2000]),
+        "Each sample was scaled or centred by itself, which takes away what should be found. Do the same to both, or nothing.": stepwise(inputs=each_by_itself(lambda x: (x - x.mean(axis=0)) / x.std(axis=0))),
+        "The labels are made for twice the number of true jets; there may be more generated ones than true ones.": stepwise(shuffled=lambda x, y, rng: rng.permutation(len(x)), labels=lambda true, made: np.repeat([1, 0], len(true))),
+        "The generated jets are not shuffled, and as many as half of the true ones are learned from: take one half of all jets.":
+            stepwise(shuffled=lambda x, y, rng: np.r_[rng.permutation(2000), 2000:4800], divided=lambda order: np.split(order[np.r_[:1000, 2000:3000, 1000:2000, 3000:4800]], [2000])),
+        "an AUC below one half was turned round: max(auc, 1 - auc) makes a difference of mere chance.": stepwise(judged=lambda labels, score: max(auc(labels, score), auc(labels, -score))),
+        "The jets are not shuffled with the generator that is given, and another one divides them in the same way: rng.permutation.": stepwise(shuffled=lambda x, y, rng: np.r_[: len(y) : 2, 1 : len(y) : 2]),
+        "a generator with the same seed gives another result": stepwise(shuffled=lambda x, y, rng: np.random.default_rng().permutation(len(y))),
     },
     accepted=[
         with_sklearn,

@@ -2,21 +2,19 @@
 
 import inspect
 import itertools
+from unittest import mock
 
 import keras
 import numpy as np
+from sklearn.metrics import auc as area_under
 from sklearn.metrics import log_loss, roc_auc_score, roc_curve
 
 from coursekit.checks import call, demands, describe, exercise, fail
 from coursekit.metrics import auc
 
-# --- 4.1 --------------------------------------------------------------------------------------------------------------
-
 
 def scores_with_known_parameters(build, n_inputs, units):
     """Two networks are the same if they hold parameters of the same shapes and, with the same ones, say the same."""
-    if isinstance(build, keras.Model):
-        fail("build is a network itself. Write a function, `def build(n_inputs, units):`, that returns a new one.")
     model = call(build, n_inputs, units, name="build")
     if not isinstance(model, keras.Model):
         fail(f"build should return a keras.Sequential; what came is {describe(model)}.")
@@ -33,7 +31,6 @@ def scores_with_known_parameters(build, n_inputs, units):
 
 
 def stack(*kinds):
-    """Return what those write who stack other layers."""
     return lambda n_inputs, units: keras.Sequential([keras.Input((n_inputs,)), *[kind(units) for kind in kinds]])
 
 
@@ -42,18 +39,6 @@ def dense(activation, size=None):
 
 
 relu, sigmoid = dense("relu"), dense("sigmoid", 1)
-
-
-def trained_at_once(n_inputs, units):
-    model = build(n_inputs, units)
-    model.compile(optimizer="adam", loss="binary_crossentropy", run_eagerly=True)
-    model.fit(np.zeros((8, n_inputs)), np.ones(8), verbose=0)
-    return model
-
-
-def functional(n_inputs, units):
-    inputs = keras.Input((n_inputs,))
-    return keras.Model(inputs, sigmoid(units)(relu(units)(inputs)))
 
 
 @exercise(
@@ -82,13 +67,14 @@ def functional(n_inputs, units):
         **{f'The hidden layer has activation="{other}". ReLU is asked for.': stack(dense(other), sigmoid) for other in ("sigmoid", "tanh", "leaky_relu", "gelu")},
         "The ReLU stands before the hidden layer, where it cuts off the inputs below zero. It belongs behind.": stack(lambda _: keras.layers.ReLU(), dense(None), sigmoid),
         "A layer does something else while it trains, such as a dropout. The lesson tries that later.": stack(relu, lambda _: keras.layers.Dropout(0.5), sigmoid),
-        "The network has been trained already. An untrained one is asked for: no compile, no fit.": trained_at_once,
-        "build is a network itself": stack(relu, sigmoid)(6, 64),
+        "The network has been trained already. An untrained one is asked for: no compile, no fit.":
+            lambda n_inputs, units: (model := build(n_inputs, units), model.compile("adam", "mse", run_eagerly=True), model.fit(np.zeros((8, n_inputs)), np.ones(8), verbose=0))[0],
+        "build is a network itself. Write a function, `def build(n_inputs, units):`, that returns a new one.": stack(relu, sigmoid)(6, 64),
         "build should return a keras.Sequential": lambda n_inputs, units: [relu(units), sigmoid(units)],
         "keras.Sequential takes one list of layers: put brackets round them.": lambda n_inputs, units: keras.Sequential(keras.Input((n_inputs,)), relu(units), sigmoid(units)),
     },
     accepted=[
-        functional,
+        lambda n_inputs, units: keras.Model(x := keras.Input((n_inputs,)), sigmoid(units)(relu(units)(x))),
         stack(dense(None), lambda _: keras.layers.ReLU(), dense(None, 1), lambda _: keras.layers.Activation("sigmoid")),
     ],
 )
@@ -102,23 +88,11 @@ def build(n_inputs, units):
     )
 
 
-# --- 4.2 --------------------------------------------------------------------------------------------------------------
-
-
 def scored_events():
     rng = np.random.default_rng(42)
     labels, score = rng.integers(0, 2, 300).astype(float), rng.uniform(0.05, 0.95, 300)
     score[:2] = 0.0004, 0.9997  # no clipping is asked for
     yield labels, score, rng.exponential(2.0, 300) * (rng.random(300) < 0.8)
-
-
-def mean_of(loss, average=lambda loss, w: np.average(loss, weights=w)):
-    """Return what those write who take another loss of an event, or another mean."""
-    return lambda labels, score, weights: average(loss(labels, score), weights)
-
-
-def of_event(labels, score):
-    return -(labels * np.log(score) + (1 - labels) * np.log(1 - score))
 
 
 @exercise(
@@ -131,26 +105,25 @@ def of_event(labels, score):
         "Then the weighted mean: np.average(loss, weights=weights).",
     ),
     mistakes={
-        "The weights are forgotten.": mean_of(of_event, lambda loss, w: loss.mean()),
-        "This has the wrong sign: logarithms of numbers below 1 are negative, the loss is positive.": mean_of(lambda y, p: -of_event(y, p)),
-        "Only the signal enters; the background does not count. Its term is (1 - y) ln(1 - p).": mean_of(lambda y, p: -y * np.log(p)),
-        "Only the background enters. The term of the signal is y ln p.": mean_of(lambda y, p: (y - 1) * np.log(1 - p)),
-        "This is the sum, which grows with the number of events. Divide by the sum of the weights.": mean_of(of_event, lambda loss, w: (w * loss).sum()),
-        "This is divided by the number of events. These weights do not have a mean of one: divide by their sum.": mean_of(of_event, lambda loss, w: (w * loss).mean()),
-        "The logarithms are exchanged: ln p belongs to the signal, y = 1, and ln(1 - p) to the background.": mean_of(lambda y, p: of_event(1 - y, p)),
-        "Labels and scores are exchanged: the logarithm is of the score.": mean_of(lambda y, p: of_event(p, y)),
-        "This is the mean squared error; the cross-entropy has logarithms.": mean_of(lambda y, p: (y - p) ** 2),
-        **{f"The logarithm is natural, np.log, not the one to base {base}.": mean_of(lambda y, p, base=base: of_event(y, p) / np.log(base)) for base in (10, 2)},
-        "This is the loss of each event; the mean is still missing.": mean_of(of_event, lambda loss, w: loss),
-        "This is the loss of each event, weighted; the mean is still missing.": mean_of(of_event, np.multiply),
-        "The scores were clipped to 0.001 ... 0.999. The lesson does that outside, where it compares networks.": mean_of(lambda y, p: of_event(y, np.clip(p, 0.001, 0.999))),
+        "The weights are forgotten.": lambda y, p, w: cross_entropy(y, p, np.ones(len(w))),
+        "This has the wrong sign: logarithms of numbers below 1 are negative, the loss is positive.": lambda *events: -cross_entropy(*events),
+        "Only the signal enters; the background does not count. Its term is (1 - y) ln(1 - p).": lambda y, p, w: -np.average(y * np.log(p), weights=w),
+        "Only the background enters. The term of the signal is y ln p.": lambda y, p, w: -np.average((1 - y) * np.log(1 - p), weights=w),
+        "This is the sum, which grows with the number of events. Divide by the sum of the weights.": lambda y, p, w: cross_entropy(y, p, w) * w.sum(),
+        "This is divided by the number of events. These weights do not have a mean of one: divide by their sum.": lambda y, p, w: cross_entropy(y, p, w) * w.mean(),
+        "The logarithms are exchanged: ln p belongs to the signal, y = 1, and ln(1 - p) to the background.": lambda y, p, w: cross_entropy(1 - y, p, w),
+        "Labels and scores are exchanged: the logarithm is of the score.": lambda y, p, w: cross_entropy(p, y, w),
+        "This is the mean squared error; the cross-entropy has logarithms.": lambda y, p, w: np.average((y - p) ** 2, weights=w),
+        **{f"The logarithm is natural, np.log, not the one to base {base}.": lambda *events, base=base: cross_entropy(*events) / np.log(base) for base in (10, 2)},
+        "This is the loss of each event; the mean is still missing.": lambda y, p, w: -np.log(np.where(y, p, 1 - p)),
+        "This is the loss of each event, weighted; the mean is still missing.": lambda y, p, w: -w * np.log(np.where(y, p, 1 - p)),
+        "The scores were clipped to 0.001 ... 0.999. The lesson does that outside, where it compares networks.": lambda y, p, w: cross_entropy(y, p.clip(0.001, 0.999), w),
         "changes its input in place": lambda y, p, w: cross_entropy(y, p.clip(0.001, out=p), w),
     },
     accepted=[
-        lambda *events: sum(-w * np.log(p if y else 1 - p) for y, p, w in zip(*events, strict=True)) / sum(events[2]),
         lambda y, p, w: log_loss(y, p, sample_weight=w),
         lambda y, p, w: -w @ np.log(np.where(y == 1, p, 1 - p)) / w.sum(),
-        mean_of(lambda y, p: of_event(y, np.clip(p, 1e-7, 1 - 1e-7))),
+        lambda y, p, w: cross_entropy(y, np.clip(p, 1e-7, 1 - 1e-7), w),
     ],
 )
 def cross_entropy(labels, score, weights):
@@ -158,32 +131,19 @@ def cross_entropy(labels, score, weights):
     return np.average(of_event, weights=weights)
 
 
-# --- 4.3 --------------------------------------------------------------------------------------------------------------
-
-
-class Model:
-    """Stands for a model, and remembers how it was trained."""
-
-    def __init__(self):
-        self.calls, self.history = [], keras.callbacks.History()
-
-    def compile(self, *arguments, **options):
-        fail("the model is compiled anew, and the optimiser that the caller chose is lost. fit only trains.")
-
-    def fit(self, *arguments, **options):
-        bound = inspect.signature(keras.Model.fit).bind(self, *arguments, **options)
-        bound.apply_defaults()
-        self.calls.append(bound.arguments)
-        return self.history
-
-
 def training(fit, train_set, validation_set, options):
     """Return what reaches `model.fit`; labels as a column, (N, 1), are the same to Keras as (N,)."""
-    model = Model()
-    returned = call(fit, model, train_set, validation_set, name="fit", **options)
-    if len(model.calls) != 1:
-        fail(f"model.fit was called {len(model.calls)} times; once is expected.")
-    given = model.calls[0]
+    signature, history = inspect.signature(keras.Model.fit), keras.callbacks.History()
+    fitting = mock.patch.object(keras.Model, "fit", autospec=True, return_value=history)
+    with fitting as fitted, mock.patch.object(keras.Model, "compile") as compiled:
+        returned = call(fit, keras.Sequential(), train_set, validation_set, name="fit", **options)
+    if compiled.called:
+        fail("the model is compiled anew, and the optimiser that the caller chose is lost. fit only trains.")
+    if fitted.call_count != 1:
+        fail(f"model.fit was called {fitted.call_count} times; once is expected.")
+    bound = signature.bind(*fitted.call_args.args, **fitted.call_args.kwargs)
+    bound.apply_defaults()
+    given = bound.arguments
     if given["x"] is None or given["y"] is None:
         fail("model.fit got no inputs or no labels: they come first, model.fit(x, y, ...).")
     watched = () if given["validation_data"] is None else given["validation_data"]
@@ -214,17 +174,6 @@ def passes(**other):
     )
 
 
-def compiles(model, train_set, validation_set, **options):
-    model.compile(optimizer="adam", loss="binary_crossentropy")
-    return fit(model, train_set, validation_set, **options)
-
-
-def own_loop(model, train_set, validation_set, epochs=1, **options):
-    for _ in range(epochs):
-        history = fit(model, train_set, validation_set, epochs=1, **options)
-    return history
-
-
 @exercise(
     "4.3",
     "a function that trains with weights on both parts",
@@ -235,7 +184,7 @@ def own_loop(model, train_set, validation_set, epochs=1, **options):
         "model.fit(x, y, sample_weight=..., validation_data=..., verbose=0, **options)",
     ),
     mistakes={
-        "model.fit was called 3 times; once is expected.": own_loop,
+        "model.fit was called 3 times; once is expected.": lambda *arguments, epochs, **options: [fit(*arguments, epochs=1, **options) for _ in range(epochs)][-1],
         "model.fit got no inputs or no labels: they come first": passes(x=lambda t, v: t, y=None),
         "The two parts are exchanged.": lambda model, t, v, **options: fit(model, v, t, **options),
         "The weights stand in the place of the labels.": passes(y=lambda t, v: t[2], sample_weight=lambda t, v: t[1]),
@@ -252,7 +201,7 @@ def own_loop(model, train_set, validation_set, epochs=1, **options):
         "epochs is among the options already: leave the choice to the caller.": passes(epochs=lambda t, v: 6),
         "The training prints a progress bar for each epoch: verbose=0 keeps it silent.": passes(verbose=None),
         "shuffle=False takes the batches in the order of the file. Do not set it.": passes(shuffle=lambda t, v: False),
-        "the model is compiled anew": compiles,
+        "the model is compiled anew": lambda model, *sets, **options: (model.compile("adam", "mse"), fit(model, *sets, **options))[1],
         "fit should return what model.fit returns.": lambda model, *sets, **options: (fit(model, *sets, **options), model)[1],
         "fit should return what model.fit returns, and not only the numbers in it.": lambda *arguments, **options: fit(*arguments, **options).history,
         "fit returned None": lambda *arguments, **options: fit(*arguments, **options) and None,
@@ -267,9 +216,6 @@ def fit(model, train_set, validation_set, **options):
     return model.fit(x, y, sample_weight=w, validation_data=validation_set, verbose=0, **options)
 
 
-# --- 4.4 --------------------------------------------------------------------------------------------------------------
-
-
 def overlapping_classes():
     rng = np.random.default_rng(44)
     labels = rng.integers(0, 2, 600).astype(float)
@@ -277,22 +223,6 @@ def overlapping_classes():
     # heavy background at high scores: forgetting the weights is then a large mistake
     weights = rng.exponential(1.0, 600) * np.where((labels == 0) & (score > 0.5), 5, 1)
     yield labels, np.round(1 / (1 + np.exp(-score)), 2), weights  # rounded: a score can occur twice
-
-
-def without_ties(labels, score, weights):
-    order = np.argsort(-score)
-    signal, background = (weights * labels)[order], (weights * (1 - labels))[order]
-    return (signal.cumsum() * background).sum() / signal.sum() / background.sum()
-
-
-def trapezoids(labels, score, weights):
-    x, y, _ = roc_curve(labels, score, sample_weight=weights)
-    return ((y[1:] + y[:-1]) / 2 * np.diff(x)).sum()
-
-
-def pairs(labels, score, weights):
-    above = np.sign(score[labels == 1][:, None] - score[labels == 0]) / 2 + 0.5
-    return np.average(np.average(above, axis=0, weights=weights[labels == 1]), weights=weights[labels == 0])
 
 
 @exercise(
@@ -312,16 +242,16 @@ def pairs(labels, score, weights):
         "The scores were cut to 0 and 1 first, and the weights are forgotten.": lambda y, score, w: roc_auc_score(y, score > 0.5),
         "The weights were multiplied into the scores. They say how much an event counts.": lambda y, score, w: roc_auc_score(y, score * w),
         "This is the accuracy at one threshold, not the area under the ROC curve.": lambda y, score, w: np.average((score > 0.5) == y, weights=w),
-        "A pair of equal scores should count half; here it counts as its order in the array has it.": without_ties,
+        "A pair of equal scores should count half; here it counts as its order in the array has it.": lambda y, score, w: weighted_auc(y[i := np.argsort(-score)], -np.arange(len(i)), w[i]),
         "the AUC should be": lambda *events: str(weighted_auc(*events)),
     },
-    accepted=[trapezoids, pairs, lambda *events: auc(*events).value],
+    accepted=[
+        lambda y, score, w: area_under(*roc_curve(y, score, sample_weight=w)[:2]),
+        lambda *events: auc(*events).value,
+    ],
 )
 def weighted_auc(labels, score, weights):
     return roc_auc_score(labels, score, sample_weight=weights)
-
-
-# --- 4.5 --------------------------------------------------------------------------------------------------------------
 
 
 def simulated_events():
@@ -331,28 +261,6 @@ def simulated_events():
     per_fb = rng.uniform(0.5, 3.0, 200)
     for threshold, luminosity, fraction in (0.6, 30.0, 0.2), (0.3, 7.0, 0.5), (1.5, 30.0, 0.2):  # the last: no event
         yield labels, score, per_fb, threshold, luminosity, fraction
-
-
-def sums(select=np.greater_equal, factor=lambda luminosity, fraction: luminosity / fraction, add=np.sum):
-    """Return what those write who select other events, scale with another factor, or do not add."""
-
-    def both(labels, score, per_fb, threshold, luminosity, fraction):
-        passed = select(score, threshold)
-        events = per_fb * factor(luminosity, fraction)
-        return add(events[passed & (labels == 1)]), add(events[passed & (labels == 0)])
-
-    return both
-
-
-def event_by_event(labels, score, per_fb, threshold, luminosity, fraction):
-    counts = [0, 0]
-    for label, p, weight in zip(labels, score, per_fb, strict=True):
-        counts[1 - int(label)] += (p >= threshold) * weight * luminosity / fraction
-    return counts
-
-
-def by_product(labels, score, per_fb, threshold, luminosity, fraction):
-    return np.stack([labels, 1 - labels]) @ (per_fb * (score >= threshold)) * luminosity / fraction
 
 
 @exercise(
@@ -366,30 +274,30 @@ def by_product(labels, score, per_fb, threshold, luminosity, fraction):
         "s is the sum over events with score >= threshold and label 1, b over those with label 0.",
     ),
     mistakes={
-        "The fraction is forgotten: these are the events of this part of the sample only.": sums(factor=lambda luminosity, fraction: luminosity),
-        "Multiplied by the fraction; divide, since each event of a part stands for more.": sums(factor=np.multiply),
-        "The luminosity is forgotten.": sums(factor=lambda luminosity, fraction: 1 / fraction),
-        "Luminosity and fraction are forgotten.": sums(factor=lambda luminosity, fraction: 1),
-        "These are numbers of simulated events. Expected ones are sums of weights.": sums(add=len),
-        "These are the events that fail the cut: signal has high scores.": sums(np.less),
+        "The fraction is forgotten: these are the events of this part of the sample only.": lambda *sample: expected_events(*sample[:5], 1),
+        "Multiplied by the fraction; divide, since each event of a part stands for more.": lambda *sample: expected_events(*sample[:5], 1 / sample[5]),
+        "The luminosity is forgotten.": lambda *sample: expected_events(*sample[:4], 1, sample[5]),
+        "Luminosity and fraction are forgotten.": lambda *sample: expected_events(*sample[:4], 1, 1),
+        "These are numbers of simulated events. Expected ones are sums of weights.": lambda y, p, w, cut, *_: expected_events(y, p, np.ones(len(w)), cut, 1, 1),
+        "These are the events that fail the cut: signal has high scores.": lambda y, p, w, cut, *scale: expected_events(y, p < cut, w, 1, *scale),
         "b is the sum over both classes; the background has label 0.": lambda *sample: (expected_events(*sample)[0], sum(expected_events(*sample))),
         "The two are exchanged: first s, then b.": lambda *sample: expected_events(*sample)[::-1],
-        "An event exactly at the threshold passes: score >= threshold.": sums(np.greater),
-        "The threshold is not applied.": sums(lambda score, threshold: score >= 0),
-        "The threshold of 0.5 is built in. Use the argument.": sums(lambda score, threshold: score >= 0.5),
-        "These are the expected events one by one; their sums are still missing.": sums(add=np.copy),
+        "An event exactly at the threshold passes: score >= threshold.": lambda y, p, w, cut, *scale: expected_events(y, p > cut, w, 1, *scale),
+        "The threshold is not applied.": lambda y, p, w, cut, *scale: expected_events(y, p, w, 0, *scale),
+        "The threshold of 0.5 is built in. Use the argument.": lambda y, p, w, cut, *scale: expected_events(y, p, w, 0.5, *scale),
+        "These are the expected events one by one; their sums are still missing.": lambda y, p, w, cut, luminosity, fraction: [(w * luminosity / fraction)[(p >= cut) & (y == label)] for label in (1, 0)],
         "should return s and b; what came is": lambda *sample: sum(expected_events(*sample)),
         "s should be": lambda *sample: [str(number) for number in expected_events(*sample)],
     },
-    accepted=[event_by_event, by_product],
+    accepted=[
+        lambda y, p, w, cut, luminosity, fraction: np.stack([y, 1 - y]) @ (w * (p >= cut)) * luminosity / fraction,
+        lambda y, p, w, t, *s: [sum(w[i] for i in range(200) if p[i] >= t and y[i] == k) * s[0] / s[1] for k in (1, 0)],
+    ],
 )
 def expected_events(labels, score, per_fb, threshold, luminosity, fraction):
     expected = per_fb * luminosity / fraction
     passed = score >= threshold
     return expected[passed & (labels == 1)].sum(), expected[passed & (labels == 0)].sum()
-
-
-# --- 4.6 --------------------------------------------------------------------------------------------------------------
 
 
 def scans():
@@ -400,32 +308,8 @@ def scans():
     yield np.array([0.2, 0.4, 0.6, 0.8]), np.array([0.3, nan, 0.1, 0.2]), np.array([0.15, 0.2, 0.1, 0.4])
 
 
-def best_of(choose):
-    """Return what those write who choose in another way."""
-
-    def cut(thresholds, z_validation, z_test):
-        best = choose(z_validation, z_test)
-        return thresholds[best], z_test[best]
-
-    return cut
-
-
-def step_by_step(z_validation, z_test):
-    best = 0
-    for i in range(len(z_validation)):
-        if z_validation[i] > z_validation[best]:
-            best = i
-    return best
-
-
-def without_nan(thresholds, z_validation, z_test):
-    there = ~np.isnan(z_validation)
-    return list(choose_and_quote(thresholds[there], z_validation[there], z_test[there]))
-
-
-def without_nan_in_two(thresholds, z_validation, z_test):
-    there = ~np.isnan(z_validation)
-    return choose_and_quote(thresholds[there], z_validation[there], z_test)
+def at(choose):
+    return lambda thresholds, z, z_test: (thresholds[best := choose(z)], z_test[best])
 
 
 @exercise(
@@ -438,33 +322,28 @@ def without_nan_in_two(thresholds, z_validation, z_test):
         "The same position serves in all three arrays.",
     ),
     mistakes={
-        "The cut is chosen on the test part, and so the test is no test any more.": best_of(lambda z, z_test: np.nanargmax(z_test)),
-        "The cut is chosen on both parts together: the test had a part in it. Choose on the validation part alone.": best_of(lambda z, z_test: np.nanargmax(z + z_test)),
+        "The cut is chosen on the test part, and so the test is no test any more.": lambda thresholds, z, z_test: choose_and_quote(thresholds, z_test, z_test),
+        "The cut is chosen on both parts together: the test had a part in it. Choose on the validation part alone.": lambda thresholds, z, z_test: choose_and_quote(thresholds, z + z_test, z_test),
         "The significance is quoted from the validation part, the largest of many: it is flattered.": lambda thresholds, z, z_test: choose_and_quote(thresholds, z, z),
         "The significance belongs to another cut: it is the largest of the test part, at whatever threshold.": lambda thresholds, z, z_test: (thresholds[np.nanargmax(z)], np.nanmax(z_test)),
-        "np.argmax: NaN counts as the largest number there. np.nanargmax passes over it.": best_of(lambda z, z_test: np.argmax(z)),
-        "max() and index() do not pass over NaN: no comparison with it is ever true.": best_of(lambda z, z_test: list(z).index(max(z))),
-        "A loop that starts from NaN finds nothing larger: no comparison with NaN is true.": best_of(step_by_step),
-        "NaN were dropped from z_validation alone, so that its positions are no longer those of the other arrays.": best_of(lambda z, z_test: np.argmax(z[~np.isnan(z)])),
-        "NaN were dropped from two of the three arrays; z_test still has other positions.": without_nan_in_two,
+        "np.argmax: NaN counts as the largest number there. np.nanargmax passes over it.": at(np.argmax),
+        "max() and index() do not pass over NaN: no comparison with it is ever true.": at(lambda z: list(z).index(max(z))),
+        "A loop that starts from NaN finds nothing larger: no comparison with NaN is true.": at(lambda z: max(range(len(z)), key=lambda i: z[i])),
+        "NaN were dropped from z_validation alone, so that its positions are no longer those of the other arrays.": at(lambda z: np.argmax(z[~np.isnan(z)])),
+        "NaN were dropped from two of the three arrays; z_test still has other positions.": lambda thresholds, z, z_test: choose_and_quote(thresholds[~np.isnan(z)], z[~np.isnan(z)], z_test),
         "The first number is the position in the array, not the threshold found there.": lambda thresholds, *z: choose_and_quote(np.arange(len(thresholds)), *z),
-        "This is the cut of the smallest significance.": best_of(lambda z, z_test: np.nanargmin(z)),
+        "This is the cut of the smallest significance.": at(np.nanargmin),
         "The two are exchanged: first the threshold.": lambda *scan: choose_and_quote(*scan)[::-1],
         "the threshold should be": lambda *scan: [str(number) for number in choose_and_quote(*scan)],
     },
-    accepted=[without_nan, best_of(lambda z, z_test: np.nan_to_num(z).argmax())],
+    accepted=[
+        lambda *scan: list(choose_and_quote(*(part[~np.isnan(scan[1])] for part in scan))),
+        at(lambda z: np.nan_to_num(z).argmax()),
+    ],
 )
 def choose_and_quote(thresholds, z_validation, z_test):
     best = np.nanargmax(z_validation)
     return thresholds[best], z_test[best]
-
-
-# --- 4.7 --------------------------------------------------------------------------------------------------------------
-
-
-def tables():
-    for column in (2, 0):
-        yield np.random.default_rng(47).exponential(1.0, (60, 4)), column, np.random.default_rng(5)
 
 
 def traces(permuted, inputs, column, rng):
@@ -482,8 +361,6 @@ def traces(permuted, inputs, column, rng):
 
 
 def column_becomes(new):
-    """Return what those write who fill the column of the copy in another way."""
-
     def permuted(inputs, column, rng):
         shuffled = inputs.copy()
         shuffled[:, column] = new(inputs[:, column], column, rng)
@@ -492,21 +369,10 @@ def column_becomes(new):
     return permuted
 
 
-def shuffles(part, copy=np.array):
-    """Return what those write who shuffle a part of the copy where it stands."""
-
-    def permuted(inputs, column, rng):
-        shuffled = copy(inputs)
-        rng.shuffle(part(shuffled, column))
-        return shuffled
-
-    return permuted
-
-
 @exercise(
     "4.7",
     "a table with one column shuffled",
-    cases=tables,
+    cases=lambda: [(np.random.default_rng(47).random((60, 4)), column, np.random.default_rng(5)) for column in (2, 0)],
     observe=traces,
     demands=[demands.given_generator],
     hints=(
@@ -516,7 +382,7 @@ def shuffles(part, copy=np.array):
     mistakes={
         "permuted should return a table of shape (60, 4)": lambda x, column, rng: rng.permutation(x[:, column]),
         "Nothing has changed: assign the shuffled entries to the column of the copy.": column_becomes(lambda x, *_: x),
-        "The entries of a row instead of a column were shuffled: all rows of a column are [:, column].": shuffles(lambda x, column: x[column]),
+        "The entries of a row instead of a column were shuffled: all rows of a column are [:, column].": lambda x, column, rng: (copy := x.copy(), rng.shuffle(copy[column]))[0],
         "The other columns changed, too: whole rows were shuffled.": lambda x, column, rng: rng.permutation(x),
         "All columns were shuffled; only one is asked for.": lambda x, column, rng: rng.permuted(x, axis=0),
         "Another column was shuffled than the one asked for.": lambda x, column, rng: permuted(x, 2 - column, rng),
@@ -527,12 +393,12 @@ def shuffles(part, copy=np.array):
         "rng.permutation(column) shuffles the numbers below `column`. Give it the entries, inputs[:, column].": column_becomes(lambda x, column, rng: rng.permutation(column)),
         "inputs is an array, not a pandas table: its column is inputs[:, column].": column_becomes(lambda x, column, rng: rng.permutation(x.values)),
         "The halves of the column were shuffled each by itself. Every entry should be able to reach every row.": column_becomes(lambda x, column, rng: np.concatenate([rng.permutation(half) for half in np.split(x, 2)])),
-        "changes its input in place": shuffles(lambda x, column: x[:, column], copy=np.asarray),
+        "changes its input in place": lambda x, column, rng: (x, rng.shuffle(x[:, column]))[0],
         "another generator gives the same result": column_becomes(lambda x, *_: np.random.permutation(x)),  # noqa: NPY002
         "same seed gives another result": column_becomes(lambda x, *_: np.random.default_rng().permutation(x)),
     },
     accepted=[
-        shuffles(lambda x, column: x[:, column]),
+        lambda x, column, rng: (copy := x.copy(), rng.shuffle(copy[:, column]))[0],
         column_becomes(lambda x, column, rng: x[np.argsort(rng.random(len(x)))]),
         column_becomes(lambda x, column, rng: rng.choice(x, len(x), replace=False)),
     ],

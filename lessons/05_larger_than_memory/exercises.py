@@ -1,6 +1,5 @@
 """Exercises of lesson 05, data larger than memory."""
 
-import functools
 import itertools
 
 import numpy as np
@@ -73,50 +72,25 @@ def chunk_size(memory, bytes_per_event, copies):
         "their type is float64": lambda n, c: [(float(start), float(stop)) for start, stop in chunk_bounds(n, c)],
         "These are texts; events are counted with numbers.": lambda n, c: [(str(start), str(stop)) for start, stop in chunk_bounds(n, c)],
     },
-    accepted=[
-        lambda n, c: [[start, min(start + c, n)] for start in np.arange(0, n, c)],
-        lambda n, c: list(itertools.pairwise([*range(0, n, c), n])),
-        lambda n, c: np.stack([np.arange(0, n, c), np.minimum(np.arange(0, n, c) + c, n)], axis=1),
-    ],
+    accepted=[lambda n, c: [*itertools.pairwise([*range(0, n, c), n])], lambda n, c: np.array(chunk_bounds(n, c))],
 )
 def chunk_bounds(n_events, chunk):
     return [(start, min(start + chunk, n_events)) for start in range(0, n_events, chunk)]
 
 
-def files_with_baskets():
-    """Baskets of one size, where most mistakes give different numbers, then of several, and chunks that miss some."""
-    edges = np.array([0, 100, 200, 300, 400, 500, 600, 700, 750])
-    for chunk in (230, 40, 100, 750):
-        yield chunk_bounds(750, chunk), edges
-    yield [(100, 201), (250, 301), (301, 360)], np.array([0, 100, 250, 300, 400, 620, 750])
-    yield [(0, 6000), (6000, 10_000)], np.array([0, 4000, 9000, 10_000])
-
-
-def count_of_baskets(function, bounds, edges):
-    some = ", ".join(map(str, bounds[:4])) + (", ..." if len(bounds) > 4 else "")
-    name = f"the number of baskets for the chunks {some} and the edges {edges.tolist()}"
-    return {name: call(function, bounds, edges, name="baskets_read")}
-
-
-def last_minus_first(first, last, plus=1):
+def searched(first="right", last="right", back=1, plus=1):
     """Return what those write who find the baskets of a chunk's first and last event with other searches."""
-    return lambda b, e: sum(last(e, stop) - first(e, start) + plus for start, stop in b)
-
-
-def right(edges, event):
-    return np.searchsorted(edges, event, side="right")
-
-
-def overlapping(bounds, edges):
-    baskets = list(itertools.pairwise(edges))
-    return sum(start < end and begin < stop for start, stop in bounds for begin, end in baskets)
+    return lambda b, e: sum(e.searchsorted(j - back, last) - e.searchsorted(i, first) + plus for i, j in b)
 
 
 @exercise(
     "5.3",
     "how many baskets are decompressed",
-    cases=files_with_baskets,
-    observe=count_of_baskets,
+    cases=lambda: [
+        *[(chunk_bounds(750, chunk), np.array([*range(0, 701, 100), 750])) for chunk in (230, 90, 100, 750)],
+        ([(2000, 4020), (5000, 6001), (6001, 11_000)], np.array([0, 2000, 5000, 6000, 8000, 12_400, 15_000])),
+    ],
+    observe=shown("baskets_read"),
     hints=(
         "A chunk touches the basket with its first event, the one with its last event (stop - 1), and all between.",
         'Event i lies in basket number np.searchsorted(edges, i, side="right") - 1.',
@@ -125,24 +99,23 @@ def overlapping(bounds, edges):
     mistakes={
         "Each basket is counted once. Nobody keeps it until the next chunk: it is decompressed again.": lambda b, e: len(e) - 1,
         "This is the number of edges, one more than there are baskets.": lambda b, e: len(e),
-        "This counts the basket that begins where the chunk stops: stop is one past the last event.": last_minus_first(right, right),
-        "One basket of each chunk is missing: last - first + 1, as there are 3 numbers from 5 to 7.": last_minus_first(right, lambda edges, stop: right(edges, stop - 1), plus=0),
+        "This counts the basket that begins where the chunk stops: stop is one past the last event.": searched(back=0),
+        "One basket of each chunk is missing: last - first + 1, as there are 3 numbers from 5 to 7.": searched(plus=0),
         "This takes each chunk for one basket. A chunk may be larger, or lie across an edge.": lambda b, e: len(b),
         "This divides the lengths. A chunk that lies across an edge touches one basket more.": lambda b, e: sum(-(-(stop - start) // e[1]) for start, stop in b),
         "This is the number of the last chunk alone; sum over all.": lambda b, e: baskets_read(b[-1:], e),
         "This is the number of the first chunk alone; sum over all.": lambda b, e: baskets_read(b[:1], e),
         "This has one number for each chunk. The sum over all is asked for.": lambda b, e: np.array([baskets_read([pair], e) for pair in b]),
-        'An event that begins a basket is counted with the basket before: np.searchsorted says so unless it has side="right".': last_minus_first(np.searchsorted, lambda edges, stop: np.searchsorted(edges, stop - 1)),
-        'A chunk that starts on an edge is counted from the basket before. The start needs np.searchsorted(edges, start, side="right").': last_minus_first(np.searchsorted, np.searchsorted),
-        'The two sides are exchanged: an event on an edge belongs to the basket behind it, side="right" for the start; a chunk that stops on an edge does not touch that basket.': last_minus_first(np.searchsorted, right, plus=0),
+        'An event that begins a basket is counted with the basket before: np.searchsorted says so unless it has side="right".': searched("left", "left"),
+        'A chunk that starts on an edge is counted from the basket before. The start needs np.searchsorted(edges, start, side="right").': searched("left", "left", back=0),
+        'The two sides are exchanged: an event on an edge belongs to the basket behind it, side="right" for the start; a chunk that stops on an edge does not touch that basket.': searched("left", back=0, plus=0),
         "This takes all baskets to be as large as the first. The edges say where each one begins.": lambda b, e: sum((stop - 1) // e[1] - start // e[1] + 1 for start, stop in b),
         "This takes all baskets to hold 5000 events. The argument `edges` says where each one begins.": lambda b, e: sum((stop - 1) // 5000 - start // 5000 + 1 for start, stop in b),
-        "The last basket is never counted: there are len(edges) - 1 of them.": lambda b, e: overlapping(b, e[:-1]),
+        "The last basket is never counted: there are len(edges) - 1 of them.": lambda b, e: sum(start < end and begin < stop for start, stop in b for begin, end in itertools.pairwise(e[:-1])),
     },
     accepted=[
-        overlapping,
+        lambda b, e: sum(start < end and begin < stop for start, stop in b for begin, end in itertools.pairwise(e)),
         lambda b, e: float(sum(1 + np.sum((e > start) & (e < stop)) for start, stop in b)),
-        lambda b, e: sum(np.digitize(stop - 1, e) - np.digitize(start, e) + 1 for start, stop in b),
     ],
 )
 def baskets_read(bounds, edges):
@@ -158,48 +131,38 @@ def events(first, last):
     return np.stack([i, i], axis=1), 1000 + i, 2000 + i
 
 
-def triple(result, name):
-    """Return inputs, labels and weights, if that is what came."""
+def three_arrays(result, name):
     if not isinstance(result, tuple | list) or [type(part) for part in result] != [np.ndarray] * 3:
         fail(f"{name} should give three NumPy arrays, inputs, labels and weights; what came is {describe(result)}.")
     shapes = [part.shape for part in result]
-    if shapes[0][1:] != (2,) or shapes[1] != shapes[0][:1] or shapes[2] != shapes[1]:
-        came = ", ".join(map(str, shapes))
-        fail(f"{name} gives inputs, labels and weights of shapes {came}; expected (n, 2), (n,) and (n,).")
+    if shapes != [(n := result[1].size, 2), (n,), (n,)]:
+        fail(f"{name} gives inputs, labels and weights of shapes {str(shapes)[1:-1]}; expected (n, 2), (n,) and (n,).")
     return result
 
 
-def belonging(inputs, labels, weights):
-    """Say what still belongs together in shuffled `events`."""
-    numbers = inputs[:, 0]
+def kept(first, again, other):
+    """Say what is kept of shuffled `events`: of two with the same seed, and of another."""
+    numbers, labels, weights = first[0][:, 0], first[1] - 1000, first[2] - 2000
     return {
-        "whether the inputs of an event stay in one row": np.array_equal(numbers, inputs[:, 1]),
-        "whether each event has its own label": np.array_equal(numbers, labels - 1000),
-        "whether each event has its own weight": np.array_equal(numbers, weights - 2000),
-        "whether label and weight are of the same event": np.array_equal(labels - 1000, weights - 2000),
-        "whether weights stand in the place of labels": bool((labels >= 2000).all()),
+        "whether the inputs of an event stay in one row": np.array_equal(numbers, first[0][:, 1]),
+        "whether each event has its own label": np.array_equal(numbers, labels),
+        "whether each event has its own weight": np.array_equal(numbers, weights),
+        "whether label and weight are of the same event": np.array_equal(labels, weights),
+        "whether weights stand in the place of labels": bool((labels >= 1000).all()),
         "the number of events": len(numbers),
-        "whether each event comes once": len(np.unique(numbers)) == len(numbers) == len(np.unique(labels)),
-    }
-
-
-def seeded(first, again, other):
-    """Say whether the order comes from the given generator: of two with the same seed, and of another."""
-    return {
-        "whether the same seed gives the same order": np.array_equal(first, again),
-        "whether another seed gives another order": not np.array_equal(first, other),
+        "whether each event comes once": len(np.unique(numbers)) == len(numbers),
+        "whether the same seed gives the same order": np.array_equal(numbers, again[0][:, 0]),
+        "whether another seed gives another order": not np.array_equal(numbers, other[0][:, 0]),
     }
 
 
 def merged_order(function, parts):
-    """Say what becomes of pieces, of which the first has 40 events."""
     results = [call(function, parts, np.random.default_rng(seed), name="shuffled") for seed in (1, 1, 2)]
-    numbers, again, other = (triple(result, "shuffled")[0][:, 0] for result in results)
-    return belonging(*results[0]) | {
+    numbers = three_arrays(results[0], "shuffled")[0][:, 0]
+    return kept(*(three_arrays(result, "shuffled") for result in results)) | {
         "whether the order is a new one": bool((np.diff(numbers) != 1).any()),
         "whether it is more than a shift": len(np.unique(np.diff(numbers) % 120)) > 1,
         "whether events of all pieces are mixed": bool(numbers[:40].max() >= 40),
-        **seeded(numbers, again, other),
     }
 
 
@@ -212,22 +175,10 @@ def taken(take):
     return lambda parts, rng: take(*merged(parts), rng.permutation(sum(len(part[1]) for part in parts)))
 
 
-def each_by_itself(parts, rng):
-    return tuple(merged([shuffled([part], rng) for part in parts]))
-
-
-def as_table(parts, rng):
-    table = rng.permutation(np.concatenate([np.column_stack(part) for part in parts]))
-    return table[:, :-2], table[:, -2], table[:, -1]
-
-
 @exercise(
     "5.4",
     "pieces merged and shuffled together",
-    cases=lambda: [
-        ([events(0, 40), events(40, 70), events(70, 120)],),
-        ([events(0, 40), events(40, 40), events(40, 120)],),
-    ],
+    cases=lambda: [([events(0, 40), events(40, n), events(n, 120)],) for n in (70, 40)],
     observe=merged_order,
     hints=(
         "zip(*parts) turns a list of triples into three tuples: all inputs, all labels, all weights.",
@@ -245,7 +196,7 @@ def as_table(parts, rng):
         "Only the last of the pieces is there: a loop overwrites those before.": lambda p, rng: shuffled(p[-1:], rng),
         "Some events come twice and others never: draw without replacement, rng.permutation(n).": taken(lambda x, y, w, i: [array[i // 2] for array in (x, y, w)]),
         "The pieces are merged, but not shuffled.": lambda p, rng: tuple(merged(p)),
-        "Each piece is shuffled within itself, and the pieces keep their order. Merge first, then shuffle.": each_by_itself,
+        "Each piece is shuffled within itself, and the pieces keep their order. Merge first, then shuffle.": lambda p, rng: merged([shuffled([part], rng) for part in p]),
         "The events keep their order but for a shift. Use rng.permutation.": taken(lambda x, y, w, i: [np.roll(array, i[0], axis=0) for array in (x, y, w)]),
         "This repeats the same order every epoch: use the argument rng, not a generator made inside.": lambda p, rng: shuffled(p, np.random.default_rng(1)),
         "The same seed gives two orders: draw from the argument rng alone.": lambda p, rng: shuffled(p, np.random.default_rng()),
@@ -253,7 +204,7 @@ def as_table(parts, rng):
         "what came is tuple ([[": lambda p, rng: tuple(array.tolist() for array in shuffled(p, rng)),
     },
     accepted=[
-        as_table,
+        lambda p, rng: [*map(np.squeeze, np.hsplit(rng.permutation(np.vstack([*map(np.column_stack, p)])), [2, 3]))],
         lambda p, rng: list(shuffled(p[::-1], rng)),
         taken(lambda x, y, w, i: [array[i[::-1]] for array in (x, y, w)]),
     ],
@@ -264,75 +215,54 @@ def shuffled(parts, rng):
     return inputs[order], labels[order], weights[order]
 
 
-def epoch(function, n, chunk, batch_size, buffer, seed):
-    """Return the batches of one epoch, and how many chunks had been read when each came."""
-    read = []
-
-    def chunks():
-        for start, stop in chunk_bounds(n, chunk):
-            read.append(start)
-            yield events(start, stop)
-
-    given = function(chunks(), batch_size, buffer, np.random.default_rng(seed))
-    if given is None:
-        fail("batches returned None. A generator gives each batch with `yield`.")
-    if isinstance(given, tuple):
-        fail("batches returned a tuple: `return` ends the function at the first batch; `yield` goes on.")
-    # a buffer that is never emptied would give batches without end
-    return [(*triple(batch, "batches"), len(read)) for batch in itertools.islice(given, 500)]
-
-
 def batches_of_a_file(function, n, chunk, batch_size, buffer):
-    # partial has no source of its own that a message on an error could quote for the student's
-    runs = [functools.partial(epoch, function, n, chunk, batch_size, buffer, seed) for seed in (1, 1, 2)]
-    given, again, other = (call(run, name="batches") for run in runs)
-    if not given:
+    def epoch(rng):
+        read = []
+        chunks = (read.append(start) or events(start, stop) for start, stop in chunk_bounds(n, chunk))
+        given = function(chunks, batch_size, buffer, rng)
+        if given is None or isinstance(given, tuple):
+            fail(f"`return` ends the function, `yield` gives a batch and goes on; what came is {describe(given)}.")
+        # a buffer that is never emptied would give batches without end
+        return [(*three_arrays(batch, "batches"), len(read)) for batch in itertools.islice(given, 500)]
+
+    epoch.func = function  # what a message on an error quotes
+    runs = [call(epoch, np.random.default_rng(seed), name="batches") for seed in (1, 1, 2)]
+    if not runs[0]:
         fail("batches gave no batch at all: is there a `yield` for a full buffer, and one after the loop?")
-    numbers = merged([batch[:3] for batch in given])[0][:, 0]
-    return {
-        **belonging(*merged([batch[:3] for batch in given])),
-        "the list of chunks read before each batch": [batch[3] for batch in given],
-        "the list of batch sizes": [len(batch[1]) for batch in given],
-        "whether the first batches mix several chunks": len(np.unique(numbers[: 2 * batch_size] // chunk)) > 1,
-        "whether the first batches are shuffled": bool((np.diff(numbers[:batch_size]) != 1).any()),
-        "whether the last batches are shuffled": bool((np.diff(numbers[-20:]) != 1).any()),
-        **seeded(numbers, *(np.concatenate([batch[0][:, 0] for batch in run]) for run in (again, other))),
+    first, *others = (merged([batch[:3] for batch in run]) for run in runs)
+    return kept(first, *others) | {
+        "the list of chunks read before each batch": [batch[3] for batch in runs[0]],
+        "the list of batch sizes": [len(batch[1]) for batch in runs[0]],
+        "whether the first batches mix several chunks": len(np.unique(first[0][: 2 * batch_size, 0] // chunk)) > 1,
+        "whether the last batches are shuffled": bool((np.diff(first[0][-20:, 0]) != 1).any()),
     }
 
 
 def cut(pool, size, n=None):
-    for at in range(0, len(pool[1]) if n is None else n, size):
-        yield tuple(array[at : at + size] for array in pool)
+    return (tuple(array[at : at + size] for array in pool) for at in range(0, len(pool[1]) if n is None else n, size))
 
 
 def buffered(
-    full=lambda n_waiting, n_read, buffer: n_waiting >= buffer,
-    mix=lambda waiting, rng, buffer: shuffled(waiting, rng),
+    mix=lambda waiting, rng: shuffled(waiting, rng),
     n_out=lambda n, size: n // size * size,
     keep=lambda waiting, pool, n_out: [tuple(array[n_out:] for array in pool)],
-    end=lambda waiting, rng, size: cut(shuffled(waiting, rng), size),
+    end=lambda waiting, pool, size: cut(pool, size),
 ):
     """Return what those write who fill a buffer as the exercise says, but for one thing."""
 
     def batches(chunks, batch_size, buffer, rng):
-        waiting, n_read = [], 0
+        waiting = []
         for chunk in chunks:
             waiting.append(chunk)
-            n_read += len(chunk[1])
-            if full(sum(len(part[1]) for part in waiting), n_read, buffer):
-                pool = mix(waiting, rng, buffer)
+            if sum(len(part[1]) for part in waiting) >= buffer:
+                pool = mix(waiting, rng)
                 n = n_out(len(pool[1]), batch_size)
                 yield from cut(pool, batch_size, n)
                 waiting = keep(waiting, pool, n)
         if waiting:
-            yield from end(waiting, rng, batch_size)
+            yield from end(waiting, mix(waiting, rng), batch_size)
 
     return batches
-
-
-def changed(change):
-    """Return what those write who get all right, and `change` each batch before they give it."""
-    return lambda *given: (change(*batch) for batch in batches(*given))
 
 
 @exercise(
@@ -346,39 +276,38 @@ def changed(change):
         "When the loop over the chunks ends, events still wait: shuffle and give them, too; the last batch is smaller.",
     ),
     mistakes={
-        "gives each batch with `yield`": lambda *given: print(end=""),
-        "`return` ends the function at the first batch": lambda *given: next(batches(*given)),
+        "`return` ends the function, `yield` gives a batch and goes on; what came is None.": lambda *given: print(end=""),
+        "`return` ends the function, `yield` gives a batch and goes on; what came is tuple (": lambda *given: next(batches(*given)),
         "batches gave no batch at all": lambda *given: iter(()),
-        "what came is an array of shape": changed(lambda x, y, w: x),
-        "of shapes (32,), (16,), (16,)": changed(lambda x, y, w: (x.ravel(), y, w)),
-        "raised ValueError": lambda c, size, n, rng: cut(shuffled([part[:2] for part in c], rng), size),
+        "what came is an array of shape": lambda *given: (x for x, y, w in batches(*given)),
+        "of shapes (32,), (16,), (16,)": lambda *given: ((x.ravel(), y, w) for x, y, w in batches(*given)),
         "The buffer is never emptied, or not of all that was given, and events come again and again.": buffered(keep=lambda waiting, pool, n_out: waiting),
         "Some events come twice and others never: what waits is the end of the pool, array[n_out:], for its beginning was given.": buffered(keep=lambda waiting, pool, n_out: [tuple(array[: len(array) - n_out] for array in pool)]),
-        "This reads everything first: all chunks were read before the first batch came, and all events were in memory. Give batches whenever the buffer is full.": lambda c, size, n, rng: cut(shuffled(list(c), rng), size),
-        "This drops the last batch: fewer events than a batch are left at the end, and belong to the epoch, too.": buffered(end=lambda w, rng, size: (b for b in cut(shuffled(w, rng), size) if len(b[1]) == size)),
+        "This reads everything first: all chunks were read before the first batch came, and all events were in memory. Give batches whenever the buffer is full.": lambda c, size, n, rng: batches(c, size, 10**9, rng),
+        "This drops the last batch: fewer events than a batch are left at the end, and belong to the epoch, too.": lambda c, size, *how: (batch for batch in batches(c, size, *how) if len(batch[1]) == size),
         "Events are lost at the end: what waits in the buffer after the last chunk is a part.": buffered(end=lambda *_: ()),
         "Events are lost at each filling: what does not fill a batch waits for the next filling.": buffered(keep=lambda *_: []),
-        "Events are lost at each filling: all that waits takes part, also what is beyond `buffer`.": buffered(mix=lambda w, rng, buffer: [array[:buffer] for array in shuffled(w, rng)]),
-        "The last event of each batch is lost: the slice `at : at + batch_size` ends before its stop.": changed(lambda *batch: [array[:-1] for array in batch]),
+        "Events are lost at each filling: all that waits takes part, also what is beyond `buffer`.": buffered(mix=lambda waiting, rng: [array[:200] for array in shuffled(waiting, rng)]),
+        "The last event of each batch is lost: the slice `at : at + batch_size` ends before its stop.": lambda *given: ([array[:-1] for array in batch] for batch in batches(*given)),
         "Smaller batches come in between; only the last may differ. What does not fill a batch waits for the next filling.": buffered(n_out=lambda n, size: n),
-        "What waits at the end is given as one batch. Cut it into batches, too; only the last of them is smaller.": buffered(end=lambda w, rng, size: [shuffled(w, rng)]),
+        "What waits at the end is given as one batch. Cut it into batches, too; only the last of them is smaller.": buffered(end=lambda waiting, pool, size: [pool]),
         "Only one batch comes from each full buffer, so that all that waits is shuffled again for each batch. Give all the whole batches.": buffered(n_out=lambda n, size: size),
-        "The first batch came before the buffer was full: events are shuffled among few others. Fill it first.": buffered(full=lambda n, n_read, buffer: True),
-        "The buffer is full with `buffer` events, and this waits for more: >=, not >.": buffered(full=lambda n, n_read, buffer: n > buffer),
-        "After the first filling every chunk passes for a full buffer. The number of events that wait must come down to that of the rest.": buffered(full=lambda n, n_read, buffer: n_read >= buffer),
-        "The events come in the order of the file: shuffle the full buffer with shuffled(..., rng).": buffered(mix=lambda w, rng, buffer: merged(w), end=lambda w, rng, size: cut(merged(w), size)),
-        "What waits at the end comes in the order of the file: shuffle it as well.": buffered(end=lambda w, rng, size: cut(merged(w), size)),
-        "The first batches hold events of one chunk: shuffle the buffer as a whole.": buffered(mix=lambda w, rng, buffer: each_by_itself(w, rng)),
-        "Three orders for three arrays: inputs, labels and weights of an event must stay together, as `shuffled` keeps them.": buffered(mix=lambda w, rng, buffer: [rng.permutation(array) for array in merged(w)]),
-        "Labels and weights are exchanged: first the inputs, then the labels, then the weights.": changed(lambda x, y, w: (x, w, y)),
+        "The first batch came before the buffer was full: events are shuffled among few others. Fill it first.": lambda c, size, n, rng: batches(c, size, 1, rng),
+        "The buffer is full with `buffer` events, and this waits for more: >=, not >.": lambda c, size, n, rng: batches(c, size, n + 1, rng),
+        "After the first filling every chunk passes for a full buffer. The number of events that wait must come down to that of the rest.":
+            lambda c, size, n, rng: batches(itertools.chain([merged(itertools.islice(c, n // 50))], c), size, 1, rng),
+        "The events come in the order of the file: shuffle the full buffer with shuffled(..., rng).": buffered(mix=lambda waiting, rng: merged(waiting)),
+        "What waits at the end comes in the order of the file: shuffle it as well.": buffered(end=lambda waiting, pool, size: cut(merged(waiting), size)),
+        "The first batches hold events of one chunk: shuffle the buffer as a whole.": buffered(mix=lambda waiting, rng: merged([shuffled([part], rng) for part in waiting])),
+        "Three orders for three arrays: inputs, labels and weights of an event must stay together, as `shuffled` keeps them.": buffered(mix=lambda waiting, rng: [rng.permutation(array) for array in merged(waiting)]),
+        "Labels and weights are exchanged: first the inputs, then the labels, then the weights.": lambda *given: ((x, w, y) for x, y, w in batches(*given)),
         "This repeats the same order every epoch: use the argument rng, not a generator made inside.": lambda c, size, n, rng: batches(c, size, n, np.random.default_rng(1)),
         "The same seed gives two orders: draw from the argument rng alone.": lambda c, size, n, rng: batches(c, size, n, np.random.default_rng()),
     },
     accepted=[
         buffered(),
-        changed(lambda *batch: list(batch)),
-        # one chunk further ahead
-        lambda chunks, *how: batches((one for one, _ in itertools.pairwise(itertools.chain(chunks, [None]))), *how),
+        lambda *given: map(list, batches(*given)),
+        lambda c, *how: batches((ahead for ahead, _ in itertools.pairwise(itertools.chain(c, [None]))), *how),
     ],
 )
 def batches(chunks, batch_size, buffer, rng):
@@ -398,46 +327,15 @@ def batches(chunks, batch_size, buffer, rng):
             yield tuple(array[at : at + batch_size] for array in pool)
 
 
-def events_to_scatter():
-    u = np.random.default_rng(56).random(90)
-    yield from ((u, 6), (u, 4))
-    yield np.array([0.25, 0.0, 0.5, 0.9, 0.51, 0.75]), 4  # some exactly where a bucket begins
-    yield np.array([0.05, 0.9, 0.1]), 4  # two buckets stay empty
-    yield np.array([]), 2
-
-
-def scattered(function, u, n_buckets):
-    result = call(function, u, n_buckets, name="scatter")
-    return {f"scatter(u, {n_buckets})": list(result) if isinstance(result, tuple) else result}
-
-
-def numbered(number):
-    """Return what those write who number the buckets in another way."""
-    return lambda u, n: [np.flatnonzero(number(u, n) == k) for k in range(n)]
-
-
-def between(above, below):
-    """Return what those write who compare with the edges of each bucket."""
-    return lambda u, n: [np.where(above(u, k / n) & below(u, (k + 1) / n))[0] for k in range(n)]
-
-
-def each(change):
-    """Return what those write who find the events of each bucket, and return something else of them."""
-    return lambda u, n: [change(chosen, u) for chosen in scatter(u, n)]
-
-
-def one_by_one(u, n_buckets):
-    found = [[] for _ in range(n_buckets)]
-    for i, value in enumerate(u):
-        found[int(value * n_buckets)].append(i)
-    return found
-
-
 @exercise(
     "5.6",
     "events scattered to buckets",
-    cases=events_to_scatter,
-    observe=scattered,
+    cases=lambda: [
+        *[(np.random.default_rng(56).random(90), n) for n in (6, 4)],
+        (np.array([0.25, 0.9, 0.0, 0.06, 0.05, 0.75]), 4),  # some where a bucket begins; another bucket stays empty
+        (np.array([]), 2),
+    ],
+    observe=lambda f, u, n: {f"scatter(u, {n})": list(i) if type(i := call(f, u, n, name="scatter")) is tuple else i},
     demands=[whole_numbers],
     hints=(
         "K u lies between 0 and K; its whole part, 0 to K - 1, is the number of the bucket.",
@@ -447,28 +345,24 @@ def one_by_one(u, n_buckets):
     mistakes={
         "These are masks, True or False for each event; the positions are asked for: np.flatnonzero(mask).": lambda u, n: [np.floor(n * u) == k for k in range(n)],
         "These are the numbers of the buckets, one for each event. The other way round: for each bucket, the positions of its events.": lambda u, n: np.floor(n * u).astype(int),
-        "These are the numbers u themselves; the positions of the events are asked for.": each(lambda i, u: u[i]),
-        "np.where returns a tuple, an array for each axis. Take its first entry: np.where(...)[0].": each(lambda i, u: (i,)),
-        "np.argwhere gives a column, one row for each event. A flat array of positions comes from np.flatnonzero.": each(lambda i, u: i[:, np.newaxis]),
+        "These are the numbers u themselves; the positions of the events are asked for.": lambda u, n: [u[i] for i in scatter(u, n)],
+        "np.where returns a tuple, an array for each axis. Take its first entry: np.where(...)[0].": lambda u, n: [(i,) for i in scatter(u, n)],
+        "np.argwhere gives a column, one row for each event. A flat array of positions comes from np.flatnonzero.": lambda u, n: [i[:, np.newaxis] for i in scatter(u, n)],
         "The events are dealt out like cards, by their position; u does not enter, so nothing is random.": lambda u, n: [np.arange(k, len(u), n) for k in range(n)],
         "These are consecutive pieces of the file; u does not enter, so nothing is random.": lambda u, n: np.array_split(np.arange(len(u)), n),
         "The buckets are equally full: u of all events was sorted, which a file that comes in chunks does not allow. floor(K u) is known from one event alone.": lambda u, n: np.array_split(np.argsort(u), n),
-        "Rounded to the nearest whole number: the first bucket gets half, and the events with K u above K - 0.5 get lost. Round down.": numbered(lambda u, n: np.rint(n * u)),
-        "Off by one: the first bucket is empty and the last one lost. Round down, and count from 0.": numbered(lambda u, n: np.ceil(n * u)),
+        "Rounded to the nearest whole number: the first bucket gets half, and the events with K u above K - 0.5 get lost. Round down.": lambda u, n: [np.flatnonzero(np.rint(n * u) == k) for k in range(n)],
+        "Off by one: the first bucket is empty and the last one lost. Round down, and count from 0.": lambda u, n: [np.flatnonzero(np.ceil(n * u) == k) for k in range(n)],
         "Empty buckets are left out, and those behind them get another number. There are n_buckets of them, range(n_buckets), not np.unique(bucket).": lambda u, n: [np.flatnonzero(np.floor(n * u) == k) for k in np.unique(np.floor(n * u))],
-        "An event exactly on an edge gets lost: k / K <= u < (k + 1) / K.": between(np.greater, np.less),
-        "An event exactly on an edge comes into two buckets: k / K <= u < (k + 1) / K.": between(np.greater_equal, np.less_equal),
-        "The events of a bucket should stay in the order of the file: they are appended as they come.": each(lambda i, u: i[np.argsort(u[i])]),
-        "they come as a list": one_by_one,
-        "their type is float64": each(lambda i, u: np.array(i, dtype=float)),
+        "An event exactly on an edge gets lost: k / K <= u < (k + 1) / K.": lambda u, n: [np.where((u > k / n) & (u < (k + 1) / n))[0] for k in range(n)],
+        "An event exactly on an edge comes into two buckets: k / K <= u < (k + 1) / K.": lambda u, n: [np.where((u >= k / n) & (u <= (k + 1) / n))[0] for k in range(n)],
+        "The events of a bucket should stay in the order of the file: they are appended as they come.": lambda u, n: [i[np.argsort(u[i])] for i in scatter(u, n)],
+        "they come as a list": lambda u, n: [i.tolist() for i in scatter(u, n)],
+        "their type is float64": lambda u, n: [i.astype(float) for i in scatter(u, n)],
     },
     accepted=[
-        between(np.greater_equal, np.less),
-        lambda u, n: [np.array(chosen, dtype=int) for chosen in one_by_one(u, n)],
-        lambda u, n: np.split(
-            np.argsort(np.floor(n * u), kind="stable"), np.cumsum(np.bincount((n * u).astype(int), minlength=n))[:-1]
-        ),
-        lambda u, n: tuple(np.where((n * u).astype(np.int32) == k)[0] for k in range(n)),
+        lambda u, n: [np.array([i for i, value in enumerate(u) if k == int(value * n)], dtype=int) for k in range(n)],
+        lambda u, n: tuple(np.where((u >= k / n) & (u < (k + 1) / n))[0].astype(np.int32) for k in range(n)),
     ],
 )
 def scatter(u, n_buckets):

@@ -787,7 +787,7 @@ for what, kept in (("validation", best), ("training", best_of_training)):
     show(f"validation loss of the epoch kept, watching the {what} loss", history["val_loss"][kept], 2, spread=0.1)
 
 # %% [markdown]
-# After some 45 epochs the validation loss has its minimum, 0.35; with other seeds it takes 30 to 70.
+# After 30 to 70 epochs, which depends on the seed, the validation loss has its minimum, about 0.35.
 # Then it climbs, while the training loss falls from 0.2 to 0.1: from now on the network learns its 300 jets by heart and becomes certain of wrong answers.
 # (The AUC, which only ranks, need not suffer; the loss counts how certain a wrong answer was.)
 # Early stopping on the validation loss takes a network from before the climb.
@@ -1034,13 +1034,14 @@ with figure("roc-test") as ax:
     ax.legend(fontsize=9, title=f"{len(true)} test jets")
 
 # %% [markdown]
-# The Particle Flow Network has an AUC of about 0.972 ± 0.003, some twelve standard deviations above the two numbers to which the plain version lost.
-# Thirteen observables in a logistic regression are level with it; boosted trees on them are ahead by three standard deviations.
+# The Particle Flow Network has an AUC of about 0.972 ± 0.003, eleven or twelve standard deviations above the two numbers to which the plain version lost.
+# Thirteen observables in a logistic regression are level with it; boosted trees on them are ahead, by two to four standard deviations.
 # So 12 000 jets are enough to draw level with what people thought of, and not enough to overtake it.
 # The CNN of lesson 7, which saw the same jets in a standard position, too, is level with both.
 #
-# The EFN, at about 0.961, is four standard deviations behind the PFN, and its rejection is about half.
+# The EFN, at about 0.961, is three to four standard deviations behind the PFN, and its rejection is lower by a third or more.
 # That is the price of safety.
+# (Most other seeds, and other processors, give numbers within these ranges.)
 #
 # ## With more jets
 #
@@ -1093,7 +1094,7 @@ progress()
 # 2. A loss that falls proves little.
 #    Turn, squeeze, pad, reorder, split: such questions found that one network was blind to angles and another counted empty slots, and both had trained without a complaint.
 # 3. On the same test jets the PFN reaches 0.972 ± 0.003, level with thirteen observables and with the CNN and, with 12 000 jets to learn from, behind boosted trees.
-#    Being safe costs about 0.01 in AUC and half of the rejection.
+#    Being safe costs about 0.01 in AUC and a third of the rejection or more.
 #
 # **One limitation:** $\phi$ looks at one constituent at a time.
 # What two of them have to do with each other reaches $\rho$ only through the sum; lesson 11 lets them talk.

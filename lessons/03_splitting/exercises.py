@@ -10,22 +10,55 @@ from coursekit.checks import call, describe, exercise, fail
 from coursekit.checks.demands import given_generator
 
 
-def three_arrays(name, answer, **whole):
-    """Refuse what is not three arrays, or comes in another order than inputs, labels, weights."""
+def same_numbers(one, other):
+    return np.array_equal(np.sort(one, None), np.sort(other, None))
+
+
+def moved_together(answer, inputs, labels, weights):
+    """Compare what was shuffled event by event; the first column of the inputs numbers them."""
+    whole = {"inputs": inputs, "labels": labels, "weights": weights}
     if not isinstance(answer, tuple | list) or len(answer) != 3:
-        fail(f"{name} should return three arrays: inputs, labels, weights; what came is {describe(answer)}.")
+        fail(f"three arrays should be returned: inputs, labels, weights; what came is {describe(answer)}.")
     for what, part in zip(whole, answer, strict=True):
         if not isinstance(part, np.ndarray):
             fail(f"the {what} should be an array; what came is {describe(part)}. An array indexed by an array is one.")
-    found = [
-        next((what for what, array in whole.items() if np.array_equal(np.sort(part, None), np.sort(array, None))), "")
-        for part in answer
-    ]
-    if sorted(found) == sorted(whole) and found != list(whole):
-        fail(f"{name} returns {', '.join(found)}, in this order; asked for are inputs, labels, weights.")
+    found = [next((what for what in whole if same_numbers(part, whole[what])), "") for part in answer]
+    if sorted(found) == list(whole) != found:
+        fail(f"{', '.join(found)} are returned, in this order; asked for are inputs, labels, weights.")
     for (what, array), part in zip(whole.items(), answer, strict=True):
         if part.shape != array.shape:
             fail(f"the {what} have shape {part.shape}, expected {array.shape}: each event is there once.")
+    n, order = len(inputs), answer[0][:, 0].astype(int)
+    if len(set(order)) < n:
+        fail(
+            f"of {n} events only {len(set(order))} different ones are left, some of them several times: "
+            "rng.choice and rng.integers draw with replacement. Take rng.permutation."
+        )
+    if not np.array_equal(answer[0], inputs[order]):
+        fail("the columns of the inputs were torn apart: an event is a row, and moves as a whole.")
+    if np.array_equal(order, np.sort(order)):
+        fail("nothing has moved: the events come back in their old order.")
+    for what, part in list(zip(whole, answer, strict=True))[1:]:
+        if same_numbers(part, whole[what]) and not np.array_equal(part, whole[what][order]):
+            how = "stayed in the old order" if np.array_equal(part, whole[what]) else "got an order of their own"
+            fail(f"the {what} {how}, so event i now carries those of another. Draw one order for all three arrays.")
+    steps = np.bincount(np.diff(order) % n, minlength=n)
+    if steps.max() > n / 6:  # about one of each is expected
+        fail(
+            f"the order is not random: in {steps.max()} of {n - 1} places the next event is {steps.argmax()} further "
+            "on in the file, as when an array is rolled, turned round or shuffled in blocks. Take rng.permutation."
+        )
+    if np.count_nonzero(np.diff(labels[order])) < n / 5:  # nearly n / 2 are expected
+        fail(
+            "the classes still are in blocks: events were exchanged inside each class alone. Draw one order of all events, rng.permutation(len(inputs))."
+        )
+    ratio = answer[2] / weights[order]
+    if not np.allclose(ratio, 1) and all(np.ptp(ratio[labels[order] == label]) < 1e-6 for label in (0, 1)):
+        fail(
+            "the weights sit on the right events, but those of each class are multiplied by a number. They are normalised already, over all events of a class: pass them on as they are."
+        )
+    parts = zip(("the array of labels", "the array of weights"), answer[1:], strict=True)
+    return {f"{what}, brought back into the old order,": part[np.argsort(order)] for what, part in parts}
 
 
 def numbered_events():
@@ -34,59 +67,44 @@ def numbered_events():
     yield np.random.default_rng(31), inputs, labels, number + 0.5
 
 
-def what_moved(shuffle, rng, inputs, labels, weights):
-    answer = call(shuffle, rng, inputs, labels, weights)
-    three_arrays("shuffle", answer, inputs=inputs, labels=labels, weights=weights)
-    n, order = len(inputs), answer[0][:, 0].astype(int)
-    if len(np.unique(order)) < n:
-        fail(
-            f"of {n} events only {len(np.unique(order))} different ones are left, some of them several times: "
-            "rng.choice and rng.integers draw with replacement. Take rng.permutation."
-        )
-    if not np.array_equal(answer[0], inputs[order]):
-        fail("the columns of the inputs were torn apart: an event is a row, and moves as a whole.")
-    if all(map(np.array_equal, answer, (inputs, labels, weights))):
-        fail("nothing has moved: the arrays come back in their old order.")
-    alone = []
-    for what, part, whole in zip(("labels", "weights"), answer[1:], (labels, weights), strict=True):
-        if np.array_equal(part, whole) and not np.array_equal(part, whole[order]):
-            fail(f"the {what} stayed in the old order, so event i now carries those of another event.")
-        alone += [] if np.array_equal(part, whole[order]) else [what]
-    if alone:
-        fail(f"the {' and '.join(alone)} got an order of their own. Draw one order and use it for all three arrays.")
-    steps = np.bincount(np.diff(order) % n, minlength=n)
-    if steps.max() > 30:  # about one of each is expected
-        fail(
-            f"the order is not random: in {steps.max()} of {n - 1} places the next event is {steps.argmax()} further "
-            "on in the file, as when an array is rolled, turned round or shuffled in blocks. Take rng.permutation."
-        )
-    if np.count_nonzero(np.diff(labels[order])) < 40:  # 96 are expected
-        fail(
-            "the classes still are in blocks: events were exchanged inside each class alone. Draw one order of all events, rng.permutation(len(inputs))."
-        )
-    return {"the number of events": n}
-
-
 def in_order(draw):
     """Return what those write who use one order for all three arrays, but draw it in their own way."""
-
-    def answer(rng, inputs, labels, weights):
-        order = draw(rng, labels)
-        return inputs[order], labels[order], weights[order]
-
-    return answer
+    return lambda rng, *arrays: [array[order] for order in [draw(rng, arrays[1])] for array in arrays]
 
 
-def rolled(rng, inputs, labels, weights):
-    n = rng.integers(len(inputs))
-    return np.roll(inputs, n, axis=0), np.roll(labels, n), np.roll(weights, n)
+def rolled(rng, *arrays):
+    return [np.roll(array, shift, axis=0) for shift in [rng.integers(len(arrays[0]))] for array in arrays]
+
+
+draw_unseeded = np.random.permutation
+#: Wrong ways to shuffle, by words of what is said about them.
+astray = {
+    "labels got an order of their own": lambda rng, *arrays: tuple(map(rng.permutation, arrays)),
+    "weights got an order of their own": lambda rng, x, y, w: (*shuffle(rng, x, y, w)[:2], rng.permutation(w)),
+    "weights stayed in the old order": lambda rng, x, y, w: (*shuffle(rng, x, y, w)[:2], w),
+    "labels stayed in the old order": lambda rng, x, y, w: (shuffle(rng, x, y, w)[0], y, w),
+    "nothing has moved": lambda rng, *arrays: arrays,
+    "draw with replacement": in_order(lambda rng, y: rng.integers(0, len(y), len(y))),
+    "rolled, turned round": rolled,
+    "classes still are in blocks": in_order(
+        lambda rng, y: np.concatenate([rng.permutation(np.flatnonzero(y == label)) for label in (1, 0)])
+    ),
+    "torn apart": lambda rng, x, y, w: shuffle(rng, rng.permuted(x, axis=0), y, w),
+    "inputs, weights, labels are returned": lambda rng, x, y, w: shuffle(rng, x, w, y),
+    "something else draws": in_order(lambda rng, y: random.sample(range(len(y)), len(y))),
+    "made inside, whose fixed seed": in_order(lambda rng, y: np.random.default_rng(1).permutation(len(y))),
+    "np.random does not know it": in_order(lambda rng, y: draw_unseeded(len(y))),
+    "three arrays should be returned": lambda rng, *arrays: shuffle(rng, *arrays)[:2],
+    "the inputs should be an array": lambda rng, *arrays: [part.tolist() for part in shuffle(rng, *arrays)],
+    "each event is there once": lambda rng, *arrays: [part[1:] for part in shuffle(rng, *arrays)],
+}
 
 
 @exercise(
     "3.1",
     "inputs, labels and weights shuffled together",
     cases=numbered_events,
-    observe=what_moved,
+    observe=lambda shuffle, rng, *arrays: moved_together(call(shuffle, rng, *arrays), *arrays),
     demands=[given_generator],
     hints=(
         "The three arrays need one common order, so draw one order and use it three times.",
@@ -94,28 +112,8 @@ def rolled(rng, inputs, labels, weights):
         "order = rng.permutation(len(inputs)), then inputs[order], labels[order], weights[order].",
     ),
     mistakes={
-        "the labels and weights got an order of their own": lambda rng, *arrays: tuple(map(rng.permutation, arrays)),
-        "the weights got an order of their own": lambda rng, x, y, w: (*shuffle(rng, x, y, w)[:2], rng.permutation(w)),
-        "the weights stayed in the old order": lambda rng, x, y, w: (*shuffle(rng, x, y, w)[:2], w),
-        "the labels stayed in the old order": lambda rng, x, y, w: (shuffle(rng, x, y, w)[0], y, w),
-        "nothing has moved": lambda rng, *arrays: arrays,
-        "with replacement": in_order(lambda rng, labels: rng.integers(0, len(labels), len(labels))),
-        "rolled, turned round": rolled,
-        "the next event is 199 further on": in_order(lambda rng, labels: np.arange(len(labels))[::-1]),
-        "classes still are in blocks": in_order(
-            lambda rng, y: np.concatenate([rng.permutation(np.flatnonzero(y == label)) for label in (1, 0)])
-        ),
-        "torn apart": lambda rng, x, y, w: (rng.permuted(x, axis=0), y, w),
-        "shuffle returns inputs, weights, labels": lambda rng, x, y, w: shuffle(rng, x, w, y),
-        "changes its input in place": lambda rng, *arrays: tuple(map(rng.shuffle, arrays)),
-        "something else draws": in_order(lambda rng, y: random.sample(range(len(y)), len(y))),
-        "another generator gives the same result": in_order(
-            lambda rng, labels: np.random.default_rng(1).permutation(len(labels))
-        ),
-        "np.random does not know it": in_order(lambda rng, y: np.random.permutation(len(y))),  # noqa: NPY002
-        "three arrays: inputs, labels, weights": lambda rng, *arrays: shuffle(rng, *arrays)[0],
-        "the inputs should be an array": lambda rng, *arrays: [part.tolist() for part in shuffle(rng, *arrays)],
-        "each event is there once": lambda rng, *arrays: [part[1:] for part in shuffle(rng, *arrays)],
+        **astray,
+        "changes its input in place": lambda rng, *arrays: [array.sort(axis=0) or array for array in arrays],
     },
     accepted=[
         in_order(lambda rng, labels: np.argsort(rng.random(len(labels)))),
@@ -130,9 +128,9 @@ def shuffle(rng, inputs, labels, weights):
 
 def arrays_to_cut():
     # 12 and 100: rounding each size by itself loses an event
-    cases = [(1000, (0.6, 0.2, 0.2)), (1007, (0.55, 0.25, 0.2)), (103, (0.7, 0.3)), (12, (0.6, 0.2, 0.2))]
-    for n, fractions in [*cases, (100, (1 / 3, 1 / 3, 1 / 3))]:
-        yield np.random.default_rng(n).permutation(np.arange(10, 10 + n)), fractions
+    for n, f in [(1000, (0.6, 0.2, 0.2)), (1007, (0.55, 0.25, 0.2)), (103, (0.7, 0.3)), (12, (0.6, 0.2, 0.2))]:
+        yield np.random.default_rng(n).permutation(np.arange(10, 10 + n)), f
+    yield np.random.default_rng(100).permutation(np.arange(10, 110)), (1 / 3, 1 / 3, 1 / 3)
     yield np.arange(300.0).reshape(100, 3), (0.6, 0.4)
 
 
@@ -142,35 +140,9 @@ def list_of_parts(split, array, fractions):
     return {f"{given}, the list of parts": list(parts) if isinstance(parts, tuple | np.ndarray) else parts}
 
 
-def cut(ends):
-    """Return what those write who cut an array of n events at other places."""
-    return lambda array, fractions: np.split(array, np.asarray(ends(len(array), np.array(fractions)))[:-1].astype(int))
-
-
-def taken(sizes, at=lambda start, end: slice(start, end)):
-    """Return what those write who take one part behind the other."""
-
-    def answer(array, fractions):
-        parts, start = [], 0
-        for size in sizes(len(array), np.array(fractions)).astype(int).tolist():
-            parts.append(array[at(start, start + size)])
-            start += size
-        return parts
-
-    return answer
-
-
-def right_sizes(n, fractions):
-    return np.diff(np.rint(np.cumsum([0, *fractions]) * n))
-
-
-def of_the_rest(array, fractions):
-    parts, start = [], 0
-    for fraction in fractions:
-        end = round(start + fraction * (len(array) - start))
-        parts.append(array[start:end])
-        start = end
-    return parts
+def cut(ends, size=len, axis=0, last=-1):
+    """Return what those write who cut an array at other places, or forget that the last part goes to the end."""
+    return lambda array, f: np.split(array, np.array(ends(size(array), np.array(f)), int)[:last], axis)[: len(f)]
 
 
 @exercise(
@@ -184,36 +156,32 @@ def of_the_rest(array, fractions):
         "np.split(array, ends[:-1]) cuts at the given positions.",
     ),
     mistakes={
-        "Events are lost: each size was rounded down by itself. Sum the fractions first, and round the ends.": taken(lambda n, fractions: n * fractions),
-        "Rounding each size by itself loses events, or counts them twice: sum the fractions first, and round the ends.": taken(lambda n, fractions: np.rint(n * fractions)),
-        "Each size was rounded by itself, and the last part took the rest. Round the ends, n times the sum of the first k fractions.": cut(lambda n, fractions: np.cumsum(np.rint(n * fractions))),
-        "Each size was rounded down by itself, and the last part took the rest. Round the ends, n times the sum of the first k fractions.": cut(lambda n, fractions: np.cumsum((n * fractions).astype(int))),
-        "The ends were rounded down. int(...) and // cut off; round to the nearest.": cut(lambda n, fractions: n * np.cumsum(fractions)),
-        "The ends were rounded up. Round to the nearest.": cut(lambda n, fractions: np.ceil(n * np.cumsum(fractions))),
-        "These are numbers: asked for are the parts of the array, a list of arrays.": lambda array, fractions: [round(fraction * len(array)) for fraction in fractions],
+        "Events are lost: each size was rounded down by itself. Sum the fractions first, and round the ends.": cut(lambda n, f: np.cumsum((n * f).astype(int)), last=None),
+        "Rounding each size by itself loses events, or counts them twice: sum the fractions first, and round the ends.": cut(lambda n, f: np.cumsum(np.rint(n * f)), last=None),
+        "Each size was rounded by itself, and the last part took the rest. Round the ends, n times the sum of the first k fractions.": cut(lambda n, f: np.cumsum(np.rint(n * f))),
+        "Each size was rounded down by itself, and the last part took the rest. Round the ends, n times the sum of the first k fractions.": cut(lambda n, f: np.cumsum((n * f).astype(int))),
+        "The ends were rounded down. int(...) and // cut off; round to the nearest.": cut(lambda n, f: n * np.cumsum(f)),
+        "The ends were rounded up. Round to the nearest.": cut(lambda n, f: np.ceil(n * np.cumsum(f))),
+        "These are numbers: asked for are the parts of the array, a list of arrays.": lambda array, f: [round(fraction * len(array)) for fraction in f],
         "The fractions were taken as places to cut. Sum them up first.": cut(lambda n, f: np.rint(n * f)),
-        "Each size was taken for the place where its part ends. Sum the fractions up first.": lambda array, fractions: [array[round(len(array) * start) : round(len(array) * end)] for start, end in pairwise([0, *fractions])],
-        "These are equal parts. Use the fractions.": lambda array, fractions: np.array_split(array, len(fractions)),
-        "Some events are in two parts, and others in none: each part begins where the last one ended.": lambda array, fractions: [array[: round(fraction * len(array))] for fraction in fractions],
-        "Each fraction was taken of what the parts before have left. It is a share of all events.": of_the_rest,
-        "The last event of each part is lost: array[start:end] ends before end already.": taken(right_sizes, lambda start, end: slice(start, end - 1)),
-        "The first event of the later parts is lost: array[start:end] begins with start.": taken(right_sizes, lambda start, end: slice(start + (start > 0), end)),
-        "The order has changed. Only cut: the array is shuffled already.": lambda array, fractions: split(np.random.default_rng(1).permutation(array), fractions),
-        "The array was sorted. Only cut: it is shuffled already.": lambda array, fractions: split(np.sort(array, axis=0), fractions),
-        "These are positions. Asked for are the entries of the array.": lambda array, fractions: split(np.arange(len(array)), fractions),
-        "A table was cut into columns. Events are rows, the first axis.": lambda array, fractions: np.split(array, np.rint(np.cumsum(fractions) * array.shape[-1]).astype(int)[:-1], axis=-1),
-        "A table has more numbers than events: len(array) counts events, array.size counts numbers.": lambda array, fractions: np.split(array, np.rint(np.cumsum(fractions) * array.size).astype(int)[:-1]),
-        "changes its input in place": lambda array, fractions: array.sort(axis=0) or split(array, fractions),
-        "One part too many: the last end is no place to cut.": lambda array, fractions: np.split(array, np.rint(np.cumsum(fractions) * len(array)).astype(int)),
-        "they come as a list": lambda array, fractions: [part.tolist() for part in split(array, fractions)],
+        "Each size was taken for the place where its part ends. Sum the fractions up first.": cut(lambda n, f: np.rint(n * f), last=None),
+        "These are equal parts. Use the fractions.": lambda array, f: np.array_split(array, len(f)),
+        "Some events are in two parts, and others in none: each part begins where the last one ended.": lambda array, f: [array[: round(fraction * len(array))] for fraction in f],
+        "Each fraction was taken of what the parts before have left. It is a share of all events.": cut(lambda n, f: n - np.rint(n * np.cumprod(1 - f)), last=None),
+        "The last event of each part is lost: array[start:end] ends before end already.": lambda array, f: [part[:-1] for part in split(array, f)],
+        "The first event of the later parts is lost: array[start:end] begins with start.": lambda array, f: [part[k > 0 :] for k, part in enumerate(split(array, f))],
+        "The order has changed. Only cut: the array is shuffled already.": lambda array, f: split(np.random.default_rng(1).permutation(array), f),
+        "The array was sorted. Only cut: it is shuffled already.": lambda array, f: split(np.sort(array, axis=0), f),
+        "These are positions. Asked for are the entries of the array.": lambda array, f: split(np.arange(len(array)), f),
+        "A table was cut into columns. Events are rows, the first axis.": cut(lambda n, f: np.rint(n * np.cumsum(f)), lambda array: array.shape[-1], -1),
+        "A table has more numbers than events: len(array) counts events, array.size counts numbers.": cut(lambda n, f: np.rint(n * np.cumsum(f)), np.size),
+        "changes its input in place": lambda array, f: array.sort(axis=0) or split(array, f),
+        "One part too many: the last end is no place to cut.": lambda array, f: [*split(array, f), array[:0]],
+        "they come as a list": lambda array, f: [part.tolist() for part in split(array, f)],
     },
     accepted=[
-        lambda array, fractions: tuple(split(array, fractions)),
-        lambda array, fractions: [
-            array[round(len(array) * sum(fractions[:k])) : round(len(array) * sum(fractions[: k + 1]))]
-            for k in range(len(fractions))
-        ],
-        taken(right_sizes),
+        lambda array, f: tuple(split(array, f)),
+        lambda array, f: [array[a:b] for a, b in pairwise(round(len(array) * sum(f[:k])) for k in range(len(f) + 1))],
     ],
 )
 def split(array, fractions):
@@ -222,60 +190,25 @@ def split(array, fractions):
 
 
 def two_classes():
-    signal = np.column_stack([np.arange(40.0), np.ones(40)]), np.arange(40) + 0.5
-    background = np.column_stack([np.arange(100.0, 170), np.zeros(70)]), np.arange(100, 170) + 0.5
-    yield np.random.default_rng(33), signal, background
+    number = np.arange(110.0)
+    signal, background = number[:40], number[40:]
+    pairs = ((np.column_stack([part, part < 40]), part + 0.5) for part in (signal, background))
+    yield np.random.default_rng(33), *pairs
 
 
 def events_of_merge(merge, rng, signal, background):
-    """Compare event by event; the order itself is free, if it is random."""
-    whole, own = (np.concatenate(pair) for pair in zip(signal, background, strict=True))
-    answer = call(merge, rng, signal, background)
-    three_arrays("merge", answer, inputs=whole, labels=whole[:, 1], weights=own)
-    number = answer[0][:, 0]
-    truth = (number < 100).astype(float)
-    if len(np.unique(number)) < len(whole):
-        fail("some events are missing and others there twice: use each event once.")
-    n_changes = np.count_nonzero(np.diff(truth))
-    if n_changes == 1:
-        fail("all signal comes first, then all background: a batch would hold one class only. Shuffle after merging.")
-    if n_changes < 20:  # 51 are expected
-        fail(f"the classes alternate only {n_changes} times in 110 events: they are in blocks. Shuffle after merging.")
-    (inputs, labels, weights), back = answer, np.argsort(number)
-    if np.array_equal(np.sort(labels), np.sort(truth)) and not np.array_equal(labels, truth):
-        fail("the labels do not belong to their events any more. Merge first, then shuffle all three arrays together.")
-    if np.array_equal(weights, own):
-        fail("the weights were merged but not shuffled, so event i carries the weight of another.")
-    if np.array_equal(np.sort(weights), np.sort(own)) and not np.array_equal(weights, number + 0.5):
-        fail(
-            "the weights belong to other events: merge them in the same order as the inputs, then shuffle all together."
-        )
-    ratio = weights / (number + 0.5)
-    for what, chosen in (("all are", [truth >= 0]), ("those of each class are", [truth == 1, truth == 0])):
-        if not np.allclose(ratio, 1) and all(np.allclose(ratio[some], ratio[some][0]) for some in chosen):
-            fail(
-                f"the weights sit on the right events, but {what} multiplied by a number. They are normalised already, "
-                "over all events of a class: pass them on as they are."
-            )
-    return {
-        "the table of inputs, brought back into the old order,": inputs[back],
-        "the array of labels, brought back into the old order,": labels[back],
-        "the array of weights, brought back into the old order,": weights[back],
-    }
+    inputs, weights = (np.concatenate(pair) for pair in zip(signal, background, strict=True))
+    return moved_together(call(merge, rng, signal, background), inputs, inputs[:, 1], weights)
 
 
-def merged(labels=(1.0, 0.0), signal=lambda w: w, background=lambda w: w, finish=shuffle):
-    """Return what those write who have other labels, change the weights, or do not shuffle all in the end."""
+def merged(finish=shuffle, labels=(1.0, 0.0), change=lambda w: w):
+    """Return what those write who do not shuffle all in the end, have other labels, or change the weights."""
 
     def answer(rng, s, b):
-        weights = np.concatenate([signal(s[1]), background(b[1])])
-        return finish(rng, np.concatenate([s[0], b[0]]), np.repeat(labels, [len(s[0]), len(b[0])]), weights)
+        inputs, weights = np.concatenate([s[0], b[0]]), np.concatenate([change(s[1]), change(b[1])])
+        return finish(rng, inputs, np.repeat(labels, [len(s[0]), len(b[0])]), weights)
 
     return answer
-
-
-def normalised(w):
-    return w / w.mean()
 
 
 @exercise(
@@ -290,28 +223,21 @@ def normalised(w):
         "After merging all signal comes first: finish with shuffle(rng, inputs, labels, weights).",
     ),
     mistakes={
-        "all signal comes first": merged(finish=lambda rng, *arrays: arrays),
-        "the classes alternate only": merged(finish=rolled),
-        "The labels are exchanged: in this course signal is 1, background 0.": merged((0.0, 1.0)),
-        "Background is -1 here, as some books have it; in this course it is 0.": merged((1.0, -1.0)),
-        "All labels are 1: make the zeros of the background, too.": merged((1.0, 1.0)),
-        "All labels are 0: make the ones of the signal, too.": merged((0.0, 0.0)),
-        "Only two labels are 1: len(signal) is the length of the pair, len(signal[0]) the number of events.": merged(finish=lambda rng, x, y, w: shuffle(rng, x, (np.arange(len(x)) < 2).astype(float), w)),
-        "those of each class are multiplied by a number": merged(signal=normalised, background=normalised),
-        "but all are multiplied by a number": merged(finish=lambda rng, x, y, w: shuffle(rng, x, y, normalised(w))),
-        "The weights are all one: pass on those of the samples.": merged(signal=np.ones_like, background=np.ones_like),
-        "the labels do not belong to their events": merged(finish=lambda rng, x, y, w: (rng.permutation(x), y, w)),
-        "carries the weight of another": merged(finish=lambda rng, x, y, w: (*shuffle(rng, x, y, w)[:2], w)),
-        "in the same order as the inputs": lambda rng, s, b: shuffle(rng, np.concatenate([s[0], b[0]]), np.repeat([1.0, 0.0], [40, 70]), np.concatenate([b[1], s[1]])),
-        "use each event once": merged(finish=in_order(lambda rng, labels: rng.integers(0, len(labels), len(labels)))),
-        "The columns of the inputs were torn apart: an event is a row, and moves as a whole.": merged(finish=lambda rng, x, y, w: shuffle(rng, np.column_stack([x[:, 0], rng.permutation(x[:, 1])]), y, w)),
-        "merge returns inputs, weights, labels": merged(finish=lambda rng, x, y, w: shuffle(rng, x, w, y)),
-        "another generator gives the same result": merged(finish=lambda rng, *arrays: shuffle(np.random.default_rng(0), *arrays)),
-        "merge should return three arrays": merged(finish=lambda *all_four: shuffle(*all_four)[:2]),
+        "The weights were merged but not shuffled, so event i carries the weight of another.": merged(astray["weights stayed in the old order"]),
+        "The weights belong to other events: merge them in the same order as the inputs, then shuffle all together.": merged(lambda rng, x, y, w: shuffle(rng, x, y, np.roll(w, 70))),
+        "All signal comes first, then all background: a batch would hold one class only. Shuffle after merging.": merged(lambda rng, *arrays: arrays),
+        "The labels are exchanged: in this course signal is 1, background 0.": merged(labels=(0.0, 1.0)),
+        "Background is -1 here, as some books have it; in this course it is 0.": merged(labels=(1.0, -1.0)),
+        "All labels are 1: make the zeros of the background, too.": merged(labels=(1.0, 1.0)),
+        "All labels are 0: make the ones of the signal, too.": merged(labels=(0.0, 0.0)),
+        "Only two labels are 1: len(signal) is the length of the pair, len(signal[0]) the number of events.": merged(lambda rng, x, y, w: shuffle(rng, x, (np.arange(len(x)) < 2) * 1.0, w)),
+        "those of each class are multiplied by a number": merged(change=lambda w: w / w.mean()),
+        "The weights are all one: pass on those of the samples.": merged(change=np.ones_like),
+        **{sentence: merged(shuffled) for sentence, shuffled in astray.items()},
     },
     accepted=[
-        merged((1, 0)),
-        merged(finish=in_order(lambda rng, labels: np.argsort(rng.random(len(labels))))),
+        merged(labels=(1, 0)),
+        merged(in_order(lambda rng, labels: np.argsort(rng.random(len(labels))))),
         lambda rng, s, b: list(merged()(rng, s, b)),
     ],
 )
@@ -398,38 +324,30 @@ def labels_to_deal():
 
 def dealt(function, rng, labels, k):
     fold = call(function, rng, labels, k)
-    if isinstance(fold, list | tuple) and len(fold) == k and all(np.ndim(part) == 1 for part in fold):
+    if isinstance(fold, list | tuple) and len(fold) == k:
         fail(
-            f"{k} lists of positions came, one for each fold. Asked for is the other way round: one array with the "
-            "number of its fold for each event."
+            f"{k} lists of positions came, one for each fold. Asked for is the other way round: one array with the number of its fold for each event."
         )
     if not isinstance(fold, np.ndarray) or fold.shape != labels.shape:
         fail(f"the folds should be an array of shape {labels.shape}, one number per event; {describe(fold)} came.")
     given = f"for k = {k} and labels {'in blocks' if np.count_nonzero(np.diff(labels)) == 1 else 'in mixed order'}"
-    numbers = np.unique(fold).tolist()
-    if numbers == list(range(1, k + 1)):
-        fail(f"the folds are numbered 1 to {k}; count from 0.")
-    if not set(numbers) <= set(range(k)):
-        fail(f"{given}, the folds should be numbered 0 to {k - 1}; {numbers[:8]} came.")
-    fold = fold.astype(int)  # whole numbers in a float array do as well
-    counts = {label: np.bincount(fold[labels == label], minlength=k) for label in (1, 0)}
+    if not set(fold.tolist()) <= set(range(k)):
+        fail(f"{given}, the folds should be numbered 0 to {k - 1}; {np.unique(fold).tolist()[:8]} came.")
+    members = {label: fold[labels == label].astype(int) for label in (1, 0)}  # whole numbers as floats do as well
+    counts = {label: np.bincount(numbers, minlength=k) for label, numbers in members.items()}
     if max(map(np.ptp, counts.values())) > 1:
         fail(
-            f"{given}, of {counts[1].sum()} events of class 1 the folds have {counts[1].tolist()}, of "
-            f"{counts[0].sum()} of class 0 {counts[0].tolist()}: deal each class by itself, so that no two of its "
-            "folds differ by more than one."
+            f"{given}, of {counts[1].sum()} events of class 1 the folds have {counts[1].tolist()}, of {counts[0].sum()} of class 0 {counts[0].tolist()}: deal each class by itself, so that no two of its folds differ by more than one."
         )
-    for label in (0, 1):
-        members = fold[labels == label]
-        if np.bincount(np.diff(members) % k).max() > 0.7 * len(members):  # a share of 1 / k is expected
-            fail(
-                "in each class the folds follow a pattern: neighbours in the file always are the same number of folds apart. Shuffle the events of each class with `rng` before dealing."
-            )
+    if any(np.bincount(np.diff(part) % k).max() > 0.7 * len(part) for part in members.values()):  # 1 / k is expected
+        fail(
+            "in each class the folds follow a pattern: neighbours in the file always are the same number of folds apart. Shuffle the events of each class with `rng` before dealing."
+        )
     return {"the folds": "of equal size in each class"}
 
 
 def class_by_itself(deal):
-    """Return what those write who treat one class at a time, but deal its events in their own way."""
+    """Return what those write who treat one class at a time, but deal its n events in their own way."""
 
     def answer(rng, labels, k):
         fold = np.zeros(len(labels), dtype=int)
@@ -453,39 +371,24 @@ def class_by_itself(deal):
     ),
     mistakes={
         "The folds do not know the labels.": lambda rng, labels, k: rng.permutation(len(labels)) % k,
-        "Each fold is one block of neighbours in the file.": lambda rng, labels, k: (
-            np.arange(len(labels)) * k // len(labels)
-        ),
-        "Each event draws its fold by itself, which makes them equal on average only. Deal.": class_by_itself(
-            lambda rng, n, k: rng.integers(0, k, n)
-        ),
-        "The rest of the division all goes to the last fold: deal it, too, one to each.": class_by_itself(
-            lambda rng, n, k: np.minimum(rng.permutation(n) // (n // k), k - 1)
-        ),
-        "Folds of n / k, rounded up, leave too few for the last one.": class_by_itself(
-            lambda rng, n, k: rng.permutation(n) // -(-n // k)
-        ),
+        "Each fold is one block of neighbours in the file.": lambda rng, labels, k: np.arange(len(labels)) * k // len(labels),
+        "Each event draws its fold by itself, which makes them equal on average only. Deal.": class_by_itself(lambda rng, n, k: rng.integers(0, k, n)),
+        "The rest of the division all goes to the last fold: deal it, too, one to each.": class_by_itself(lambda rng, n, k: np.minimum(rng.permutation(n) // (n // k), k - 1)),
+        "Folds of n / k, rounded up, leave too few for the last one.": class_by_itself(lambda rng, n, k: rng.permutation(n) // -(-n // k)),
         "The background was not dealt: all of it is in fold 0.": lambda rng, y, k: fold_numbers(rng, y, k) * (y == 1),
-        "The folds come class by class, and not in the order of the events.": lambda rng, y, k: np.concatenate(
-            [rng.permutation(np.sum(y == label)) % k for label in (1, 0)]
-        ),
-        "The events were sorted by class, but their folds not brought back: fold[order] = numbers, and not numbers[order].": lambda rng, y, k: (
-            (np.arange(len(y)) % k)[np.lexsort((rng.random(len(y)), y))]
-        ),
+        "The folds come class by class, and not in the order of the events.": lambda rng, y, k: np.concatenate([rng.permutation(np.sum(y == label)) % k for label in (1, 0)]),
+        "The events were sorted by class, but their folds not brought back: fold[order] = numbers, and not numbers[order].": lambda rng, y, k: (np.arange(len(y)) % k)[np.lexsort((rng.random(len(y)), y))],
         "Shuffle the events of each class": class_by_itself(lambda rng, n, k: np.arange(n) % k),
         "the folds follow a pattern": class_by_itself(lambda rng, n, k: (np.arange(n) + rng.integers(k)) % k),
-        "deal each class by itself": lambda rng, labels, k: (np.arange(len(labels)) + rng.integers(k)) % k,
-        "the folds should be numbered 0 to 2": class_by_itself(lambda rng, n, k: rng.permutation(n) % 5),
+        "deal each class by itself": lambda rng, y, k: (np.arange(len(y)) + rng.integers(k)) % k,
+        "The folds are numbered 1 to k; count from 0.": lambda *arguments: fold_numbers(*arguments) + 1,
+        "the folds should be numbered 0 to 2": lambda rng, y, k: fold_numbers(rng, y, 5),
         "lists of positions came": lambda rng, y, k: list(np.split(rng.permutation(len(y))[: len(y) // k * k], k)),
-        "count from 0": class_by_itself(lambda rng, n, k: rng.permutation(n) % k + 1),
-        "one number per event": lambda rng, labels, k: fold_numbers(rng, labels, k).tolist(),
-        "made inside, whose fixed seed": class_by_itself(lambda rng, n, k: np.random.default_rng(n).permutation(n) % k),
-        "np.random does not know it": class_by_itself(
-            lambda rng, n, k: np.random.permutation(n) % k  # noqa: NPY002
-        ),
+        "one number per event": lambda *arguments: fold_numbers(*arguments).tolist(),
+        "made inside, whose fixed seed": lambda rng, y, k: fold_numbers(np.random.default_rng(1), y, k),
+        "np.random does not know it": class_by_itself(lambda rng, n, k: draw_unseeded(n) % k),
     },
     accepted=[
-        class_by_itself(lambda rng, n, k: rng.permutation(n) % k),
         class_by_itself(lambda rng, n, k: rng.permutation(np.arange(n) % k)),
         lambda rng, y, k: fold_numbers(rng, y, k) * 1.0,
     ],
@@ -534,14 +437,13 @@ def compared(key):
 
 
 def twice_in_both(train, test):
-    rows = np.concatenate([train, test])
-    _, number, times = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
+    _, number, times = np.unique([*train, *test], axis=0, return_inverse=True, return_counts=True)
     return (times[number] > 1)[len(train) :]
 
 
 def joined(train, test):
-    frames = (pd.DataFrame(part, columns=["run", "block", "event"]) for part in (test, train))
-    return next(frames).merge(next(frames), how="left", indicator=True)["_merge"].eq("both").to_numpy()
+    found = pd.DataFrame(test).merge(pd.DataFrame(train), how="left", indicator=True)
+    return found["_merge"].eq("both").to_numpy()
 
 
 @exercise(
@@ -598,13 +500,6 @@ def numbers_to_sort():
     yield np.array([0.5, 0.75, 0.0]), (0.5, 0.25, 0.25)  # on the edges: these sums are exact
 
 
-def loop(u, fractions):
-    number = np.zeros(len(u))
-    for edge in np.cumsum(fractions)[:-1]:
-        number += u >= edge
-    return number
-
-
 def cut_by_pandas(**options):
     return lambda u, fractions: pd.cut(u, [0, *np.cumsum(fractions)], labels=False, **options)
 
@@ -633,10 +528,9 @@ def cut_by_pandas(**options):
         "they come as a list": lambda u, fractions: part_numbers(u, fractions).tolist(),
     },
     accepted=[
-        loop,
+        lambda u, fractions: sum((u >= edge) * 1.0 for edge in np.cumsum(fractions)[:-1]),
         cut_by_pandas(right=False),
         lambda u, fractions: np.digitize(u, np.cumsum(fractions)[:-1]),
-        lambda u, fractions: (u[:, None] >= np.cumsum(fractions)[:-1]).sum(axis=1),
     ],
 )
 def part_numbers(u, fractions):

@@ -444,7 +444,13 @@ def sorted_by(key, n=200):
         "All constituents are in. The layout keeps the leading 200.": sorted_by(lambda x, y, z, e: -np.hypot(x, y), n=None),
         "they come as a list": lambda *jet: reference_row(*jet).tolist(),
     },
-    accepted=[sorted_by(lambda x, y, z, e: -np.hypot(x, y)), lambda *jet: reference_row(*jet).astype(np.float32)],
+    accepted=[
+        sorted_by(lambda x, y, z, e: -np.hypot(x, y)),
+        lambda x, y, z, e: np.resize(
+            sorted(zip(e, x, y, z, strict=True), key=lambda c: -np.hypot(*c[1:3])) + 200 * [(0,) * 4], 800
+        ),
+        lambda *jet: reference_row(*jet).astype(np.float32),
+    ],
 )
 def reference_row(px, py, pz, energy):
     order = np.argsort(-np.hypot(px, py))[:200]

@@ -29,11 +29,8 @@ def moved_together(answer, inputs, labels, weights):
         if part.shape != array.shape:
             fail(f"the {what} have shape {part.shape}, expected {array.shape}: each event is there once.")
     n, order = len(inputs), answer[0][:, 0].astype(int)
-    if len(set(order)) < n:
-        fail(
-            f"of {n} events only {len(set(order))} different ones are left, some of them several times: "
-            "rng.choice and rng.integers draw with replacement. Take rng.permutation."
-        )
+    if (left := len(set(order))) < n:
+        fail(f"{left} of {n} events are left: rng.choice and rng.integers draw with replacement. Take rng.permutation.")
     if not np.array_equal(answer[0], inputs[order]):
         fail("the columns of the inputs were torn apart: an event is a row, and moves as a whole.")
     if np.array_equal(order, np.sort(order)):
@@ -43,20 +40,13 @@ def moved_together(answer, inputs, labels, weights):
             how = "stayed in the old order" if np.array_equal(part, whole[what]) else "got an order of their own"
             fail(f"the {what} {how}, so event i now carries those of another. Draw one order for all three arrays.")
     steps = np.bincount(np.diff(order) % n, minlength=n)
-    if steps.max() > n / 6:  # about one of each is expected
-        fail(
-            f"the order is not random: in {steps.max()} of {n - 1} places the next event is {steps.argmax()} further "
-            "on in the file, as when an array is rolled, turned round or shuffled in blocks. Take rng.permutation."
-        )
+    if (most := steps.max()) > n / 6:  # about one of each is expected; not when rolled, turned or shuffled in blocks
+        fail(f"no random order: in {most} of {n - 1} places the next event is {steps.argmax()} further on in the file.")
     if np.count_nonzero(np.diff(labels[order])) < n / 5:  # nearly n / 2 are expected
-        fail(
-            "the classes still are in blocks: events were exchanged inside each class alone. Draw one order of all events, rng.permutation(len(inputs))."
-        )
+        fail("the classes still are in blocks. Draw one order of all events: rng.permutation(len(inputs)).")
     ratio = answer[2] / weights[order]
     if not np.allclose(ratio, 1) and all(np.ptp(ratio[labels[order] == label]) < 1e-6 for label in (0, 1)):
-        fail(
-            "the weights sit on the right events, but those of each class are multiplied by a number. They are normalised already, over all events of a class: pass them on as they are."
-        )
+        fail("the weights of each class are multiplied by a number. They are normalised already: pass them on.")
     parts = zip(("the array of labels", "the array of weights"), answer[1:], strict=True)
     return {f"{what}, brought back into the old order,": part[np.argsort(order)] for what, part in parts}
 
@@ -72,10 +62,6 @@ def in_order(draw):
     return lambda rng, *arrays: [array[order] for order in [draw(rng, arrays[1])] for array in arrays]
 
 
-def rolled(rng, *arrays):
-    return [np.roll(array, shift, axis=0) for shift in [rng.integers(len(arrays[0]))] for array in arrays]
-
-
 draw_unseeded = np.random.permutation
 #: Wrong ways to shuffle, by words of what is said about them.
 astray = {
@@ -85,10 +71,8 @@ astray = {
     "labels stayed in the old order": lambda rng, x, y, w: (shuffle(rng, x, y, w)[0], y, w),
     "nothing has moved": lambda rng, *arrays: arrays,
     "draw with replacement": in_order(lambda rng, y: rng.integers(0, len(y), len(y))),
-    "rolled, turned round": rolled,
-    "classes still are in blocks": in_order(
-        lambda rng, y: np.concatenate([rng.permutation(np.flatnonzero(y == label)) for label in (1, 0)])
-    ),
+    "the next event is 1 further on": lambda rng, *arrays: [np.roll(array, 9, axis=0) for array in arrays],
+    "classes still are in blocks": in_order(lambda rng, y: np.lexsort((rng.random(len(y)), y))),
     "torn apart": lambda rng, x, y, w: shuffle(rng, rng.permuted(x, axis=0), y, w),
     "inputs, weights, labels are returned": lambda rng, x, y, w: shuffle(rng, x, w, y),
     "something else draws": in_order(lambda rng, y: random.sample(range(len(y)), len(y))),
@@ -205,8 +189,8 @@ def merged(finish=shuffle, labels=(1.0, 0.0), change=lambda w: w):
     """Return what those write who do not shuffle all in the end, have other labels, or change the weights."""
 
     def answer(rng, s, b):
-        inputs, weights = np.concatenate([s[0], b[0]]), np.concatenate([change(s[1]), change(b[1])])
-        return finish(rng, inputs, np.repeat(labels, [len(s[0]), len(b[0])]), weights)
+        y = np.repeat(labels, [len(s[0]), len(b[0])])
+        return finish(rng, np.concatenate([s[0], b[0]]), y, np.concatenate([change(s[1]), change(b[1])]))
 
     return answer
 
@@ -229,9 +213,8 @@ def merged(finish=shuffle, labels=(1.0, 0.0), change=lambda w: w):
         "The labels are exchanged: in this course signal is 1, background 0.": merged(labels=(0.0, 1.0)),
         "Background is -1 here, as some books have it; in this course it is 0.": merged(labels=(1.0, -1.0)),
         "All labels are 1: make the zeros of the background, too.": merged(labels=(1.0, 1.0)),
-        "All labels are 0: make the ones of the signal, too.": merged(labels=(0.0, 0.0)),
         "Only two labels are 1: len(signal) is the length of the pair, len(signal[0]) the number of events.": merged(lambda rng, x, y, w: shuffle(rng, x, (np.arange(len(x)) < 2) * 1.0, w)),
-        "those of each class are multiplied by a number": merged(change=lambda w: w / w.mean()),
+        "normalised already": merged(change=lambda w: w / w.mean()),
         "The weights are all one: pass on those of the samples.": merged(change=np.ones_like),
         **{sentence: merged(shuffled) for sentence, shuffled in astray.items()},
     },
@@ -264,10 +247,10 @@ def parts_to_judge():
 def judgement(is_partition, parts, n, reason):
     try:
         answer = call(is_partition, [np.array(part) for part in parts], n)
-    except Exception:
+    except Exception:  # np.bincount refuses a negative number, and that is an answer, too
         if min(map(min, parts)) >= 0:
             raise
-        answer = False  # np.bincount refuses a negative number, and that is an answer, too
+        answer = False
     if not isinstance(answer, bool | np.bool_):
         fail(f"is_partition should return True or False; what came is {describe(answer)}.")
     if answer != reason.startswith("is one"):
@@ -325,9 +308,7 @@ def labels_to_deal():
 def dealt(function, rng, labels, k):
     fold = call(function, rng, labels, k)
     if isinstance(fold, list | tuple) and len(fold) == k:
-        fail(
-            f"{k} lists of positions came, one for each fold. Asked for is the other way round: one array with the number of its fold for each event."
-        )
+        fail(f"{k} lists of positions came. Asked for is the other way round: one array, each event's fold number.")
     if not isinstance(fold, np.ndarray) or fold.shape != labels.shape:
         fail(f"the folds should be an array of shape {labels.shape}, one number per event; {describe(fold)} came.")
     given = f"for k = {k} and labels {'in blocks' if np.count_nonzero(np.diff(labels)) == 1 else 'in mixed order'}"
@@ -336,13 +317,10 @@ def dealt(function, rng, labels, k):
     members = {label: fold[labels == label].astype(int) for label in (1, 0)}  # whole numbers as floats do as well
     counts = {label: np.bincount(numbers, minlength=k) for label, numbers in members.items()}
     if max(map(np.ptp, counts.values())) > 1:
-        fail(
-            f"{given}, of {counts[1].sum()} events of class 1 the folds have {counts[1].tolist()}, of {counts[0].sum()} of class 0 {counts[0].tolist()}: deal each class by itself, so that no two of its folds differ by more than one."
-        )
+        text = " and ".join(f"{numbers.tolist()} events of class {label}" for label, numbers in counts.items())
+        fail(f"{given}, the folds have {text}: deal each class by itself, so that no two differ by more than one.")
     if any(np.bincount(np.diff(part) % k).max() > 0.7 * len(part) for part in members.values()):  # 1 / k is expected
-        fail(
-            "in each class the folds follow a pattern: neighbours in the file always are the same number of folds apart. Shuffle the events of each class with `rng` before dealing."
-        )
+        fail("in each class the folds follow a pattern. Shuffle the events of each class with `rng` before dealing.")
     return {"the folds": "of equal size in each class"}
 
 
@@ -351,8 +329,8 @@ def class_by_itself(deal):
 
     def answer(rng, labels, k):
         fold = np.zeros(len(labels), dtype=int)
-        for label in np.unique(labels):
-            fold[labels == label] = deal(rng, np.count_nonzero(labels == label), k)
+        for of_class in (labels == 0, labels == 1):
+            fold[of_class] = deal(rng, of_class.sum(), k)
         return fold
 
     return answer
@@ -404,23 +382,18 @@ def fold_numbers(rng, labels, k):
 def events_with_copies():
     rng = np.random.default_rng(37)
     train, test = (np.column_stack([rng.integers(1, top, n) for top in (400, 400, 4000)]) for n in (300, 100))
-    test[:12] = train[50:62]  # the leak
-    test[12:20, 2] = train[70:78, 2]  # the same event number in other runs
-    test[20:28] = train[80:88] + np.array([0, 1000, 0])  # another luminosity block
-    test[28:36] = np.column_stack([train[100:108, 0], train[110:118, 1], train[120:128, 2]])
-    test[36:44] = train[130:138][:, [2, 0, 1]]  # the same three numbers in other places
-    train[150], test[44] = (1, 11, 2001), (11, 1, 2001)  # the same digits when glued together
-    train[151], test[45] = (31, 12, 7), (3, 112, 7)
-    train[200:206] = train[210:216]  # twice in the training part
-    test[46:52] = test[60:66]  # twice in the test part, and not in the training part
-    test[52:56] = train[220:224] + np.array([0, 0, 5000])  # another event of the same block
-    test[56:58] = train[230:232] + np.array([1000, 0, 0])  # the same numbers in another run
-    train[152], test[58] = (2, 6, 3001), (4, 3, 3001)  # the same product
+    # the leak; another block; another event of the same block; another run
+    for k, change in enumerate(([0, 0, 0], [0, 1000, 0], [0, 0, 5000], [1000, 0, 0])):
+        test[12 * k : 12 * k + 12] = train[12 * k : 12 * k + 12] + change
+    test[48:56, 2] = train[70:78, 2]  # the same event number in other runs
+    test[56:64] = np.column_stack([train[100:108, 0], train[110:118, 1], train[120:128, 2]])
+    test[64:72] = train[130:138][:, [2, 0, 1]]  # the same three numbers in other places
+    train[150:153] = (1, 11, 2001), (31, 12, 7), (2, 6, 3001)
+    test[72:75] = (11, 1, 2001), (3, 112, 7), (4, 3, 3001)  # the same digits when glued together; the same product
+    train[200:206], test[75:81] = train[210:216], test[81:87]  # twice in the one part, and not in the other
     test = rng.permutation(test)
     yield train, test
-    train, test = (
-        part + np.array([350_000, 0, 4_000_000_000]) for part in (train, test)
-    )  # as large as in recorded data
+    train, test = (part + np.array([350_000, 0, 4_000_000_000]) for part in (train, test))  # as large as recorded ones
     test[:3] = train[200:203]  # in the test, and twice in the training part
     train[0], test[3] = train[1] + np.array([0, 0, 10**10]), train[1] + np.array([0, 0, 10**10 + 1])
     yield train, test
@@ -428,12 +401,7 @@ def events_with_copies():
 
 def compared(key):
     """Return what those write who compare something else than the three numbers of an event."""
-
-    def answer(train, test):
-        seen = {key(event) for event in train.tolist()}
-        return np.array([key(event) in seen for event in test.tolist()])
-
-    return answer
+    return lambda train, test: np.isin(*([str(key(event)) for event in part.tolist()] for part in (test, train)))
 
 
 def twice_in_both(train, test):
@@ -442,8 +410,7 @@ def twice_in_both(train, test):
 
 
 def joined(train, test):
-    found = pd.DataFrame(test).merge(pd.DataFrame(train), how="left", indicator=True)
-    return found["_merge"].eq("both").to_numpy()
+    return pd.DataFrame(test).merge(pd.DataFrame(train), how="left", indicator=True)["_merge"].eq("both").to_numpy()
 
 
 @exercise(
@@ -459,9 +426,9 @@ def joined(train, test):
     ),
     mistakes={
         "It compares the event number alone, which starts anew in each run. Compare all three numbers.": compared(lambda event: event[2]),
-        "It compares run and event, and forgets the luminosity block.": compared(lambda event: (event[0], event[2])),
-        "It compares run and block, and forgets the event number.": compared(lambda event: tuple(event[:2])),
-        "It compares block and event, and forgets the run.": compared(lambda event: tuple(event[1:])),
+        "It compares run and event, and forgets the luminosity block.": compared(lambda event: event[::2]),
+        "It compares run and block, and forgets the event number.": compared(lambda event: event[:2]),
+        "It compares block and event, and forgets the run.": compared(lambda event: event[1:]),
         "Each column is compared by itself: run, block and event may agree with three different events. Compare whole rows.": lambda train, test: np.isin(test, train).all(axis=1),
         "Each column is compared by itself, with its own column: the three matches may be three different events. Compare whole rows.": lambda train, test: np.all([np.isin(test[:, i], train[:, i]) for i in range(3)], axis=0),
         "It finds events that are there twice in training and test taken together; some of them are twice in the test and never in the training.": twice_in_both,
@@ -470,7 +437,7 @@ def joined(train, test):
         "True and False are exchanged: True is for an event that was seen in training.": lambda train, test: ~leaked(train, test),
         "The product of the three numbers is no identity: 2 x 3 is 3 x 2.": compared(np.prod),
         "The sum of the three numbers is no identity: 2 + 3 is 3 + 2.": compared(sum),
-        "The three numbers were sorted: run 1, block 2 is not run 2, block 1.": compared(lambda e: tuple(sorted(e))),
+        "The three numbers were sorted: run 1, block 2 is not run 2, block 1.": compared(sorted),
         "A float has 16 digits, and run, block and event number together have more: different events become equal.": compared(lambda event: np.dot(event, [1e12, 1e6, 1.0])),
         "Event i of the one is compared with event i of the other; a copy may sit anywhere.": lambda train, test: (test == train[: len(test)]).all(axis=1),
         "A merge has a row for each pair: an event that is twice in the training is twice in the result. drop_duplicates first.": joined,
@@ -500,10 +467,6 @@ def numbers_to_sort():
     yield np.array([0.5, 0.75, 0.0]), (0.5, 0.25, 0.25)  # on the edges: these sums are exact
 
 
-def cut_by_pandas(**options):
-    return lambda u, fractions: pd.cut(u, [0, *np.cumsum(fractions)], labels=False, **options)
-
-
 @exercise(
     "3.7",
     "from a number between 0 and 1 to a part",
@@ -522,14 +485,14 @@ def cut_by_pandas(**options):
         "The parts are equal in size. Use the fractions.": lambda u, fractions: (u * len(fractions)).astype(int),
         "The parts are numbered from behind.": lambda u, fractions: len(fractions) - 1 - part_numbers(u, fractions),
         "A number on an edge belongs to the part above: part 1 begins with u = f_1 itself. searchsorted wants side='right', a comparison u >= edge.": lambda u, fractions: np.searchsorted(np.cumsum(fractions), u),
-        "Intervals closed on the right leave u = 0 out and put an edge into the part below. Part 1 begins with u = f_1 itself; pd.cut wants right=False.": cut_by_pandas(),
+        "Intervals closed on the right leave u = 0 out and put an edge into the part below. Part 1 begins with u = f_1 itself; pd.cut wants right=False.": lambda u, fractions: pd.cut(u, [0, *np.cumsum(fractions)], labels=False),
         "Intervals closed on the right leave u = 0 out and put an edge into the part below. Part 1 begins with u = f_1 itself.": lambda u, fractions: np.searchsorted([0, *np.cumsum(fractions)], u) - 1,
         "This is one number; each u has its own.": lambda u, fractions: np.searchsorted(np.cumsum(fractions), u[0]),
         "they come as a list": lambda u, fractions: part_numbers(u, fractions).tolist(),
     },
     accepted=[
         lambda u, fractions: sum((u >= edge) * 1.0 for edge in np.cumsum(fractions)[:-1]),
-        cut_by_pandas(right=False),
+        lambda u, fractions: pd.cut(u, [0, *np.cumsum(fractions)], labels=False, right=False),
         lambda u, fractions: np.digitize(u, np.cumsum(fractions)[:-1]),
     ],
 )

@@ -30,18 +30,18 @@ def weighted_events():
         yield ({name: column.astype(np.float32) for name, column in events.items()},)
 
 
-def combined(combine):
-    """Return what those write who combine the right branches in another way."""
-    return lambda events: combine([events[name] for name in WEIGHT_BRANCHES])
+def combined(combine, *names):
+    """Return what those write who take other branches, or combine them in another way."""
+    return lambda events: combine([events[name] for name in names or WEIGHT_BRANCHES])
+
+
+def product(*names):
+    return combined(lambda columns: np.prod(columns, axis=0), *names)
 
 
 def changed(change):
     """Return what those write who change the right weights afterwards."""
     return lambda events: change(weights_of(events))
-
-
-def of_branches(*names):
-    return lambda events: np.prod([events[name] for name in names], axis=0)
 
 
 first_call = {}
@@ -61,44 +61,22 @@ first_call = {}
         "These are sums. Efficiencies and corrections are factors: they multiply.": combined(sum),
         "These are the mean of the six factors. They multiply.": combined(lambda columns: np.mean(columns, axis=0)),
         "This is one number for all events. The product runs over the branches alone: axis=0.": combined(np.prod),
-        "This is a product over all events of each branch. The product runs over the branches: axis=0.": combined(
-            lambda columns: np.prod(columns, axis=1)
-        ),
-        "The negative weights became positive. The sign is part of the weight: such an event is subtracted.": changed(
-            np.abs
-        ),
-        "The negative weights were set to 0. The sign is part of the weight: such an event is subtracted.": changed(
-            lambda weights: np.clip(weights, 0, None)
-        ),
-        "The weights are already divided by their mean. That comes after merging, in the next exercise.": changed(
-            lambda weights: weights / weights.mean()
-        ),
-        "Events of weight zero are left out. Keep them: the weights must stay aligned with the inputs.": changed(
-            lambda weights: weights[weights != 0]
-        ),
-        "Events of weight zero and below are left out. Keep them: the weights must stay aligned with the inputs.": changed(
-            lambda weights: weights[weights > 0]
-        ),
-        "This is XSWeight alone. The other five branches say whether the event would be seen.": of_branches("XSWeight"),
-        "mth is a factor here, too. Multiply the branches named in WEIGHT_BRANCHES, and no others.": of_branches(
-            "mth", *WEIGHT_BRANCHES
-        ),
-        "These are the first six entries of the dictionary. Take the branches by name: events[name].": of_branches(
-            "mth", *WEIGHT_BRANCHES[:-1]
-        ),
-        "The answer of the first call comes back for other events: compute from the argument.": lambda events: (
-            first_call.setdefault("weights", weights_of(events))
-        ),
+        "This is a product over all events of each branch. The product runs over the branches: axis=0.": combined(lambda columns: np.prod(columns, axis=1)),
+        "The negative weights became positive. The sign is part of the weight: such an event is subtracted.": changed(np.abs),
+        "The negative weights were set to 0. The sign is part of the weight: such an event is subtracted.": changed(lambda weights: np.clip(weights, 0, None)),
+        "The weights are already divided by their mean. That comes after merging, in the next exercise.": changed(lambda weights: weights / weights.mean()),
+        "Events of weight zero are left out. Keep them: the weights must stay aligned with the inputs.": changed(lambda weights: weights[weights != 0]),
+        "Events of weight zero and below are left out. Keep them: the weights must stay aligned with the inputs.": changed(lambda weights: weights[weights > 0]),
+        "This is XSWeight alone. The other five branches say whether the event would be seen.": product("XSWeight"),
+        "mth is a factor here, too. Multiply the branches named in WEIGHT_BRANCHES, and no others.": product("mth", *WEIGHT_BRANCHES),
+        "These are the first six entries of the dictionary. Take the branches by name: events[name].": product("mth", *WEIGHT_BRANCHES[:-1]),
+        "The answer of the first call comes back for other events: compute from the argument.": lambda events: first_call.setdefault("weights", weights_of(events)),
         "come as a list": changed(np.ndarray.tolist),
         "come as a Series": lambda events: pd.DataFrame(events)[list(WEIGHT_BRANCHES)].prod(axis=1),
-    }
-    | {
-        f"The branch {name} is missing from the product.": of_branches(*set(WEIGHT_BRANCHES) - {name})
-        for name in WEIGHT_BRANCHES
-    }
-    | {f"The branch {name} enters twice.": of_branches(name, *WEIGHT_BRANCHES) for name in WEIGHT_BRANCHES},
+        **{f"The branch {name} is missing from the product.": product(*set(WEIGHT_BRANCHES) - {name}) for name in WEIGHT_BRANCHES},
+        **{f"The branch {name} enters twice.": product(name, *WEIGHT_BRANCHES) for name in WEIGHT_BRANCHES},
+    },
     accepted=[
-        of_branches(*WEIGHT_BRANCHES),
         lambda events: pd.DataFrame(events)[list(WEIGHT_BRANCHES)].prod(axis=1).to_numpy(),
         combined(lambda columns: np.exp(sum(np.log(column.astype(complex)) for column in columns)).real),
     ],
@@ -116,29 +94,20 @@ def samples_of_weights():
     yield from ((signal, samples[:n]) for n in (2, 3, 1))
 
 
-def divided(by, and_by=None):
-    """Return what those write who divide signal, and background, by something else than the mean."""
+def normalised(by, and_by=None, label=lambda k: k == 0):
+    """Return what those write who divide signal, and background, by something else, or have other labels."""
 
     def answer(signal, backgrounds):
-        background = np.concatenate(backgrounds)
+        background, sizes = np.concatenate(backgrounds), list(map(len, [signal, *backgrounds]))
         weights = np.concatenate([signal / by(signal), background / (and_by or by)(background)])
-        return weights, np.repeat([1.0, 0.0], [len(signal), len(background)])
+        return weights, np.repeat([float(label(k)) for k in range(len(sizes))], sizes)
 
     return answer
 
 
-def labelled(label):
-    """Return what those write who give each sample, counted from the signal on, another label."""
-
-    def answer(signal, backgrounds):
-        labels = [np.full(len(sample), float(label(k))) for k, sample in enumerate([signal, *backgrounds])]
-        return weights_and_labels(signal, backgrounds)[0], np.concatenate(labels)
-
-    return answer
-
-
-def beside_labels(weights):
-    return lambda signal, backgrounds: (weights(signal, backgrounds), weights_and_labels(signal, backgrounds)[1])
+def beside_weights(change):
+    """Return what those write who change the right labels afterwards."""
+    return lambda *samples: (weights_and_labels(*samples)[0], change(weights_and_labels(*samples)[1]))
 
 
 @exercise(
@@ -154,36 +123,32 @@ def beside_labels(weights):
     ),
     mistakes={
         "Each background was divided by its own mean before merging, so all count alike now although their cross sections differ. Merge first, then divide.":
-            beside_labels(lambda signal, backgrounds: np.concatenate([w / w.mean() for w in (signal, *backgrounds)])),
+            lambda *samples: (np.concatenate([w / w.mean() for w in (samples[0], *samples[1])]), weights_and_labels(*samples)[1]),
         "All samples share one mean, so the signal nearly vanishes beside the background. Signal and background each get a mean of one.":
-            beside_labels(lambda *samples: np.concatenate([samples[0], *samples[1]]) / np.concatenate([samples[0], *samples[1]]).mean()),
-        "They are divided by the sum: the weights of each class then sum to one, and how much an event counts depends on how many there are. Divide by the mean.": divided(np.sum),
-        "The mean was taken over the weights above zero. N counts all events of the class, those of weight zero too.": divided(lambda w: w[w > 0].mean()),
-        "The mean was taken over the weights that are not zero. N counts all events of the class.": divided(lambda w: w[w != 0].mean()),
-        "The mean was taken over the absolute weights. A negative weight is subtracted in the mean, too.": divided(lambda w: np.abs(w).mean()),
+            lambda signal, backgrounds: normalised(lambda w: np.concatenate([signal, *backgrounds]).mean())(signal, backgrounds),
+        "They are divided by the sum: the weights of each class then sum to one, and how much an event counts depends on how many there are. Divide by the mean.": normalised(np.sum),
+        "The mean was taken over the weights above zero. N counts all events of the class, those of weight zero too.": normalised(lambda w: w[w > 0].mean()),
+        "The mean was taken over the weights that are not zero. N counts all events of the class.": normalised(lambda w: w[w != 0].mean()),
+        "The mean was taken over the absolute weights. A negative weight is subtracted in the mean, too.": normalised(lambda w: np.abs(w).mean()),
         "Weights and labels are exchanged: asked for are the weights first, then the labels.": lambda *samples: weights_and_labels(*samples)[::-1],
-        "They are divided by the standard deviation. Weights are scaled to a mean of one.": divided(np.std),
-        "They are divided by the largest weight. Divide by the mean.": divided(np.max),
-        "The weights are merged but not normalised.": divided(lambda w: 1),
-        "The background comes first here. Signal first, then the backgrounds in their order.": beside_labels(lambda signal, backgrounds: np.roll(weights_and_labels(signal, backgrounds)[0], -len(signal))),
-        "Only the signal is normalised.": divided(np.mean, lambda w: 1),
-        "Only the background is normalised.": divided(lambda w: 1, np.mean),
+        "They are divided by the standard deviation. Weights are scaled to a mean of one.": normalised(np.std),
+        "They are divided by the largest weight. Divide by the mean.": normalised(np.max),
+        "The weights are merged but not normalised.": normalised(lambda w: 1),
+        "The background comes first here. Signal first, then the backgrounds in their order.": lambda signal, backgrounds: (np.roll(weights_and_labels(signal, backgrounds)[0], -len(signal)), weights_and_labels(signal, backgrounds)[1]),
+        "Only the signal is normalised.": normalised(np.mean, lambda w: 1),
+        "Only the background is normalised.": normalised(lambda w: 1, np.mean),
         "Of the backgrounds only the first came in. The list may hold any number.": lambda signal, backgrounds: weights_and_labels(signal, backgrounds[:1]),
         "Of the backgrounds only two came in. The list may hold any number.": lambda signal, backgrounds: weights_and_labels(signal, [backgrounds[0], backgrounds[1]]),
-        "Signal and background are exchanged: in this course signal is 1, background 0.": labelled(lambda k: k > 0),
-        "Each sample has a label of its own; the backgrounds are one class with label 0.": labelled([1, 0, 2, 3].index),
-        "Each sample has its number for a label; signal is 1, and all backgrounds are 0.": labelled(lambda k: k),
-        "Background is -1 here, as some books have it; in this course it is 0.": labelled(lambda k: 1 - 2 * (k > 0)),
-        "All labels are 1.": labelled(lambda k: 1),
-        AS_ANOTHER_KIND: lambda *samples: (weights_and_labels(*samples)[0], weights_and_labels(*samples)[1].tolist()),
-        "the array of labels should be": lambda *samples: (weights_and_labels(*samples)[0], weights_and_labels(*samples)[1].astype(str)),
+        "Signal and background are exchanged: in this course signal is 1, background 0.": normalised(np.mean, label=lambda k: k > 0),
+        "Each sample has a label of its own; the backgrounds are one class with label 0.": normalised(np.mean, label=[1, 0, 2, 3].index),
+        "Each sample has its number for a label; signal is 1, and all backgrounds are 0.": normalised(np.mean, label=lambda k: k),
+        "Background is -1 here, as some books have it; in this course it is 0.": normalised(np.mean, label=lambda k: 1 - 2 * (k > 0)),
+        "All labels are 1.": normalised(np.mean, label=lambda k: 1),
+        AS_ANOTHER_KIND: beside_weights(np.ndarray.tolist),
+        "the array of labels should be": beside_weights(lambda y: y.astype(str)),
         "should return the array of weights and the array of labels": lambda *samples: weights_and_labels(*samples)[0],
     },
-    accepted=[
-        divided(np.mean),
-        divided(lambda w: w.sum() / len(w)),
-        lambda signal, backgrounds: list(divided(np.average)(signal, backgrounds)),
-    ],
+    accepted=[normalised(lambda w: w.sum() / len(w)), lambda *samples: list(normalised(np.average)(*samples))],
 )
 def weights_and_labels(signal, backgrounds):
     background = np.concatenate(backgrounds)
@@ -308,60 +273,44 @@ def inputs_with_defaults():
         yield names, offsets, scales, defaults
 
 
-def fit_for_json(key, value):
+def columns_of_rows(function, names, offsets, scales, defaults):
+    rows = call(function, names, offsets, scales, defaults)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        fail(f"variables should return a list of dictionaries, one for each input; what came is {describe(rows)}.")
+    kinds = {"order": int, "name": str, "default": int | float | None, "offset": int | float, "scale": int | float}
+    for row in rows:
+        if set(row) != set(kinds):
+            fail(f"each row should have the keys {', '.join(kinds)}; one has {', '.join(map(str, row))}.")
+        for key, kind in kinds.items():
+            fit_for_json(key, row[key], kind)
+    columns = {key: [row[key] for row in rows] for key in kinds}
+    for key, right in (("offset", offsets), ("scale", scales)):
+        if np.shape(columns[key]) == right.shape and 1e-15 < np.abs(columns[key] / right - 1).max() < 0.1:
+            fail(f"the {key} is rounded. The next run would scale a little differently: keep all digits.")
+    columns["default"] = str([None if value is None else float(value) for value in columns["default"]])
+    return {f"the list of {key}s": column for key, column in columns.items()}
+
+
+def fit_for_json(key, value, kind):
     """Refuse what JSON has no word for, and what is no number, or no text, where one is asked for."""
+    came, wanted = f"{describe(value)}, a {type(value).__name__}", getattr(kind, "__name__", "float")
     try:
         json.dumps(value)
     except TypeError:
-        kind = {"order": "int", "name": "str"}.get(key, "float")
-        fail(
-            f"json.dumps refuses {describe(value)}, a {type(value).__name__}, as {key}. NumPy's numbers are not "
-            f"JSON's: write {kind}(...) round it."
-        )
-    kind, words = {
-        "order": (int, "a whole number"),
-        "name": (str, "text"),
-        "default": (int | float | None, "a number or None"),
-    }.get(key, (int | float, "a number"))
+        fail(f"json.dumps refuses {came}, as {key}. NumPy's numbers are not JSON's: write {wanted}(...) round it.")
     if not isinstance(value, kind):
-        fail(f"{key} should be {words}; what came is {describe(value)}, a {type(value).__name__}.")
+        words = {"order": "a whole number", "name": "text", "default": "a number or None"}.get(key, "a number")
+        fail(f"{key} should be {words}; what came is {came}.")
     if isinstance(value, float) and not np.isfinite(value):
         fail(f"{key} is {value}, which JSON has no word for. Use None where there is no default.")
 
 
-def columns_of_rows(function, names, offsets, scales, defaults):
-    rows = call(function, names, offsets, scales, defaults)
-    keys = ["order", "name", "default", "offset", "scale"]
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        fail(f"variables should return a list of dictionaries, one for each input; what came is {describe(rows)}.")
-    for row in rows:
-        if set(row) != set(keys):
-            fail(f"each row should have the keys {', '.join(keys)}; one has {', '.join(map(str, row))}.")
-        for key in keys:
-            fit_for_json(key, row[key])
-    columns = {key: [row[key] for row in rows] for key in keys}
-    for key, right in (("offset", offsets), ("scale", scales)):
-        if np.shape(columns[key]) == right.shape and 1e-15 < np.abs(columns[key] / right - 1).max() < 0.1:
-            fail(f"the {key} is rounded. The next run would scale a little differently: keep all digits.")
-    return {
-        "the list of names": columns["name"],
-        "the list of orders": columns["order"],
-        "the list of defaults": str([None if value is None else float(value) for value in columns["default"]]),
-        "the column of offsets": columns["offset"],
-        "the column of scales": columns["scale"],
-    }
-
-
-def rows_with(**entries):
-    """Return what those write who fill one of the entries in another way, from place, name, number and defaults."""
-
-    def answer(names, offsets, scales, defaults):
-        rows = variables(names, offsets, scales, defaults)
-        for i, row in enumerate(rows):
-            row.update({key: fill(i, names[i], row.get(key), defaults) for key, fill in entries.items()})
-        return rows
-
-    return answer
+def rows_with(key, fill):
+    """Return what those write who fill an entry in another way, from place, name, right value and defaults."""
+    return lambda names, o, s, defaults: [
+        {**row, key: fill(row["order"], row["name"], row.get(key), defaults)}
+        for row in variables(names, o, s, defaults)
+    ]
 
 
 @exercise(
@@ -377,30 +326,30 @@ def rows_with(**entries):
     ),
     mistakes={
         "They are sorted. Keep the order of the columns: the table has no names to repair it.": lambda names, o, s, d: variables(sorted(names), o[np.argsort(names)], s[np.argsort(names)], d),
-        "Counting starts at 0, as the columns of an array do.": rows_with(order=lambda i, *rest: i + 1),
-        "An input without a default got 0, so a measured 0 would count as missing. Use None.": rows_with(default=lambda i, name, value, defaults: defaults.get(name, 0)),
-        "Every input got -1, so a measured -1 GeV would count as missing. Use None where there is none.": rows_with(default=lambda *row: -1.0),
-        "An input without a default got -1, so a measured -1 GeV would count as missing. Use None.": rows_with(default=lambda i, name, value, defaults: defaults.get(name, -1)),
-        "Every default is written as -1. Look the value up: defaults[name].": rows_with(default=lambda i, name, value, defaults: -1.0 if name in defaults else None),
-        "The default 0.0 is lost: `or` and `if` take the number 0 for nothing. defaults.get(name) alone gives the value or None.": rows_with(default=lambda i, name, value, defaults: defaults.get(name) or None),
-        "The defaults are lost.": rows_with(default=lambda *row: None),
+        "Counting starts at 0, as the columns of an array do.": rows_with("order", lambda i, *rest: i + 1),
+        "An input without a default got 0, so a measured 0 would count as missing. Use None.": rows_with("default", lambda i, name, value, d: d.get(name, 0)),
+        "Every input got -1, so a measured -1 GeV would count as missing. Use None where there is none.": rows_with("default", lambda *row: -1.0),
+        "An input without a default got -1, so a measured -1 GeV would count as missing. Use None.": rows_with("default", lambda i, name, value, d: d.get(name, -1)),
+        "Every default is written as -1. Look the value up: defaults[name].": rows_with("default", lambda i, name, value, d: -1.0 if name in d else None),
+        "The default 0.0 is lost: `or` and `if` take the number 0 for nothing. defaults.get(name) alone gives the value or None.": rows_with("default", lambda i, name, value, d: d.get(name) or None),
+        "The defaults are lost.": rows_with("default", lambda *row: None),
         "Offset and scale are exchanged.": lambda names, o, s, defaults: variables(names, s, o, defaults),
         "Rows are missing: one for each input.": lambda names, *rest: variables(names[:2], *rest),
-        "the offset is rounded": rows_with(offset=lambda i, name, value, defaults: round(value, 3)),
-        "write int(...) round it": rows_with(order=lambda i, *rest: np.int64(i)),
-        "a float32, as offset. NumPy's": rows_with(offset=lambda i, name, value, defaults: np.float32(value)),
-        "offset should be a number": rows_with(offset=lambda i, name, value, defaults: str(value)),
-        "default should be a number or None": rows_with(default=lambda *row: "None"),
-        "which JSON has no word for": rows_with(default=lambda i, name, value, defaults: defaults.get(name, np.nan)),
+        "the offset is rounded": rows_with("offset", lambda i, name, value, d: round(value, 3)),
+        "write int(...) round it": rows_with("order", lambda i, *rest: np.int64(i)),
+        "a float32, as offset. NumPy's": rows_with("offset", lambda i, name, value, d: np.float32(value)),
+        "offset should be a number": rows_with("offset", lambda i, name, value, d: str(value)),
+        "default should be a number or None": rows_with("default", lambda *row: "None"),
+        "which JSON has no word for": rows_with("default", lambda i, name, value, d: d.get(name, np.nan)),
         "a list of dictionaries": lambda *arguments: {row["name"]: row for row in variables(*arguments)},
-        "each row should have the keys": rows_with(mean=lambda i, *rest: 0.0),
+        "each row should have the keys": rows_with("mean", lambda i, *rest: 0.0),
     },
     accepted=[
         lambda names, *numbers: [
             {"order": k, "name": name, "default": numbers[2].get(name), "offset": o, "scale": s}
             for k, (name, o, s) in enumerate(zip(names, *(column.tolist() for column in numbers[:2]), strict=True))
         ],
-        rows_with(default=lambda i, name, value, defaults: None if value is None else int(value)),
+        rows_with("default", lambda i, name, value, d: None if value is None else int(value)),
     ],
 )
 def variables(names, offsets, scales, defaults):
@@ -431,20 +380,9 @@ def shares(norm):
     return lambda source, target: (target / norm(target)) / (source / norm(source))
 
 
-def summed_over(axis):
-    return shares(lambda histogram: histogram.sum(axis=axis, keepdims=True))
-
-
 def in_empty_bins(fill):
     """Return what those write who give empty source bins another factor."""
     return lambda source, target: np.where(source == 0, fill(target), bin_factors(source, target))
-
-
-def two_loops(source, target):
-    source, target = source / source.sum(), target / target.sum()
-    rows, columns = source.shape
-    factor = [[target[i, j] / source[i, j] if source[i, j] else 0 for j in range(columns)] for i in range(rows)]
-    return np.array(factor)
 
 
 @exercise(
@@ -465,9 +403,9 @@ def two_loops(source, target):
         "The histograms were divided by their maxima; divide each by its sum.": shares(np.max),
         "This is the difference. A factor multiplies: take the ratio.": lambda source, target: target / target.sum() - source / source.sum(),
         "The factors were scaled to a mean of one over the bins. Bins hold unequal numbers of events: normalise the histograms, not the factors.": lambda source, target: target / source / (target / source).mean(),
-        "The sums run along axis 0 alone. Divide by the sum over all bins: .sum() without axis.": summed_over(0),
-        "The sums run along axis 1 alone. Divide by the sum over all bins: .sum() without axis.": summed_over(1),
-        "The arrays may have any number of axes: a histogram of one variable has one.": two_loops,
+        "The sums run along axis 0 alone. Divide by the sum over all bins: .sum() without axis.": shares(lambda histogram: histogram.sum(axis=0)),
+        "The sums run along axis 1 alone. Divide by the sum over all bins: .sum() without axis.": shares(lambda histogram: histogram.sum(axis=1, keepdims=True)),
+        "The arrays may have any number of axes: a histogram of one variable has one.": lambda s, t: [bin_factors(s, t) for rows, columns in [s.shape]][0],
         "A bin in which the source has no events gets an infinite factor or NaN. No factor can make events there: return 0 for this bin.": shares(np.sum),
         "np.nan_to_num turns NaN into 0, but an infinite factor into 1.8e308, the largest number there is. Divide only where the source has events: np.divide with `where`.":
             lambda source, target: np.nan_to_num(shares(np.sum)(source, target)),
@@ -481,9 +419,6 @@ def two_loops(source, target):
     accepted=[
         lambda s, t: np.nan_to_num(shares(np.sum)(s, t), posinf=0),
         lambda s, t: np.where(s > 0, t * s.sum() / (np.where(s > 0, s, 1) * t.sum()), 0),
-        lambda s, t: np.array(
-            [y / t.sum() / (x / s.sum()) if x else 0 for x, y in zip(s.ravel(), t.ravel(), strict=True)]
-        ).reshape(s.shape),
     ],
 )
 def bin_factors(source, target):

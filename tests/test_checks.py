@@ -344,7 +344,7 @@ def test_an_error_that_a_mistake_raises_is_named(capsys):
 
 
 def test_another_right_result_is_accepted(capsys):
-    two_things([], accepted=[lambda x: (x.sum(), x.max() + 1)])
+    two_things([], alternatives=[lambda x: (x.sum(), x.max() + 1)])
     assert said(capsys, "99.4", lambda x: (x.sum(), 1 + x.max())).startswith("[PASS]")
     assert said(capsys, "99.4", lambda x: (x.sum() + 1, 1 + x.max())).startswith("[NOT YET]")
 

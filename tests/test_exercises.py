@@ -1,6 +1,7 @@
 """Every sentence about a mistake is said to who makes it, and every accepted answer passes the public check."""
 
 import ast
+import dataclasses
 import inspect
 import os
 
@@ -82,6 +83,13 @@ def test_the_answer_passes(capsys, exercise, answer):
 def test_each_accepted_answer_passes(capsys, exercise, answer):
     text = said(capsys, exercise, answer)
     assert text.startswith("[PASS]"), text
+
+
+@pytest.mark.parametrize(("exercise", "answer"), by_number(EXERCISES, lambda e: [(a,) for a in e.alternatives]))
+def test_an_alternative_is_right_and_another_result(capsys, exercise, answer):
+    assert said(capsys, exercise, answer).startswith("[PASS]")
+    with pytest.raises(compare.Mistake):
+        dataclasses.replace(exercise, alternatives=()).test((answer,), {})
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.number)

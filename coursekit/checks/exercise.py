@@ -31,6 +31,7 @@ class Exercise:
     mistakes: tuple[tuple[str, Callable | tuple[Callable, ...]], ...]
     returns: tuple[str, ...] = ()
     accepted: tuple[Callable | tuple[Callable, ...], ...] = ()
+    alternatives: tuple[Callable, ...] = ()
     observe: Callable | None = None
     demands: tuple[Callable, ...] = ()
     tolerance: Mapping[str, float] = field(default_factory=dict)
@@ -59,7 +60,7 @@ class Exercise:
         got = [self._by_name(answer[0] if len(answer) == 1 else answer)] if self.of_values else self._outcomes(answer)
         right = self._worked_out(self.answers, cases)
         wrong = self._first_difference(got, right)
-        if wrong and all(self._first_difference(got, self._worked_out(_all(a), cases)) for a in self.accepted):
+        if wrong and all(self._first_difference(got, self._worked_out(_all(a), cases)) for a in self.alternatives):
             raise Mistake(self._named(*wrong, got, right, cases))
         for arguments in () if self.of_values else self.cases():
             for demand in self.demands:
@@ -174,7 +175,9 @@ def exercise(number: str, goal: str, **settings) -> Callable:
         The sentence to the student, and a function that makes this mistake, written as a student would write it. The
         sentence may also be a few words of what a demand, `observe` or `call` says, or of an error.
     accepted : list of callable
-        Other right answers: the same thing in other idioms, or with another result that is right as well.
+        The same answer in other idioms, which the tests give to the check.
+    alternatives : list of callable
+        Answers with another result that is right as well, such as a variance divided by N - 1.
     observe : callable, optional
         ``observe(function, *arguments)`` returns what is compared, where that is not what the function returns: the
         layers of a network, the batches of a generator. A mapping from names, or as many values as `returns` has. It

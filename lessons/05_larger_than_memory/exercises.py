@@ -304,11 +304,9 @@ def buffered(
         "This repeats the same order every epoch: use the argument rng, not a generator made inside.": lambda c, size, n, rng: batches(c, size, n, np.random.default_rng(1)),
         "The same seed gives two orders: draw from the argument rng alone.": lambda c, size, n, rng: batches(c, size, n, np.random.default_rng()),
     },
-    accepted=[
-        buffered(),
-        lambda *given: map(list, batches(*given)),
-        lambda c, *how: batches((ahead for ahead, _ in itertools.pairwise(itertools.chain(c, [None]))), *how),
-    ],
+    accepted=[buffered(), lambda *given: map(list, batches(*given))],
+    # One chunk is read ahead.
+    alternatives=[lambda c, *how: batches((ahead for ahead, _ in itertools.pairwise(itertools.chain(c, [None]))), *how)],
 )
 def batches(chunks, batch_size, buffer, rng):
     waiting, n_waiting = [], 0

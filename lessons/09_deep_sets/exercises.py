@@ -192,9 +192,9 @@ def standardised_feature_by_feature(train, train_mask, other, other_mask):
         **{f"The padding is no longer zero: it became (0 - mean) / std, a particle like any other.{more}": scaled(numbers, keep=lambda other, mask: True) for more, numbers in (("", of_training), (" And the padding takes part in mean and spread.", of_all_slots), (" And the jets are scaled by themselves.", of_themselves))},
         "changes its input in place": standardised_in_place,
     },
+    # Divided by N - 1, as torch does.
+    alternatives=[scaled(lambda train, mask, *_: (train[mask].mean(axis=0), train[mask].std(axis=0, ddof=1)))],
     accepted=[
-        # Divided by N - 1, as torch does.
-        scaled(lambda train, mask, *_: (train[mask].mean(axis=0), train[mask].std(axis=0, ddof=1))),
         lambda *jets: standardised(*jets).astype(np.float32),
         standardised_feature_by_feature,
     ],
@@ -1054,9 +1054,9 @@ def split_by_repeating(momenta, counts, share):
         "Each jet gets one constituent more, not all of them.": lambda *jets: (split_hardest(*jets)[0], jets[1] + len(jets[1])),
         "the array of momenta and the array of counts": lambda *jets: split_hardest(*jets)[0],
     },
+    # Which of the two stands first is a matter of taste.
+    alternatives=[halves(lambda h, share: (1 - share) * h, lambda h, share: share * h)],
     accepted=[
-        # Which of the two stands first is a matter of taste.
-        halves(lambda h, share: (1 - share) * h, lambda h, share: share * h),
         split_jet_by_jet,
         split_by_repeating,
     ],

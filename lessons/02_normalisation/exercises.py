@@ -405,7 +405,7 @@ def in_empty_bins(fill):
         "The factors were scaled to a mean of one over the bins. Bins hold unequal numbers of events: normalise the histograms, not the factors.": lambda source, target: target / source / (target / source).mean(),
         "The sums run along axis 0 alone. Divide by the sum over all bins: .sum() without axis.": shares(lambda histogram: histogram.sum(axis=0)),
         "The sums run along axis 1 alone. Divide by the sum over all bins: .sum() without axis.": shares(lambda histogram: histogram.sum(axis=1, keepdims=True)),
-        "The arrays may have any number of axes: a histogram of one variable has one.": lambda s, t: [bin_factors(s, t) for rows, columns in [s.shape]][0],
+        "The arrays may have any number of axes: a histogram of one variable has one.": lambda s, t: next(bin_factors(s, t) for rows, columns in [s.shape]),
         "A bin in which the source has no events gets an infinite factor or NaN. No factor can make events there: return 0 for this bin.": shares(np.sum),
         "np.nan_to_num turns NaN into 0, but an infinite factor into 1.8e308, the largest number there is. Divide only where the source has events: np.divide with `where`.":
             lambda source, target: np.nan_to_num(shares(np.sum)(source, target)),

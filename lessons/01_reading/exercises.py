@@ -16,8 +16,6 @@ from uproot.behaviors.TBranch import HasBranches, TBranch
 from coursekit.checks import call, describe, exercise, fail
 from coursekit.checks.compare import agree
 
-AS_ANOTHER_KIND = "are right, but they come as"
-
 
 @functools.cache
 def files():
@@ -55,7 +53,6 @@ def written(name):
         "These are the branches of the tree; the question is which trees the file holds.": lambda *, file: file["Events"].keys(),
         "This is one name; the answer is a list, since a file may hold several trees.": lambda *, file: file.keys(cycle=False)[0],
         "This pairs names with kinds; only the names are asked for.": lambda *, file: file.classnames(),
-        "This is how many there are; the names are asked for.": lambda *, file: len(file.keys()),
     },
     accepted=[
         lambda *, file: [name.split(";")[0] for name, kind in file.classnames().items() if kind == "TTree"],
@@ -154,7 +151,6 @@ def shifted(centre=np.mean, spread=np.std):
         "An array of whole numbers, like this x, cannot hold the result: make one of floats.": lambda x: normalise(x).astype(x.dtype),
         "of this particular sample, mtw1": lambda x: (x - 66.4) / 28.8,
         "changes its input in place": lambda x: np.subtract(x, x.mean(), out=x) / x.std(),
-        AS_ANOTHER_KIND: lambda x: normalise(x).tolist(),
     },
     accepted=[
         lambda x: np.divide(np.subtract(x, np.average(x)), np.sqrt(np.var(x))),
@@ -166,8 +162,7 @@ def normalise(x):
 
 
 def dictionary_and_reading(read_branches, path, other, branches):
-    read = set()
-    array, arrays = TBranch.array, HasBranches.arrays
+    read, array, arrays = set(), TBranch.array, HasBranches.arrays
 
     def spy(branch, *args, **kwargs):
         read.add(branch.name)
@@ -250,7 +245,6 @@ def joined(join=np.column_stack, choose=lambda arrays, names: names):
         "All arrays are here, in the order of the dictionary; take those named in `branches`, in the order given there.": joined(choose=lambda arrays, names: arrays),
         "The columns follow the order of the dictionary; use the order of `branches`.": joined(choose=lambda arrays, names: [name for name in arrays if name in names]),
         "The columns are sorted by name; use the order of `branches`.": joined(choose=lambda arrays, names: sorted(names)),
-        "The columns are in reverse order.": joined(choose=lambda arrays, names: names[::-1]),
         "The numbers are cut to whole ones.": lambda arrays, names: to_table(arrays, names).astype(int),
         "to_table(arrays, branches) are right, but they come as": lambda arrays, names: pd.DataFrame(arrays)[names],
     },
@@ -291,7 +285,6 @@ def of_both(join):
         "This is dy_high twice.": of_both(lambda low, high: np.concatenate([high, high])),
         "Rows and columns are exchanged: an event is a row.": of_both(lambda low, high: np.concatenate([low.T, high.T], axis=1)),
         "One table lies behind the other: np.stack makes a new axis, np.concatenate does not.": of_both(lambda low, high: np.stack([low, high])),
-        AS_ANOTHER_KIND: of_both(lambda low, high: low.tolist() + high.tolist()),
     },
     accepted=[
         of_both(lambda low, high: np.array([*low, *high])),
@@ -354,11 +347,7 @@ def rows_and_reading(read_rows, first, end):
         asked.append((start or 0, stop) if where is None else (first, end))
         return select(store, key, where, start, stop, *args, **kwargs)
 
-    def spy_on_all(store, key):
-        asked.append((0, None))
-        return get(store, key)
-
-    with mock.patch.multiple(pd.HDFStore, select=spy, get=spy_on_all):
+    with mock.patch.multiple(pd.HDFStore, select=spy, get=lambda *which: asked.append((0, None)) or get(*which)):
         result = call(read_rows, path, first, end)
     still_open = [handle for handle in tables.file._open_files.handlers if handle.filename == str(path)]
     for handle in still_open:

@@ -1,5 +1,6 @@
 """Exercises of lesson 02: weights, scale and offset, defaults, the variables file, reweighting."""
 
+import functools
 import json
 
 import numpy as np
@@ -7,8 +8,6 @@ import pandas as pd
 
 from coursekit.checks import call, describe, exercise, fail
 from coursekit.events import WEIGHT_BRANCHES
-
-AS_ANOTHER_KIND = "are right, but they come as"
 
 
 def ordinary(function, *arguments):
@@ -35,15 +34,12 @@ def combined(combine, *names):
     return lambda events: combine([events[name] for name in names or WEIGHT_BRANCHES])
 
 
-def product(*names):
-    return combined(lambda columns: np.prod(columns, axis=0), *names)
-
-
 def changed(change):
     """Return what those write who change the right weights afterwards."""
     return lambda events: change(weights_of(events))
 
 
+product = functools.partial(combined, functools.partial(np.prod, axis=0))
 first_call = {}
 
 
@@ -72,7 +68,6 @@ first_call = {}
         "These are the first six entries of the dictionary. Take the branches by name: events[name].": product("mth", *WEIGHT_BRANCHES[:-1]),
         "The answer of the first call comes back for other events: compute from the argument.": lambda events: first_call.setdefault("weights", weights_of(events)),
         "come as a list": changed(np.ndarray.tolist),
-        "come as a Series": lambda events: pd.DataFrame(events)[list(WEIGHT_BRANCHES)].prod(axis=1),
         **{f"The branch {name} is missing from the product.": product(*set(WEIGHT_BRANCHES) - {name}) for name in WEIGHT_BRANCHES},
         **{f"The branch {name} enters twice.": product(name, *WEIGHT_BRANCHES) for name in WEIGHT_BRANCHES},
     },
@@ -144,7 +139,7 @@ def beside_weights(change):
         "Each sample has its number for a label; signal is 1, and all backgrounds are 0.": normalised(np.mean, label=lambda k: k),
         "Background is -1 here, as some books have it; in this course it is 0.": normalised(np.mean, label=lambda k: 1 - 2 * (k > 0)),
         "All labels are 1.": normalised(np.mean, label=lambda k: 1),
-        AS_ANOTHER_KIND: beside_weights(np.ndarray.tolist),
+        "they come as a list": beside_weights(np.ndarray.tolist),
         "the array of labels should be": beside_weights(lambda y: y.astype(str)),
         "should return the array of weights and the array of labels": lambda *samples: weights_and_labels(*samples)[0],
     },
@@ -254,7 +249,6 @@ def scaled(formula=lambda x, o, s: (x + o) * s, missing=lambda x, d: x == d, fil
         "knows of no masks": lambda x, o, s, d: (np.ma.masked_equal(x, d) + o) * s,
         "changes its input in place": lambda x, *numbers: np.copyto(x, apply_scaling(x, *numbers)) or x,
         "the scaled column should be": lambda x, o, s, d: apply_scaling(x, o, s, d).astype(str),
-        AS_ANOTHER_KIND: lambda x, o, s, d: [0 if value == d else (value + o) * s for value in x],
     },
     accepted=[
         lambda x, o, s, d: (x + o) * s * (x != d),

@@ -161,7 +161,6 @@ def cut(ends, size=len, axis=0, last=-1):
         "A table has more numbers than events: len(array) counts events, array.size counts numbers.": cut(lambda n, f: np.rint(n * np.cumsum(f)), np.size),
         "changes its input in place": lambda array, f: array.sort(axis=0) or split(array, f),
         "One part too many: the last end is no place to cut.": lambda array, f: [*split(array, f), array[:0]],
-        "they come as a list": lambda array, f: [part.tolist() for part in split(array, f)],
     },
     accepted=[
         lambda array, f: tuple(split(array, f)),
@@ -488,7 +487,6 @@ def numbers_to_sort():
         "Intervals closed on the right leave u = 0 out and put an edge into the part below. Part 1 begins with u = f_1 itself; pd.cut wants right=False.": lambda u, fractions: pd.cut(u, [0, *np.cumsum(fractions)], labels=False),
         "Intervals closed on the right leave u = 0 out and put an edge into the part below. Part 1 begins with u = f_1 itself.": lambda u, fractions: np.searchsorted([0, *np.cumsum(fractions)], u) - 1,
         "This is one number; each u has its own.": lambda u, fractions: np.searchsorted(np.cumsum(fractions), u[0]),
-        "they come as a list": lambda u, fractions: part_numbers(u, fractions).tolist(),
     },
     accepted=[
         lambda u, fractions: sum((u >= edge) * 1.0 for edge in np.cumsum(fractions)[:-1]),

@@ -31,7 +31,7 @@ def moved_together(answer, inputs, labels, weights):
     n, order = len(inputs), answer[0][:, 0].astype(int)
     if (left := len(set(order))) < n:
         fail(f"{left} of {n} events are left: rng.choice and rng.integers draw with replacement. Take rng.permutation.")
-    if not np.array_equal(answer[0], inputs[order]):
+    if not np.array_equal(answer[0], inputs.take(order, axis=0, mode="clip")):
         fail("the columns of the inputs were torn apart: an event is a row, and moves as a whole.")
     if np.array_equal(order, np.sort(order)):
         fail("nothing has moved: the events come back in their old order.")
@@ -47,8 +47,8 @@ def moved_together(answer, inputs, labels, weights):
     ratio = answer[2] / weights[order]
     if not np.allclose(ratio, 1) and all(np.ptp(ratio[labels[order] == label]) < 1e-6 for label in (0, 1)):
         fail("the weights of each class are multiplied by a number. They are normalised already: pass them on.")
-    parts = zip(("the array of labels", "the array of weights"), answer[1:], strict=True)
-    return {f"{what}, brought back into the old order,": part[np.argsort(order)] for what, part in parts}
+    back = np.argsort(order)
+    return {"the labels, in the old order,": answer[1][back], "the weights, in the old order,": answer[2][back]}
 
 
 def numbered_events():
@@ -173,8 +173,7 @@ def split(array, fractions):
 
 
 def two_classes():
-    number = np.arange(110.0)
-    signal, background = number[:40], number[40:]
+    signal, background = np.split(np.arange(110.0), [40])
     pairs = ((np.column_stack([part, part < 40]), part + 0.5) for part in (signal, background))
     yield np.random.default_rng(33), *pairs
 
@@ -325,14 +324,7 @@ def dealt(function, rng, labels, k):
 
 def class_by_itself(deal):
     """Return what those write who treat one class at a time, but deal its n events in their own way."""
-
-    def answer(rng, labels, k):
-        fold = np.zeros(len(labels), dtype=int)
-        for of_class in (labels == 0, labels == 1):
-            fold[of_class] = deal(rng, of_class.sum(), k)
-        return fold
-
-    return answer
+    return lambda rng, y, k: np.piecewise(y, [y == 0, y == 1], 2 * [lambda part: deal(rng, len(part), k)])
 
 
 @exercise(

@@ -572,9 +572,8 @@ def segment_sum(latent, counts):
 
 
 def histories():
-    """A training as it grows, the longest first, so that an answer that remembers earlier calls is wrong."""
+    """A training as it grows, the longest first, since answers may remember; `loss` has its best epoch later, and its stop."""
     val_loss = [0.60, 0.45, 0.47, 0.44, 0.46, 0.43, 0.42, 0.425, 0.41, 0.42, 0.43, 0.428, 0.44, 0.45, 0.46]
-    # The rule on the training loss would differ in its best epoch as well, and stop at last.
     loss = [0.62, 0.59, 0.56, 0.53, 0.50, 0.47, 0.50, 0.41, 0.38, 0.35, 0.32, 0.33, 0.33, 0.33, 0.33]
     for patience in (2, 3, 4, 1):
         for n in range(len(val_loss), 0, -1):
@@ -728,8 +727,7 @@ def trainings():
     rng = np.random.default_rng(910)
     labels = np.repeat([0, 1], 150)
     common = labels + rng.normal(0, 0.7, 300)  # what all trainings have learned
-    quality = (0.6, 1.3, 0.2, 0.4)  # trainings that differ much, so that every mistake shows
-    yield labels, np.stack([common + rng.normal(0, q, 300) for q in quality])
+    yield labels, np.stack([common + rng.normal(0, q, 300) for q in (0.6, 1.3, 0.2, 0.4)])  # they differ much
 
 
 def mean_with(error):

@@ -35,11 +35,11 @@ def answered(source: str, number: str, lesson: Path) -> str:
     if not path.is_file():
         raise BuildError(f"{path} does not exist; it holds the answers to the exercises of lesson.py")
     text = path.read_text(encoding="utf-8")
-    answers = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+    answers = [node for node in ast.parse(text, str(path)).body if isinstance(node, ast.FunctionDef)]
     by_name = {node.name: node for node in answers}
     of_values = next((node for node in answers if number in map(_registered, node.decorator_list)), None)
     lines, stubs, values = source.split("\n"), [], []
-    for node in ast.parse(source).body:
+    for node in ast.parse(source, str(lesson)).body:
         if isinstance(node, ast.FunctionDef) and _is_dots(node.body[-1]):
             stubs.append((node, by_name.get(node.name)))
         elif isinstance(node, ast.Assign) and _is_dots(node):

@@ -218,6 +218,10 @@ def _check_tags(path: Path, cells: list[NotebookNode]) -> None:
             )
         if {"exercise", "check"} & _tags(cell) and not _number(cell):
             raise BuildError(f"{path}: this cell needs a tag ex-N.M: {cell.source[:60]!r}")
+        if "check" in _tags(cell) and f'check("{_number(cell)}"' not in cell.source:
+            raise BuildError(f"{path}: the check cell of {_number(cell)} checks another exercise: {cell.source[:50]!r}")
+        if "setup" in _tags(cell) and f'setup("{path.parent.name[:2]}")' not in cell.source:
+            raise BuildError(f'{path}: the setup cell needs a line WORK = setup("{path.parent.name[:2]}")')
     for number in {_number(cell) for cell in cells} - {""}:
         count = [sum(_number(c) == number and kind in _tags(c) for c in cells) for kind in ("exercise", "check")]
         if count != [1, 1]:

@@ -175,6 +175,10 @@ def build(
         values = dict(pair.split("=", 1) for pair in parameter or [])
         if full:
             values["quick"] = False
+        if values and not (check or output):
+            raise ValueError(
+                "other parameters give other outputs than those that are kept: name a folder, --output mine"
+            )
         target = Path(stack.enter_context(tempfile.TemporaryDirectory())) if check else output or root
         with _bar() as bar:
             built = building.build(sources, root, target, values, jobs, _updates(bar), _say)

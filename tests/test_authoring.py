@@ -96,6 +96,8 @@ def test_a_course_that_is_not_on_github_has_no_badges(clone):
         ('tags=["solution"]', 'tags=["solutoin"]', "unknown tag 'solutoin'; did you mean 'solution'"),
         ('tags=["exercise", "ex-1.2"]', 'tags=["exercise"]', "needs a tag ex-N.M"),
         ('# %% tags=["check", "ex-1.2"]', "# %%", "1 exercise and 0 check cells"),
+        ('check("1.2", normalise)', 'check("1.1", normalise)', r"check cell of 1\.2 checks another exercise"),
+        ('setup("01")', 'setup("02")', r'needs a line WORK = setup\("01"\)'),
         ("std = ...", "spread = ...", r"answer of 1\.1 should return mean, spread"),
         ("mean = ...\nstd = ...", "mean = std = 0", "needs three dots"),
         ("def normalise(x):", "def normalise(x, y):", r"needs its answer here, a function normalise\(x, y\)"),

@@ -135,7 +135,11 @@ def test_parameters_that_papermill_would_ignore_are_refused(clone, given, words)
 
 @pytest.mark.lessons
 def test_the_command_line_builds_aside_with_other_parameters(clone):
-    arguments = ["build", "toy", "--root", str(clone), "--output", str(clone / "out"), "--full", "-p", "seed", "7"]
+    arguments = ["build", "toy", "--root", str(clone), "--full", "-p", "seed", "7"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 1
+    assert "name a folder, --output" in done.output  # and keep the solutions that the tests compare with
+    arguments += ["--output", str(clone / "out")]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert "2 of 2" in done.output

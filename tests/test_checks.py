@@ -9,7 +9,7 @@ import pytest
 
 from coursekit.checks import call, engine, fail
 from coursekit.checks import exercise as register
-from coursekit.checks.exercise import Exercise
+from coursekit.checks.exercise import Exercise, exercises_of
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def own_exercises(monkeypatch):
         cases=lambda: [{"x": X}],
         returns=("the mean",),
         hints=("Add up.", "Divide."),
-        mistakes=[("This is the sum.", lambda *, x: x.sum())],
+        mistakes={"This is the sum.": lambda *, x: x.sum()},
     )
     def mean(*, x):
         return x.mean()
@@ -37,7 +37,7 @@ def own_exercises(monkeypatch):
         cases=lambda: [(np.arange(3.0),)],
         returns=("double(x)",),
         hints=("Twice.",),
-        mistakes=[("This is the square.", lambda x: x**2)],
+        mistakes={"This is the square.": lambda x: x**2},
     )
     def double(x):
         return 2 * x
@@ -154,7 +154,7 @@ def test_a_stumbling_check_is_no_crash_for_the_student(capsys):
     def anything():
         return 1
 
-    settings = {"cases": lambda: [()], "returns": ("it", "that"), "hints": (), "mistakes": []}
+    settings = {"cases": lambda: [()], "returns": ("it", "that"), "hints": (), "mistakes": {}}
     register("99.3", "anything", **settings, observe=lambda function: (observe(function), 1))(anything)
     text = said(capsys, "99.3", max)
     assert (
@@ -246,12 +246,12 @@ def two_things(mistakes, **settings):
 
 def test_who_makes_the_whole_mistake_is_named_before_who_shares_a_part(capsys):
     two_things(
-        [
-            ("The sum is 0.", lambda x: (0, x.max())),
-            ("Both are 0.", lambda x: (0, 0)),
-            ("Negative numbers are lost.", lambda x: (x.sum(), max(x.max(), 0))),
-            ("The sum is 0 where it is large.", lambda x: (0 if x.sum() > 0 else x.sum(), x.max())),
-        ]
+        {
+            "The sum is 0.": lambda x: (0, x.max()),
+            "Both are 0.": lambda x: (0, 0),
+            "Negative numbers are lost.": lambda x: (x.sum(), max(x.max(), 0)),
+            "The sum is 0 where it is large.": lambda x: (0 if x.sum() > 0 else x.sum(), x.max()),
+        }
     )
     for answer, words in (
         (lambda x: (0, x.max()), "The sum is 0. ("),
@@ -267,14 +267,14 @@ def test_who_makes_the_whole_mistake_is_named_before_who_shares_a_part(capsys):
 
 
 def test_an_error_that_a_mistake_raises_is_named(capsys):
-    two_things([("There is no third entry.", lambda x: (x[7], x.max()))])
+    two_things({"There is no third entry.": lambda x: (x[7], x.max())})
     text = said(capsys, "99.4", lambda x: (x[7] + 0, 1))
     assert "There is no third entry. (both raised IndexError" in text
     assert "raised ZeroDivisionError" in said(capsys, "99.4", lambda x: (1 / 0, 1))
 
 
 def test_another_right_result_is_accepted(capsys):
-    two_things([], alternatives=[lambda x: (x.sum(), x.max() + 1)])
+    two_things({}, alternatives=[lambda x: (x.sum(), x.max() + 1)])
     assert said(capsys, "99.4", lambda x: (x.sum(), 1 + x.max())).startswith("[PASS]")
     assert said(capsys, "99.4", lambda x: (x.sum() + 1, 1 + x.max())).startswith("[NOT YET]")
 
@@ -316,7 +316,7 @@ def test_several_functions_are_one_answer(capsys):
         return call(up, x), call(down, x)
 
     settings = {"cases": lambda: [(3.0,)], "returns": ("up", "down"), "observe": both, "hints": ()}
-    register("99.6", "up and down", **settings, mistakes=[("They are exchanged.", (down, up))])(up, down)
+    register("99.6", "up and down", **settings, mistakes={"They are exchanged.": (down, up)})(up, down)
     assert said(capsys, "99.6", up, down).startswith("[PASS]")
     assert "They are exchanged." in said(capsys, "99.6", down, up)
     assert engine.or_reference("99.6", down, ...) == (up, down)
@@ -337,3 +337,46 @@ def test_or_reference_does_not_test_again_what_was_just_checked(capsys):
     assert len(tried) == n
     engine.check("99.2", counted)  # a check always tests: a function that it calls may have been mended
     assert len(tried) > n
+
+
+# --- what is not an exercise ------------------------------------------------------------------------------------------
+
+RIGHT = {"cases": lambda: [()], "returns": ("it",), "hints": ("One.",), "mistakes": {"No.": lambda: 2}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"hints": "one"}, r"hints of exercise 99\.7 should be a tuple; what came is 'one'"),
+        ({"returns": "the array"}, "returns of exercise"),
+        ({"accepted": max}, "accepted of exercise 99.7 should be a list; what came is the function max"),
+        ({"cases": [()]}, "cases of exercise"),
+        ({"mistakes": [("No.", max)]}, "mistakes of exercise"),
+        ({"hint": ("One.",)}, r"no setting 'hint'; did you mean 'hints'\? it has accept"),
+    ],
+)
+def test_a_wrong_setting_is_named(changed, words):
+    with pytest.raises(TypeError, match=words):
+        register("99.7", "one", **RIGHT | changed)(lambda: 1)
+
+
+def test_a_number_belongs_to_one_exercise_and_a_missing_setting_is_named():
+    with pytest.raises(ValueError, match=r"exercise 99\.1 is there twice"):
+        register("99.1", "one", **RIGHT)(lambda: 1)
+    with pytest.raises(TypeError, match=r"99\.7 needs mistakes="):
+        register("99.7", "one", **{name: value for name, value in RIGHT.items() if name != "mistakes"})(lambda: 1)
+
+
+def test_an_exercise_of_another_lesson_is_refused(tmp_path, monkeypatch):
+    folder = tmp_path / "lessons" / "98_toy"
+    folder.mkdir(parents=True)
+    code = "from coursekit.checks import exercise\n"
+    code += 'exercise("97.1", "g", cases=list, hints=(), mistakes={}, returns=("it",))(lambda: 1)\n'
+    (folder / "exercises.py").write_text(code)
+    monkeypatch.setenv("COURSEKIT_ROOT", str(tmp_path))
+    with pytest.raises(ValueError, match=r"exercises\.py has exercise 97\.1, which belongs to another lesson"):
+        exercises_of(98)
+
+
+def test_what_the_values_were_made_from_is_asked_for(capsys):
+    assert "check also needs what the values were made from: x=x." in said(capsys, "99.1", 3.0)

@@ -36,6 +36,8 @@ FRAME = pd.DataFrame({"a": [1, 2]})
         ({"a": [np.arange(2), FRAME]}, {"a": [np.arange(2), FRAME.copy()]}),
         (np.float32(1.000001), 1.0),
         (torch.tensor([1.0]), torch.tensor([1.0], dtype=torch.float64)),
+        (torch.tensor([1.0], dtype=torch.bfloat16), torch.tensor([1.0])),
+        (torch.tensor([1.0, 0.0]).to_sparse(), torch.tensor([1.0, 0.0])),
         (ak.Array([1, 2]), ak.Array([1, 2])),
         (3, np.int64(3)),
         (np.True_, True),

@@ -95,9 +95,9 @@ def test_an_alternative_is_right_and_another_result(capsys, exercise, answer):
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.number)
 def test_an_exercise_is_complete(exercise):
     sentences = [sentence for sentence, _ in exercise.mistakes]
-    assert len(set(sentences)) == len(sentences) >= 3
-    assert exercise.hints
-    assert exercise.accepted
+    assert len(set(sentences)) == len(sentences) >= 3, "an exercise needs three mistakes that people make"
+    assert exercise.hints, "an exercise needs a hint"
+    assert exercise.accepted, "an exercise needs another right answer, in another idiom"
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)

@@ -1,4 +1,4 @@
-"""Who may import whom (the arrows of CONTRIBUTING.md), and what importing the package costs."""
+"""Who may import whom, and what importing the package costs."""
 
 import ast
 import json

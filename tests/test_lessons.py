@@ -79,6 +79,10 @@ def test_every_cell_of_the_solution_was_executed_in_order(lesson):
     assert all(text.startswith("[PASS]") for text in passed)
 
 
+def test_the_time_is_stated_so_that_a_build_can_compare(lesson):
+    assert 0 < lesson.seconds <= 90, f"{lesson.time!r} should say `runs in about N seconds`"
+
+
 def test_the_notebooks_stay_small(lesson):
     for folder in ("notebooks", "solutions"):
         assert (ROOT / folder / f"{lesson.stem}.ipynb").stat().st_size < 1.5e6

@@ -68,7 +68,7 @@ import numpy as np
     cases=lambda: [{"x": np.arange(3.0)}],
     returns=("the mean",),
     hints=("An array knows it.",),
-    mistakes=[("This is the sum.", lambda *, x: x.sum())],
+    mistakes={"This is the sum.": lambda *, x: x.sum()},
 )
 def mean_of(*, x):
     mean = x.mean()

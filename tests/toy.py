@@ -60,7 +60,7 @@ import numpy as np
     cases=lambda: [{"x": np.arange(3.0)}],
     returns=("the mean", "the standard deviation"),
     hints=("An array knows both.",),
-    mistakes=[("This is the variance.", lambda *, x: (x.mean(), x.var()))],
+    mistakes={"This is the variance.": lambda *, x: (x.mean(), x.var())},
 )
 def mean_and_std(*, x):
     # both at once
@@ -75,7 +75,7 @@ def mean_and_std(*, x):
     cases=lambda: [(np.arange(3.0),)],
     returns=("the column",),
     hints=("Subtract, divide.",),
-    mistakes=[("Mind the brackets.", lambda x: x - x.mean() / x.std())],
+    mistakes={"Mind the brackets.": lambda x: x - x.mean() / x.std()},
 )
 def normalise(x):
     \'\'\'Only in the package.\'\'\'

@@ -163,7 +163,8 @@ def _is_tensor(value) -> bool:
 def _plain(value):
     """Return arrays and tensors, and lists that make an array, as NumPy arrays; all else as it is."""
     if _is_tensor(value):
-        return value.detach().cpu().numpy()
+        value = value.detach().cpu().to_dense()
+        return (value.float() if value.dtype == sys.modules["torch"].bfloat16 else value).numpy()
     if isinstance(value, ak.Array):
         try:
             return ak.to_numpy(value, allow_missing=False)

@@ -11,10 +11,11 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from coursekit.checks.compare import Mistake, agree, call, describe, difference
 from coursekit.lesson import lesson_folder
+from coursekit.words import listed, near
 
 __all__ = ["Exercise", "exercise", "exercises_of", "find"]
 
@@ -40,8 +41,12 @@ class Exercise:
     @property
     def of_values(self) -> bool:
         """Whether the notebook computes values, ``check("1.2", mean, mtw1=mtw1)``, and does not write a function."""
+        return bool(self._needs())
+
+    def _needs(self) -> set[str]:
+        """Return the names of what values are made from."""
         parameters = inspect.signature(self.answers[0]).parameters.values()
-        return any(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters)
+        return {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
 
     def reference(self, given: Mapping):
         """Return the right answer: one thing, or a tuple of several."""
@@ -56,6 +61,8 @@ class Exercise:
             self._test(answer, given)
 
     def _test(self, answer: tuple, given: Mapping) -> None:
+        if missing := self._needs() - given.keys():
+            raise Mistake(f"check also needs what the values were made from: {', '.join(f'{n}={n}' for n in missing)}.")
         cases = [given] if self.of_values else None
         got = [self._by_name(answer[0] if len(answer) == 1 else answer)] if self.of_values else self._outcomes(answer)
         right = self._worked_out(self.answers, cases)
@@ -171,7 +178,7 @@ def exercise(number: str, goal: str, **settings) -> Callable:
         A name for each thing that is returned: "the mean".
     hints : tuple of str
         One more is shown each time the answer is wrong, or with `hint`; from gentle to plain.
-    mistakes : mapping from str to callable, or pairs of them
+    mistakes : mapping from str to callable
         The sentence to the student, and a function that makes this mistake, written as a student would write it. The
         sentence may also be a few words of what a demand, `observe` or `call` says, or of an error.
     accepted : list of callable
@@ -192,11 +199,28 @@ def exercise(number: str, goal: str, **settings) -> Callable:
     """
 
     def register(*answers: Callable) -> Callable:
-        mistakes = tuple(dict(settings["mistakes"]).items())
+        if number in _exercises:
+            raise ValueError(f"exercise {number} is there twice; a number belongs to one exercise")
+        _check_settings(number, settings)
+        mistakes = tuple(settings["mistakes"].items())
         _exercises[number] = Exercise(number, goal, answers, **{**settings, "mistakes": mistakes})
         return answers[0]
 
     return register
+
+
+def _check_settings(number: str, settings: Mapping) -> None:
+    known = {field.name for field in fields(Exercise)} - {"number", "goal", "answers"}
+    for name in settings.keys() - known:
+        raise TypeError(f"exercise {number} has no setting {name!r};{near(name, known)} it has {listed(sorted(known))}")
+    for name in {"cases", "hints", "mistakes"} - settings.keys():
+        raise TypeError(f"exercise {number} needs {name}=, see coursekit.checks.exercise")
+    kinds = dict.fromkeys(("hints", "returns", "accept"), tuple) | dict.fromkeys(("accepted", "alternatives"), list)
+    kinds |= {"demands": list, "mistakes": Mapping, "tolerance": Mapping, "cases": Callable, "observe": Callable}
+    for name, value in settings.items():
+        if not isinstance(value, kinds[name]):
+            kind = kinds[name].__name__.lower()
+            raise TypeError(f"{name} of exercise {number} should be a {kind}; what came is {describe(value)}")
 
 
 _exercises: dict[str, Exercise] = {}
@@ -210,13 +234,17 @@ def exercises_of(lesson: int | str) -> list[Exercise]:
     name = f"coursekit_lessons.{path.parent.name}"
     if name not in sys.modules and path.is_file():
         spec = importlib.util.spec_from_file_location(name, path)
-        sys.modules[name] = importlib.util.module_from_spec(spec)
+        sys.modules[name], before = importlib.util.module_from_spec(spec), set(_exercises)
         try:
             spec.loader.exec_module(sys.modules[name])
         except BaseException:
             del sys.modules[name]
+            for number in [number for number in _exercises if number not in before]:
+                del _exercises[number]
             raise
-    found = [other for number, other in _exercises.items() if number.split(".")[0] == str(int(lesson))]
+        if strange := [number for number in _exercises if number not in before and _lesson(number) != int(lesson)]:
+            raise ValueError(f"{path} has exercise {strange[0]}, which belongs to another lesson")
+    found = [other for number, other in _exercises.items() if _lesson(number) == int(lesson)]
     return sorted(found, key=lambda other: int(other.number.split(".")[1]))
 
 
@@ -234,6 +262,10 @@ def find(number: str) -> Exercise:
         there = f"The exercises of this lesson are {', '.join(known)}." if known else f"There is no lesson {lesson}."
         raise LookupError(f'There is no exercise "{number}". {there}')
     return _exercises[number]
+
+
+def _lesson(number: str) -> int:
+    return int(number.split(".")[0])
 
 
 def _all(functions) -> tuple:

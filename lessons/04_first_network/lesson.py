@@ -1,11 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-# ---
-
 # %% [markdown]
 # # 4 · A first network, and whether to believe it
 #
@@ -19,7 +11,7 @@
 #
 # **You need** lessons 2 and 3: weights of mean one, the scaler, three parts that share no event.
 #
-# **Time:** 90 minutes; the notebook itself runs in a minute on two CPU cores.
+# **Time:** 90 minutes; the notebook itself runs in about 80 seconds on two CPU cores.
 
 # %% tags=["setup"]
 from coursekit import check, fetch, figure, hint, load_events, or_reference, progress, setup, show
@@ -479,7 +471,7 @@ pd.DataFrame(table_of_rejections)
 
 # %% [markdown]
 # Each number is again a mean of three trainings, with what they differ by in its error.
-# At an efficiency of 0.5 one background event in almost two hundred survives, against one in five for the bad network.
+# At an efficiency of 0.5 one background event in some 170 survives, against one in five for the bad network.
 # That number hangs on a few dozen simulated events, hence its error of a quarter.
 # To the left of 0.3 the curve is a staircase: each step is one simulated event.
 #

@@ -1,11 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-# ---
-
 # %% [markdown]
 # # 5 · Data larger than memory
 #
@@ -19,7 +11,7 @@
 #
 # **You need** lesson 1 (trees and baskets), lesson 3 (shuffling together, three parts) and lesson 4 (the network).
 #
-# **Time:** 80 minutes; the notebook itself runs in less than a minute on two CPU cores.
+# **Time:** 80 minutes; the notebook itself runs in about 30 seconds on two CPU cores.
 
 # %% tags=["setup"]
 from coursekit import check, fetch, figure, hint, load_events, or_reference, progress, setup, show

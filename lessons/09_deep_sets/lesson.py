@@ -1,11 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-# ---
-
 # %% [markdown]
 # # 9 · Deep Sets: a jet is a set
 #
@@ -20,7 +12,7 @@
 # **You need** lesson 8, the taggers to beat; lesson 4, if losses and epochs are new to you.
 # PyTorch is explained as we go.
 #
-# **Time:** 120 minutes; the notebook itself runs in about a minute on two CPU cores.
+# **Time:** 120 minutes; the notebook itself runs in about 60 seconds on two CPU cores.
 
 # %% tags=["setup"]
 from coursekit import check, fetch, figure, hint, or_reference, progress, setup, show

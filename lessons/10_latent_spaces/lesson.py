@@ -1,11 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-# ---
-
 # %% [markdown]
 # # 10 · Latent spaces: what a set has learned, and jets made of noise
 #
@@ -20,7 +12,7 @@
 # **You need** lesson 9: Deep Sets, packed constituents, the training loop.
 # The standard position of a jet is that of lesson 7.
 #
-# **Time:** 130 minutes; the notebook itself runs in a minute and a half on two CPU cores.
+# **Time:** 130 minutes; the notebook itself runs in about 75 seconds on two CPU cores.
 
 # %% tags=["setup"]
 from coursekit import check, fetch, figure, hint, or_reference, progress, setup, show

@@ -17,7 +17,7 @@ COLUMNS = [f"{name}_{i}" for i in range(200) for name in ("E", "PX", "PY", "PZ")
 
 def cone(rng, counts, energy, phi, spread):
     """Return jagged jets of massless constituents round the directions phi, their energies `energy` in all."""
-    of = np.repeat(np.arange(len(counts)), counts)
+    rng, of = np.random.default_rng(rng), np.repeat(np.arange(len(counts)), counts)
     share = rng.uniform(0.2, 1, len(of))
     e = np.asarray(energy)[of] * share / np.bincount(of, share)[of]
     eta, azimuth = rng.normal(0.4, spread, len(of)), np.asarray(phi)[of] + rng.normal(0, spread, len(of))
@@ -121,16 +121,10 @@ def count_and_mean_pt(momenta):
     return n, pt.sum(axis=1) / n
 
 
-def made_of(new):
-    return lambda jets: new(*pt_and_phi(jets))
-
-
 @exercise(
     "8.3",
     "transverse momentum and azimuth of each jet",
-    cases=lambda: [
-        (cone(np.random.default_rng(83), [5, 30, 12, 1, 40, 8], [600] * 6, [0.4, 2, -1, -3, np.pi, 1], 0.3),)
-    ],
+    cases=lambda: [(cone(83, [5, 30, 12, 1, 40, 8], [600] * 6, [0.4, 2, -1, -3, np.pi, 1], 0.3),)],
     returns=("pT", "phi"),
     accept=(np.ndarray,),
     hints=(
@@ -142,19 +136,19 @@ def made_of(new):
         "These are the constituents' pT, added as numbers. Momenta are vectors: add px and py first.": lambda jets: (ak.sum(jets.pt, axis=1), ak.mean(jets.phi, axis=1)),
         "This is the pT of the leading constituent.": lambda jets: (jets.pt[:, 0], pt_and_phi(jets)[1]),
         "This is the magnitude of the whole momentum, pz included.": lambda jets: (np.hypot(pt_and_phi(jets)[0], ak.sum(jets.pz, axis=1)), pt_and_phi(jets)[1]),
-        "This is pT squared.": made_of(lambda pt, phi: (pt**2, phi)),
-        "This is px alone.": made_of(lambda pt, phi: (pt * np.cos(phi), phi)),
+        "This is pT squared.": lambda jets: (pt_and_phi(jets)[0] ** 2, pt_and_phi(jets)[1]),
+        "This is px alone.": lambda jets: (ak.sum(jets.px, axis=1), pt_and_phi(jets)[1]),
         "This is the energy.": lambda jets: (ak.sum(jets.E, axis=1), pt_and_phi(jets)[1]),
-        "The two are exchanged: first pT.": made_of(lambda pt, phi: (phi, pt)),
-        "This is arctan2(py, py): an angle of 45 degrees or its opposite, whatever the jet.": made_of(lambda pt, phi: (pt, np.arctan2(np.sin(phi), np.sin(phi)))),
-        "The arguments are exchanged: arctan2 wants y first.": made_of(lambda pt, phi: (pt, np.arctan2(np.cos(phi), np.sin(phi)))),
-        "arctan(py / px) cannot tell a direction from its opposite: half of the circle is lost. Use arctan2(py, px).": made_of(lambda pt, phi: (pt, np.arctan(np.tan(phi)))),
+        "The two are exchanged: first pT.": lambda jets: pt_and_phi(jets)[::-1],
+        "This is arctan2(py, py): an angle of 45 degrees or its opposite, whatever the jet.": lambda jets: (pt_and_phi(jets)[0], np.arctan2(ak.sum(jets.py, axis=1), ak.sum(jets.py, axis=1))),
+        "The arguments are exchanged: arctan2 wants y first.": lambda jets: (pt_and_phi(jets)[0], np.arctan2(ak.sum(jets.px, axis=1), ak.sum(jets.py, axis=1))),
+        "arctan(py / px) cannot tell a direction from its opposite: half of the circle is lost. Use arctan2(py, px).": lambda jets: (pt_and_phi(jets)[0], np.arctan(ak.sum(jets.py, axis=1) / ak.sum(jets.px, axis=1))),
         "The mean of the constituents' phi fails where they lie on both sides of +-pi: 3.1 and -3.1 average to 0, the opposite direction. Add the vectors first.": lambda jets: (pt_and_phi(jets)[0], ak.mean(jets.phi, axis=1)),
         "A mean of phi weighted with pT is still a mean of angles, and fails where constituents lie on both sides of +-pi. Add the vectors first.": lambda jets: (pt_and_phi(jets)[0], ak.mean(jets.phi, weight=jets.pt, axis=1)),
         "This is the azimuth of the leading constituent.": lambda jets: (pt_and_phi(jets)[0], jets.phi[:, 0]),
-        "These are degrees; the course uses radians.": made_of(lambda pt, phi: (pt, np.degrees(phi))),
-        "This is right, but counted from 0 to 2 pi; this course counts from -pi to pi.": made_of(lambda pt, phi: (pt, phi % (2 * np.pi))),
-        "they come as a list": made_of(lambda *parts: [part.to_list() for part in parts]),
+        "These are degrees; the course uses radians.": lambda jets: (pt_and_phi(jets)[0], np.degrees(pt_and_phi(jets)[1])),
+        "This is right, but counted from 0 to 2 pi; this course counts from -pi to pi.": lambda jets: (pt_and_phi(jets)[0], pt_and_phi(jets)[1] % (2 * np.pi)),
+        "they come as a list": lambda jets: [part.to_list() for part in pt_and_phi(jets)],
     },
     accepted=[
         lambda jets: (ak.sum(jets, axis=1).pt, ak.sum(jets, axis=1).phi),
@@ -236,8 +230,7 @@ def mass(jets):
 
 def jets_across_the_edge():
     axis_y, axis_phi = np.array([0.35, 0.4, 0.5, 0.42, 0.3, 0.45]), np.array([3.1, -3.1, 0.3, -1.4, 2.9, -3.0])
-    spread = np.repeat([0.25, 1.2], [115, 33])
-    jets = cone(np.random.default_rng(85), [20, 30, 12, 45, 8, 33], [600] * 6, axis_phi, spread)
+    jets = cone(85, [20, 30, 12, 45, 8, 33], [600] * 6, axis_phi, np.repeat([0.25, 1.2], [115, 33]))
     yield np.hypot(jets.px, jets.py), np.arctanh(jets.pz / jets.E), np.arctan2(jets.py, jets.px), axis_y, axis_phi
 
 
@@ -335,8 +328,7 @@ def scored_jets():
     labels = rng.integers(0, 2, 200)
     score = np.round(np.clip(rng.normal(0.35 + 0.25 * labels, 0.25), 0, 1), 2)
     score[:30] = 0.4  # thirty jets at the threshold itself
-    for threshold in (0.4, 0.0, 1.1):  # some pass, all pass, none passes
-        yield labels, score, threshold
+    return [(labels, score, threshold) for threshold in (0.4, 0.0, 1.1)]  # some pass, all pass, none passes
 
 
 @exercise(
@@ -388,36 +380,26 @@ def facts(function, y, score, other, n, rng):
             fail(f"expected an array of {n} numbers, one difference for each replica; what came is {describe(answer)}.")
         return np.asarray(answer, dtype=np.float64)
 
-    values, truth = drawn(score, other), auc_difference(y, score, other)
-    mean, spread, error = values.mean(), values.std(ddof=1), truth.error / np.sqrt(n)
+    values, (truth, error) = drawn(score, other), auc_difference(y, score, other)
+    mean, spread = values.mean(), values.std(ddof=1)
     yield "all replicas are alike", spread < 1e-12
     yield "the mean of the differences is zero", abs(mean) < 1e-12
-    yield "they scatter by less than a quarter of what is expected", spread < truth.error / 4
-    yield "they scatter round the difference of taggers that know nothing", abs(mean) < truth.value / 3
+    yield "they scatter by less than a quarter of what is expected", spread < error / 4
+    yield "they scatter round the difference of taggers that know nothing", abs(mean) < truth / 3
     yield "they lie near an area", min(abs(mean - auc(y, one).value) for one in (score, other)) < 0.05
     yield "even a tagger and its copy differ", np.ptp(drawn(score, score)) > 1e-12
-    yield "they lie round the opposite of what is expected", abs(mean + truth.value) < 5 * error
-    off = abs(mean - truth.value) > 5 * max(error, spread / np.sqrt(n))
-    yield f"their mean is {mean:.4f}, expected {truth.value:.4f}", off
-    off = not 0.7 < spread / truth.error < 1.4
-    yield f"their spread is {spread:.4f}, expected {truth.error:.4f}: draw as many jets as the sample, {len(y)}", off
+    yield "they lie round the opposite of what is expected", abs(mean + truth) < 5 * error / np.sqrt(n)
+    yield f"their mean is {mean:.4f}, expected {truth:.4f}", abs(mean - truth) > 5 * max(error, spread) / np.sqrt(n)
+    off = not 0.7 < spread / error < 1.4
+    yield f"their spread is {spread:.4f}, expected {error:.4f}: draw as many jets as the sample, {len(y)}", off
     yield "taggers that differ in the first jet alone never differ", not drawn(score, np.r_[0.5, score[1:]]).any()
     yield "taggers that differ in the last jet alone never differ", not drawn(score, np.r_[score[:-1], 0.5]).any()
     yield "no difference is negative where the second tagger is ahead", (drawn(other, score) >= 0).all()
 
 
-def replicas(*arguments):
-    for fact, seen in facts(*arguments):
-        if seen:
-            fail(f"{fact}.")
-    return {}
-
-
-def area(labels, score):
-    return auc(labels, score).value
-
-
-def differences(draw=lambda rng, n: rng.integers(n, size=n), of=lambda y, a, b, i: area(y[i], a[i]) - area(y[i], b[i])):
+def replicas(
+    draw=lambda rng, n: rng.integers(n, size=n), of=lambda y, a, b, i: auc(y[i], a[i])[0] - auc(y[i], b[i])[0]
+):
     return lambda y, a, b, n, rng: np.array([of(y, a, b, draw(rng, len(y))) for _ in range(n)])
 
 
@@ -425,7 +407,7 @@ def differences(draw=lambda rng, n: rng.integers(n, size=n), of=lambda y, a, b, 
     "8.8",
     "differences of AUC on jets drawn with replacement",
     cases=two_taggers,
-    observe=replicas,
+    observe=lambda *given: next((fail(f"{fact}.") for fact, seen in facts(*given) if seen), {}),
     demands=[demands.given_generator],
     hints=(
         "One replica: draw as many jets as there are, with replacement; both taggers score the jets drawn.",
@@ -434,21 +416,21 @@ def differences(draw=lambda rng, n: rng.integers(n, size=n), of=lambda y, a, b, 
     ),
     mistakes={
         "expected an array of 100 numbers, one difference for each replica": lambda *sample: np.std(bootstrap_differences(*sample)),
-        "The jets are the same each time, in another order perhaps. Draw with replacement, anew for each replica, so that some jets come twice and others not at all.": differences(lambda rng, n: rng.permutation(n)),
+        "The jets are the same each time, in another order perhaps. Draw with replacement, anew for each replica, so that some jets come twice and others not at all.": replicas(lambda rng, n: rng.permutation(n)),
         "The mean of the differences was subtracted from them. It is the gain itself: keep it.": lambda *sample: (d := bootstrap_differences(*sample)) - d.mean(),
-        "These are differences of the errors, .error. The areas are .value.": differences(of=lambda y, a, b, i: auc(y[i], a[i]).error - auc(y[i], b[i]).error),
-        "Labels and scores no longer belong together. Draw them with the same places: labels[i], score[i], other[i].": differences(of=lambda y, a, b, i: area(y, a[i]) - area(y, b[i])),
-        "These are areas. Subtract the two of each replica.": differences(of=lambda y, a, b, i: area(y[i], a[i])),
-        "Each tagger got jets of its own. On the same jets their fluctuations cancel in the difference.": differences(lambda rng, n: rng.integers(n, size=(2, n)), lambda y, a, b, i: area(y[i[0]], a[i[0]]) - area(y[i[1]], b[i[1]])),
+        "These are differences of the errors, .error. The areas are .value.": replicas(of=lambda y, a, b, i: auc(y[i], a[i]).error - auc(y[i], b[i]).error),
+        "Labels and scores no longer belong together. Draw them with the same places: labels[i], score[i], other[i].": replicas(of=lambda y, a, b, i: auc(y, a[i])[0] - auc(y, b[i])[0]),
+        "These are areas. Subtract the two of each replica.": replicas(of=lambda y, a, b, i: auc(y[i], a[i])[0]),
+        "Each tagger got jets of its own. On the same jets their fluctuations cancel in the difference.": replicas(lambda rng, n: rng.integers(n, size=(2, n)), lambda y, a, b, i: auc(y[i[0]], a[i[0]])[0] - auc(y[i[1]], b[i[1]])[0]),
         "The sign is reversed: the difference is AUC(score) - AUC(other).": lambda *sample: -bootstrap_differences(*sample),
-        "their mean is": differences(of=lambda y, a, b, i: area(y[i], a[i]) / area(y[i], b[i])),
-        "draw as many jets as the sample, 200": differences(lambda rng, n: rng.integers(n, size=n // 4)),
-        "The last jet is never drawn: rng.integers(n) goes from 0 to n - 1, and n - 1 is the last place.": differences(lambda rng, n: rng.integers(n - 1, size=n)),
-        "The first jet is never drawn: rng.integers(n) goes from 0 to n - 1, and 0 is the first place.": differences(lambda rng, n: rng.integers(1, n, size=n)),
+        "their mean is": replicas(of=lambda y, a, b, i: auc(y[i], a[i])[0] / auc(y[i], b[i])[0]),
+        "draw as many jets as the sample, 200": replicas(lambda rng, n: rng.integers(n, size=n // 4)),
+        "The last jet is never drawn: rng.integers(n) goes from 0 to n - 1, and n - 1 is the last place.": replicas(lambda rng, n: rng.integers(n - 1, size=n)),
+        "The first jet is never drawn: rng.integers(n) goes from 0 to n - 1, and 0 is the first place.": replicas(lambda rng, n: rng.integers(1, n, size=n)),
         "The absolute value hides which of the two is ahead.": lambda *sample: abs(bootstrap_differences(*sample)),
         "another generator gives the same result": lambda labels, score, other, n, rng: bootstrap_differences(labels, score, other, n, np.random.default_rng(1)),
     },
-    accepted=[differences(lambda rng, n: rng.choice(n, n)), lambda *sample: list(bootstrap_differences(*sample))],
+    accepted=[replicas(lambda rng, n: rng.choice(n, n)), lambda *sample: list(bootstrap_differences(*sample))],
 )
 def bootstrap_differences(labels, score, other, n_replicas, rng):
     differences = []
@@ -462,8 +444,7 @@ def validation_and_test():
     rng, is_test = np.random.default_rng(89), np.arange(11000) >= 6000
     labels = rng.integers(0, 2, 11000)
     score = 1 / (1 + np.exp(-rng.normal(2 * labels - 1 - 0.35 * is_test, 1.2)))  # shifted: so are the quantiles
-    for efficiency in (0.3, 0.6):
-        yield labels[~is_test], score[~is_test], labels[is_test], score[is_test], efficiency
+    return [(labels[~is_test], score[~is_test], labels[is_test], score[is_test], share) for share in (0.3, 0.6)]
 
 
 @exercise(

@@ -35,7 +35,6 @@ def with_dirty_memory(function, constituents, length):
 
 
 def padding(slots=lambda slots, real, jet: slots, mask=lambda slots, real, jet: real):
-    """What those write who make one or the other of them otherwise, of the right ones and the jet."""
     return lambda jet, length: (slots(*padded(jet, length), jet), mask(*padded(jet, length), jet))
 
 
@@ -90,16 +89,8 @@ def two_samples():
     yield samples
 
 
-def scaled(rows=lambda train, mask, *_: train[mask], mean=np.mean, std=np.std, keep=None, axis=0):
-    """What those write who take mean and spread of other rows, or others of them, or leave other slots zero."""
-
-    def answer(train, train_mask, other, other_mask):
-        x = rows(train, train_mask, other, other_mask)
-        return np.where(
-            keep(other) if keep else other_mask[..., None], (other - mean(x, axis=axis)) / std(x, axis=axis), 0
-        )
-
-    return answer
+def scaled(rows=lambda x, m, *_: x[m], mean=np.mean, std=np.std, keep=lambda other, mask: mask[..., None], axis=0):
+    return lambda *s: np.where(keep(*s[2:]), (s[2] - mean(x := rows(*s), axis=axis)) / std(x, axis=axis), 0)
 
 
 @exercise(
@@ -120,15 +111,15 @@ def scaled(rows=lambda train, mask, *_: train[mask], mean=np.mean, std=np.std, k
         "Each jet is scaled by itself. Its energy, and how it is shared, are gone then.": lambda train, train_mask, *others: np.stack([standardised(*jet, *jet) for jet in zip(*others, strict=True)]),
         "All features share one mean and one spread. An energy and a px need their own.": scaled(axis=None),
         "This is divided by the variance. Divide by the standard deviation.": scaled(std=np.var),
-        "A zero in a real constituent was taken for padding. The mask says which slots are real.": scaled(keep=lambda other: other != 0),
-        "A real constituent of zeros only was taken for padding. The mask says which slots are real.": scaled(keep=lambda other: other.any(axis=-1, keepdims=True)),
+        "A zero in a real constituent was taken for padding. The mask says which slots are real.": scaled(keep=lambda other, _: other != 0),
+        "A real constituent of zeros only was taken for padding. The mask says which slots are real.": scaled(keep=lambda other, _: other.any(axis=-1, keepdims=True)),
         "A training constituent of zeros only was taken for padding. Use train[train_mask].": scaled(lambda train, *_: train[train.any(axis=-1)]),
         "The mean is not subtracted.": scaled(mean=lambda rows, axis: 0),
         "The mean is subtracted; the division by the standard deviation is missing.": scaled(std=lambda rows, axis: 1),
         "These are the training jets; the third argument holds those to be scaled.": lambda train, mask, *_: standardised(train, mask, train, mask),
-        "The padding is no longer zero: it became (0 - mean) / std, a particle like any other.": scaled(keep=np.ones_like),
-        "The padding is no longer zero: it became (0 - mean) / std, a particle like any other. And the padding takes part in mean and spread.": scaled(lambda train, *_: train.reshape(-1, 3), keep=np.ones_like),
-        "The padding is no longer zero: it became (0 - mean) / std, a particle like any other. And the jets are scaled by themselves.": scaled(lambda *samples: samples[2][samples[3]], keep=np.ones_like),
+        "The padding is no longer zero: it became (0 - mean) / std, a particle like any other.": scaled(keep=lambda *_: True),
+        "The padding is no longer zero: it became (0 - mean) / std, a particle like any other. And the padding takes part in mean and spread.": scaled(lambda train, *_: train.reshape(-1, 3), keep=lambda *_: True),
+        "The padding is no longer zero: it became (0 - mean) / std, a particle like any other. And the jets are scaled by themselves.": scaled(lambda *samples: samples[2][samples[3]], keep=lambda *_: True),
         "changes its input in place": lambda *samples: np.positive(standardised(*samples), out=samples[2]),
     },
     alternatives=[scaled(std=functools.partial(np.std, ddof=1))],  # as torch does
@@ -150,10 +141,6 @@ def total(h, m):
     return (h * m[..., None]).sum(dim=1)
 
 
-def number(m):
-    return m.sum(dim=1)[:, None]
-
-
 @exercise(
     "9.3",
     "the mean over real constituents",
@@ -169,29 +156,29 @@ def number(m):
     mistakes={
         "The mask is forgotten: padding counts as particles. phi of a padded slot is not zero, because of its bias.": lambda h, m: h.mean(dim=1),
         "The padding is set to zero, but still counted: the sum is divided by the number of slots. Divide by the number of constituents, mask.sum(dim=1).": lambda h, m: (h * m[..., None]).mean(dim=1),
-        "The sum is divided by the number of constituents of the longest jet; each jet has its own.": lambda h, m: total(h, m) / number(m).max(),
-        "The sum runs over the padding too; multiply by the mask before the sum.": lambda h, m: h.sum(dim=1) / number(m).clamp(min=1),
-        "The last constituent is dropped, from the sum and from the number.": lambda h, m: total(h, m & (m.cumsum(dim=1) < number(m))) / (number(m) - 1),
-        "The last constituent is dropped from the sum.": lambda h, m: total(h, m & (m.cumsum(dim=1) < number(m))) / number(m).clamp(min=1),
-        "The sum is divided by n - 1. That belongs to a variance.": lambda h, m: total(h, m) / (number(m) - 1),
-        "This is the sum over the wrong axis: it adds the L numbers of a slot. Add the slots of a jet, dim=1.": lambda h, m: (h * m[..., None]).sum(dim=2) / number(m),
+        "The sum is divided by the number of constituents of the longest jet; each jet has its own.": lambda h, m: total(h, m) / m.sum(dim=1, keepdim=True).max(),
+        "The sum runs over the padding too; multiply by the mask before the sum.": lambda h, m: h.sum(dim=1) / m.sum(dim=1, keepdim=True).clamp(min=1),
+        "The last constituent is dropped, from the sum and from the number.": lambda h, m: total(h, m & (m.cumsum(dim=1) < m.sum(dim=1, keepdim=True))) / (m.sum(dim=1, keepdim=True) - 1),
+        "The last constituent is dropped from the sum.": lambda h, m: total(h, m & (m.cumsum(dim=1) < m.sum(dim=1, keepdim=True))) / m.sum(dim=1, keepdim=True).clamp(min=1),
+        "The sum is divided by n - 1. That belongs to a variance.": lambda h, m: total(h, m) / (m.sum(dim=1, keepdim=True) - 1),
+        "This is the sum over the wrong axis: it adds the L numbers of a slot. Add the slots of a jet, dim=1.": lambda h, m: (h * m[..., None]).sum(dim=2) / m.sum(dim=1, keepdim=True),
         "This is the sum over the wrong axis: it mixes different jets. Add the slots of a jet, dim=1.": lambda h, m: (h * m[..., None]).sum(dim=0) / m.sum(dim=0)[:, None].clamp(min=1),
         "The sum is divided by the number of constituents in the whole batch.": lambda h, m: total(h, m) / m.sum(),
-        "The sum is divided by the mean number of constituents; each jet has its own.": lambda h, m: total(h, m) / number(m).float().mean(),
+        "The sum is divided by the mean number of constituents; each jet has its own.": lambda h, m: total(h, m) / m.sum(dim=1, keepdim=True).float().mean(),
         "The numbers that are not zero were counted. A ReLU makes zeros in real slots: count with the mask.": lambda h, m: total(h, m) / (h * m[..., None] != 0).sum(dim=1).clamp(min=1),
         "This is the sum; divide by the number of constituents.": total,
         "This is one mean for the whole batch: each jet needs its own.": lambda h, m: h[m].mean(dim=0),
         "This is the mean over the padding: the mask is True for real constituents.": lambda h, m: masked_mean(h, ~m),
         "This is the largest entry, not the mean.": lambda h, m: h.masked_fill(~m[..., None], -torch.inf).amax(dim=1),
-        "A jet without constituents gives 0 / 0, and one NaN stops a training. .clamp(min=1) on n.": lambda h, m: total(h, m) / number(m),
-        "The first n slots were taken. Real slots can stand anywhere: the mask says where.": lambda h, m: masked_mean(h, torch.arange(h.shape[1]) < number(m)),
+        "A jet without constituents gives 0 / 0, and one NaN stops a training. .clamp(min=1) on n.": lambda h, m: total(h, m) / m.sum(dim=1, keepdim=True),
+        "The first n slots were taken. Real slots can stand anywhere: the mask says where.": lambda h, m: masked_mean(h, torch.arange(h.shape[1]) < m.sum(dim=1, keepdim=True)),
         "has no gradient any more": lambda h, m: masked_mean(h.detach(), m),
         "a new tensor made of its values cut the chain": lambda h, m: torch.tensor(masked_mean(h, m).tolist(), requires_grad=True),
-        "its gradient contains NaN": lambda h, m: torch.nan_to_num(total(h, m) / number(m)),
+        "its gradient contains NaN": lambda h, m: torch.nan_to_num(total(h, m) / m.sum(dim=1, keepdim=True)),
         "is a NumPy array": lambda h, m: masked_mean(h, m).detach().numpy(),
     },
     accepted=[
-        lambda h, m: torch.einsum("npl,np->nl", h.double(), m.double()) / number(m).clamp(min=1),
+        lambda h, m: torch.einsum("npl,np->nl", h.double(), m.double()) / m.sum(dim=1, keepdim=True).clamp(min=1),
         lambda h, m: torch.stack([h[i, m[i]].mean(dim=0) if m[i].any() else 0 * h[i, 0] for i in range(len(h))]),
     ],
 )
@@ -225,19 +212,17 @@ def parts(function, n_features, width):
     networks, others = (call(function, n_features, width, name="build_networks") for _ in range(2))
     if not isinstance(networks, tuple | list) or len(networks) != 2:
         fail(f"build_networks should return two things, phi and rho; what came is {describe(networks)}.")
-    x = {"phi": drawn(3, 4, n_features), "rho": 3 * drawn(40, width)}
+    x, found = {"phi": drawn(3, 4, n_features), "rho": 3 * drawn(40, width)}, {}
     for name, network in zip(x, networks, strict=True):
         if not isinstance(network, nn.Module):
             fail(f"{name} should be a network, an nn.Sequential for instance; what came is {describe(network)}.")
-    kinds = " ".join(type(layer).__name__ for network in networks for layer in network.modules())
-    if "BatchNorm" in kinds:
-        fail("a BatchNorm mixes the constituents of all jets of a batch, padding included. Leave it out.")
-    if "Dropout" in kinds:
-        fail("there is a dropout: two answers to the same question would differ. No dropout here, please.")
-    found = {
-        f"the shape of {name}'s output": str(tuple(call(network, x[name], name=name).shape))
-        for name, network in zip(x, networks, strict=True)
-    }  # the first call also makes the parameters of lazy layers
+        kinds = " ".join(type(layer).__name__ for layer in network.modules())
+        if "BatchNorm" in kinds:
+            fail("a BatchNorm mixes the constituents of all jets of a batch, padding included. Leave it out.")
+        if "Dropout" in kinds:
+            fail("there is a dropout: two answers to the same question would differ. No dropout here, please.")
+        shape = call(network, x[name], name=name).shape  # this call also makes the parameters of lazy layers
+        found[f"the shape of {name}'s output"] = str(tuple(shape))
     phi, rho, *again = ([*network.parameters()] for network in (*networks, *others))
     found |= {
         "the number of parameters of phi": sum(p.numel() for p in phi),
@@ -327,8 +312,6 @@ def build_networks(n_features, width):
 
 
 class SmallSet(nn.Module):
-    """A set network that remembers in which state it was called."""
-
     def __init__(self, scale, dropout=0.0):
         super().__init__()
         self.phi, self.rho, self.dropout = nn.Linear(3, 4), nn.Linear(4, 1), nn.Dropout(dropout)
@@ -342,13 +325,10 @@ class SmallSet(nn.Module):
 
 
 def batch(n):
-    """Features and weights of `n` jets, and their labels."""
     return (drawn(n, 6, 3), (drawn(n, 6) > -0.5).float()), (drawn(n, 1) > 0.3).float()
 
 
 class NotingSGD(torch.optim.SGD):
-    """An optimiser that notes what it is asked to do, and when gradients come."""
-
     def __init__(self, model):
         super().__init__(model.parameters(), lr=0.5)
         self.calls = []
@@ -370,6 +350,7 @@ def three_steps(step, scale):
     if scale > 1:
         return {"the loss of a network that is certain and wrong": loss}
     start, end = (nn.utils.parameters_to_vector(net.parameters()).detach() for net in (SmallSet(scale), model))
+    is_number = isinstance(loss, float | int | np.number | np.ndarray)
     calls = ", ".join(optimiser.calls[: len(optimiser.calls) // 3]).removeprefix("zero_grad, ")
     return {
         "the first step": f"{calls}, and nothing moved" if torch.equal(start, end) else "backward, step",
@@ -377,15 +358,11 @@ def three_steps(step, scale):
         "the mode of the model": model.mode,
         "the loss": loss,
         "whether the loss keeps its graph": getattr(loss, "requires_grad", False),
-        "the kind of the loss": "a number"
-        if isinstance(loss, float | int | np.number | np.ndarray)
-        else describe(loss),
+        "the kind of the loss": "a number" if is_number else describe(loss),
     }
 
 
 def step_with(loss=BCE, order=("zero_grad", "backward", "step"), mode=True, result=torch.Tensor.item):
-    """What those write who take another loss, another order, or leave something out."""
-
     def answer(model, optimiser, inputs, labels):
         model.train(mode)
         value = loss(model(*inputs), labels)
@@ -459,8 +436,6 @@ def after_a_training(function, n):
 
 
 def score_of(change, mode=False, before=lambda model: None, record=torch.no_grad):
-    """What those write who make something else of the logits, (N, 1), or ask the model in another state."""
-
     def answer(model, inputs):
         model.train(mode)
         before(model)
@@ -522,10 +497,6 @@ def packed_jets():
         yield latent, torch.tensor(counts)
 
 
-def jet_of(counts):
-    return torch.repeat_interleave(torch.arange(len(counts)), counts)
-
-
 def jet_by_jet(reduce):
     return lambda h, counts: torch.stack([reduce(rows) for rows in h.split(counts.tolist())])
 
@@ -551,19 +522,19 @@ def jet_by_jet(reduce):
         "The jet without constituents is left out: there must be a row for each jet.": lambda h, counts: segment_sum(h, counts[counts > 0]),
         "This is the sum over the wrong axis: it adds the L numbers of a constituent.": lambda h, counts: h.sum(dim=1),
         "This is the sum over the wrong axis, of L numbers instead of constituents, jet by jet.": jet_by_jet(torch.sum),
-        "Only one constituent of each jet arrives: out[jet] += ... writes to a place that comes twice only once. index_add adds all.": lambda h, counts: torch.zeros(len(counts), h.shape[1]).index_put((jet_of(counts),), h),
+        "Only one constituent of each jet arrives: out[jet] += ... writes to a place that comes twice only once. index_add adds all.": lambda h, counts: torch.zeros(len(counts), h.shape[1]).index_put((torch.repeat_interleave(counts),), h),
         "This is one sum over all jets.": lambda h, counts: h.sum(dim=0),
         "These are running sums: the sum of all jets before is still in it.": lambda h, counts: segment_sum(h, counts).cumsum(dim=0),
         "This is the largest entry of each jet, not the sum.": jet_by_jet(lambda rows: rows.amax(dim=0) if len(rows) else 0 * rows.sum(dim=0)),
         "The rows come in the order of the jets reversed.": lambda h, counts: segment_sum(h, counts).flip(0),
-        "Jets without constituents at the end are lost: the number of jets is len(counts).": lambda h, counts: segment_sum(h, counts[: int(jet_of(counts).max()) + 1]),
+        "Jets without constituents at the end are lost: the number of jets is len(counts).": lambda h, counts: segment_sum(h, counts[: int(torch.repeat_interleave(counts).max()) + 1]),
         "Differences of a running sum over all constituents lose digits: in float32 the sums of later jets drown in those before them. Add each jet by itself.": lambda h, n: F.pad(h.cumsum(0)[n.cumsum(0) - 1], (0, 0, 1, 0)).diff(dim=0),
         "has no gradient any more": lambda h, counts: segment_sum(h.detach(), counts),
         "a new tensor made of its values cut the chain": lambda h, counts: torch.tensor(segment_sum(h, counts).tolist(), requires_grad=True),
     },
     accepted=[
         jet_by_jet(lambda rows: rows.sum(dim=0)),
-        lambda h, counts: (jet_of(counts) == torch.arange(len(counts))[:, None]).double() @ h.double(),
+        lambda h, counts: (torch.repeat_interleave(counts) == torch.arange(len(counts))[:, None]).double() @ h.double(),
     ],
 )
 def segment_sum(latent, counts):
@@ -592,19 +563,6 @@ def told(rule, history, patience):
     return {f"the best epoch {after}": best, f"the answer whether to stop {after}": stop}
 
 
-def lowest(history, key="val_loss"):
-    return int(np.argmin(history[key]))
-
-
-def since_best(history, key="val_loss"):
-    return len(history[key]) - 1 - lowest(history, key)
-
-
-def rule(best=lowest, waited=since_best, late=0):
-    """What those write who keep another epoch, or count something else."""
-    return lambda history, patience: (best(history), bool(waited(history) >= patience + late))
-
-
 def remembering(history, patience, seen={"best": 0, "waited": 0}):  # noqa: B006 - the mistake
     improved = history["val_loss"][-1] <= min(history["val_loss"])
     seen.update({"best": len(history["val_loss"]) - 1, "waited": 0} if improved else {"waited": seen["waited"] + 1})
@@ -622,25 +580,26 @@ def remembering(history, patience, seen={"best": 0, "waited": 0}):  # noqa: B006
         "Stop when that number has reached patience.",
     ),
     mistakes={
-        "This watches the training loss, which falls as long as the network learns its jets by heart. It says stop too late or never. Watch the validation loss.": rule(lambda h: lowest(h, "loss"), lambda h: since_best(h, "loss")),
-        "The stop watches the training loss, which goes on falling. Watch the validation loss.": rule(waited=lambda h: since_best(h, "loss")),
-        "The best epoch is that of the lowest training loss. Keep the one of the lowest validation loss.": rule(best=lambda h: lowest(h, "loss")),
-        "The best epoch is not the last one: that is the one where patience ran out.": rule(best=lambda h: len(h["val_loss"]) - 1),
-        "Epochs are counted from 0 here, as the entries of a list are.": rule(best=lambda h: lowest(h) + 1),
-        "This is the epoch of the highest validation loss: a loss is good when it is low.": rule(best=lambda h: int(np.argmax(h["val_loss"]))),
-        "Patience is not used: this stops at the first epoch without improvement. A validation loss jumps up and down by chance.": lambda history, patience: (lowest(history), since_best(history) > 0),
-        "Each epoch is compared with the one before. A loss that jumps up and down never rises several times in a row: count the epochs since the best one.": rule(waited=lambda h: np.cumprod(np.diff(h["val_loss"])[::-1] > 0).sum()),
-        "This counts all epochs without improvement. A new best epoch sets the count back to zero.": rule(waited=lambda h: sum(loss >= min(h["val_loss"][:n]) for n, loss in enumerate(h["val_loss"]) if n)),
-        "This stops one epoch too late: when `patience` epochs have gone without improvement.": rule(late=1),
-        "This stops one epoch too early: after `patience` epochs without improvement.": rule(late=-1),
-        "This never stops.": lambda history, patience: (lowest(history), False),
-        "The two answers to the second question are exchanged: True means stop.": lambda history, patience: (lowest(history), since_best(history) < patience),
+        "This watches the training loss, which falls as long as the network learns its jets by heart. It says stop too late or never. Watch the validation loss.": lambda h, n: best_and_stop({"val_loss": h["loss"]}, n),
+        "The stop watches the training loss, which goes on falling. Watch the validation loss.": lambda h, n: (best_and_stop(h, n)[0], best_and_stop({"val_loss": h["loss"]}, n)[1]),
+        "The best epoch is that of the lowest training loss. Keep the one of the lowest validation loss.": lambda h, n: (best_and_stop({"val_loss": h["loss"]}, n)[0], best_and_stop(h, n)[1]),
+        "The best epoch is not the last one: that is the one where patience ran out.": lambda h, n: (len(h["loss"]) - 1, best_and_stop(h, n)[1]),
+        "Epochs are counted from 0 here, as the entries of a list are.": lambda h, n: (best_and_stop(h, n)[0] + 1, best_and_stop(h, n)[1]),
+        "This is the epoch of the highest validation loss: a loss is good when it is low.": lambda h, n: (np.argmax(h["val_loss"]), best_and_stop(h, n)[1]),
+        "Patience is not used: this stops at the first epoch without improvement. A validation loss jumps up and down by chance.": lambda h, n: best_and_stop(h, 1),
+        "Each epoch is compared with the one before. A loss that jumps up and down never rises several times in a row: count the epochs since the best one.":
+            lambda h, n: (best_and_stop(h, n)[0], np.cumprod(np.diff(h["val_loss"])[::-1] > 0).sum() >= n),
+        "This counts all epochs without improvement. A new best epoch sets the count back to zero.": lambda h, n: (best_and_stop(h, n)[0], sum(loss >= min(h["val_loss"][:k]) for k, loss in enumerate(h["val_loss"]) if k) >= n),
+        "This stops one epoch too late: when `patience` epochs have gone without improvement.": lambda h, n: best_and_stop(h, n + 1),
+        "This stops one epoch too early: after `patience` epochs without improvement.": lambda h, n: best_and_stop(h, n - 1),
+        "This never stops.": lambda h, n: (best_and_stop(h, n)[0], False),
+        "The two answers to the second question are exchanged: True means stop.": lambda h, n: (best_and_stop(h, n)[0], not best_and_stop(h, n)[1]),
         "The best epoch is that of the whole history, even if the rule would have stopped earlier.":
             lambda h, n: next((best for k in range(1, len(h["loss"])) if (best := best_and_stop({"val_loss": h["val_loss"][:k]}, n))[1]), best_and_stop(h, n)),
         "The answer depends on earlier calls: use the history alone.": remembering,
-        "should return two things": lambda history, patience: lowest(history),
-        "the first answer should be the number of an epoch": rule(best=lambda h: float(lowest(h))),
-        "The second answer is True or False, not the number of epochs since the best one.": lambda history, patience: (lowest(history), since_best(history)),
+        "should return two things": lambda h, n: best_and_stop(h, n)[0],
+        "the first answer should be the number of an epoch": lambda h, n: (float(best_and_stop(h, n)[0]), best_and_stop(h, n)[1]),
+        "The second answer is True or False, not the number of epochs since the best one.": lambda h, n: ((best := best_and_stop(h, n)[0]), len(h["loss"]) - 1 - best),
     },
     accepted=[
         lambda h, n: [np.argmin(h["val_loss"]), np.bool_(min(h["val_loss"]) not in h["val_loss"][-n:])],
@@ -660,17 +619,11 @@ def massive_constituents():
     yield np.stack([pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), energy], axis=1), counts, 0.3
 
 
-def first_of(counts):
-    return np.cumsum(counts) - counts
-
-
 def halves(one=lambda share: share, two=lambda share: 1 - share, also=lambda momenta: momenta):
-    """What those write who multiply the two parts with something else, or do something else with them."""
-
     def answer(momenta, counts, share):
         split, more = split_hardest(momenta, counts, share)
-        for new, factor in ((first_of(more), one), (first_of(more) + 1, two)):
-            split[new] = also(factor(share) * momenta[first_of(counts)])
+        for new, factor in enumerate((one, two)):
+            split[more.cumsum() - more + new] = also(factor(share) * momenta[counts.cumsum() - counts])
         return split, more
 
     return answer
@@ -690,7 +643,7 @@ def halves(one=lambda share: share, two=lambda share: 1 - share, also=lambda mom
     mistakes={
         "Packed rows are wanted, one array (T + N, 4); a list of jets came. np.concatenate makes one of it.": lambda momenta, counts, share: (np.split(split_hardest(momenta, counts, share)[0], np.cumsum(counts + 1)[:-1]), counts + 1),
         "The new rows stand at the end of the array. Packed, they then belong to the last jet: insert them beside their partner.":
-            lambda p, n, share: (np.vstack([np.delete(split_hardest(p, n, share)[0], first_of(n + 1), 0), share * p[first_of(n)]]), n + 1),
+            lambda p, n, share: (np.vstack([np.delete(split_hardest(p, n, share)[0], (n + 1).cumsum() - n - 1, 0), share * p[n.cumsum() - n]]), n + 1),
         "Both parts carry the whole momentum: the jet got heavier. One gets the share, the other the rest.": halves(one=lambda share: 1, two=lambda share: 1),
         "Both parts get the same share: momentum is lost or made. The second gets 1 - share.": halves(two=lambda share: share),
         "The first part gets the share, the second still has everything: momentum is made.": halves(two=lambda share: 1),
@@ -710,9 +663,9 @@ def halves(one=lambda share: share, two=lambda share: 1 - share, also=lambda mom
     },
     alternatives=[halves(lambda share: 1 - share, lambda share: share)],  # which stands first is a matter of taste
     accepted=[
-        lambda momenta, counts, share: (
-            np.vstack([[share * j[0], (1 - share) * j[0], *j[1:]] for j in np.split(momenta, first_of(counts)[1:])]),
-            [n + 1 for n in counts],
+        lambda p, n, s: (
+            np.vstack([[s * j, (1 - s) * j, *rest] for j, *rest in np.split(p, n.cumsum()[:-1])]),
+            [*(n + 1)],
         )
     ],
 )
@@ -731,8 +684,6 @@ def trainings():
 
 
 def mean_with(error):
-    """What those write who make the error otherwise, of the spread of trainings, the mean error of counting, and S."""
-
     def answer(labels, scores):
         values, errors = np.array([auc(labels, s) for s in scores]).T
         return values.mean(), error(values.std(ddof=1), errors.mean(), len(values))

@@ -11,7 +11,6 @@ from coursekit.events import WEIGHT_BRANCHES
 
 
 def ordinary(function, *arguments):
-    """Call a function whose result must be an ordinary array."""
     with np.errstate(all="ignore"):
         result = call(function, *arguments)
     if isinstance(result, np.ma.MaskedArray):
@@ -30,12 +29,10 @@ def weighted_events():
 
 
 def combined(combine, *names):
-    """Return what those write who take other branches, or combine them in another way."""
     return lambda events: combine([events[name] for name in names or WEIGHT_BRANCHES])
 
 
 def changed(change):
-    """Return what those write who change the right weights afterwards."""
     return lambda events: change(weights_of(events))
 
 
@@ -71,10 +68,7 @@ first_call = {}
         **{f"The branch {name} is missing from the product.": product(*set(WEIGHT_BRANCHES) - {name}) for name in WEIGHT_BRANCHES},
         **{f"The branch {name} enters twice.": product(name, *WEIGHT_BRANCHES) for name in WEIGHT_BRANCHES},
     },
-    accepted=[
-        lambda events: pd.DataFrame(events)[list(WEIGHT_BRANCHES)].prod(axis=1).to_numpy(),
-        combined(lambda columns: np.exp(sum(np.log(column.astype(complex)) for column in columns)).real),
-    ],
+    accepted=[lambda events: pd.DataFrame(events)[list(WEIGHT_BRANCHES)].prod(axis=1).to_numpy(), product()],
 )
 def weights_of(events):
     return np.prod([events[name].astype(np.float64) for name in WEIGHT_BRANCHES], axis=0)
@@ -91,18 +85,14 @@ def samples_of_weights():
 
 def normalised(by, and_by=None, label=lambda k: k == 0):
     """Return what those write who divide signal, and background, by something else, or have other labels."""
-
-    def answer(signal, backgrounds):
-        background, sizes = np.concatenate(backgrounds), list(map(len, [signal, *backgrounds]))
-        weights = np.concatenate([signal / by(signal), background / (and_by or by)(background)])
-        return weights, np.repeat([float(label(k)) for k in range(len(sizes))], sizes)
-
-    return answer
+    return lambda signal, backgrounds: (
+        np.concatenate([signal / by(signal), (merged := np.concatenate(backgrounds)) / (and_by or by)(merged)]),
+        np.concatenate([len(sample) * [float(label(k))] for k, sample in enumerate([signal, *backgrounds])]),
+    )
 
 
-def beside_weights(change):
-    """Return what those write who change the right labels afterwards."""
-    return lambda *samples: (weights_and_labels(*samples)[0], change(weights_and_labels(*samples)[1]))
+def right_but(weights=lambda s, b: weights_and_labels(s, b)[0], labels=lambda y: y):
+    return lambda s, b: (weights(s, b), labels(weights_and_labels(s, b)[1]))
 
 
 @exercise(
@@ -117,10 +107,8 @@ def beside_weights(change):
         "Labels: np.ones(len(signal)) followed by np.zeros(len(background)), concatenated in the same way.",
     ),
     mistakes={
-        "Each background was divided by its own mean before merging, so all count alike now although their cross sections differ. Merge first, then divide.":
-            lambda *samples: (np.concatenate([w / w.mean() for w in (samples[0], *samples[1])]), weights_and_labels(*samples)[1]),
-        "All samples share one mean, so the signal nearly vanishes beside the background. Signal and background each get a mean of one.":
-            lambda signal, backgrounds: normalised(lambda w: np.concatenate([signal, *backgrounds]).mean())(signal, backgrounds),
+        "Each background was divided by its own mean before merging, so all count alike now although their cross sections differ. Merge first, then divide.": right_but(lambda s, b: np.concatenate([w / w.mean() for w in (s, *b)])),
+        "All samples share one mean, so the signal nearly vanishes beside the background. Signal and background each get a mean of one.": right_but(lambda s, b: (w := np.concatenate([s, *b])) / w.mean()),
         "They are divided by the sum: the weights of each class then sum to one, and how much an event counts depends on how many there are. Divide by the mean.": normalised(np.sum),
         "The mean was taken over the weights above zero. N counts all events of the class, those of weight zero too.": normalised(lambda w: w[w > 0].mean()),
         "The mean was taken over the weights that are not zero. N counts all events of the class.": normalised(lambda w: w[w != 0].mean()),
@@ -129,7 +117,7 @@ def beside_weights(change):
         "They are divided by the standard deviation. Weights are scaled to a mean of one.": normalised(np.std),
         "They are divided by the largest weight. Divide by the mean.": normalised(np.max),
         "The weights are merged but not normalised.": normalised(lambda w: 1),
-        "The background comes first here. Signal first, then the backgrounds in their order.": lambda signal, backgrounds: (np.roll(weights_and_labels(signal, backgrounds)[0], -len(signal)), weights_and_labels(signal, backgrounds)[1]),
+        "The background comes first here. Signal first, then the backgrounds in their order.": right_but(lambda s, b: np.roll(weights_and_labels(s, b)[0], -len(s))),
         "Only the signal is normalised.": normalised(np.mean, lambda w: 1),
         "Only the background is normalised.": normalised(lambda w: 1, np.mean),
         "Of the backgrounds only the first came in. The list may hold any number.": lambda signal, backgrounds: weights_and_labels(signal, backgrounds[:1]),
@@ -139,8 +127,8 @@ def beside_weights(change):
         "Each sample has its number for a label; signal is 1, and all backgrounds are 0.": normalised(np.mean, label=lambda k: k),
         "Background is -1 here, as some books have it; in this course it is 0.": normalised(np.mean, label=lambda k: 1 - 2 * (k > 0)),
         "All labels are 1.": normalised(np.mean, label=lambda k: 1),
-        "they come as a list": beside_weights(np.ndarray.tolist),
-        "the array of labels should be": beside_weights(lambda y: y.astype(str)),
+        "they come as a list": right_but(labels=np.ndarray.tolist),
+        "the array of labels should be": right_but(labels=lambda y: y.astype(str)),
         "should return the array of weights and the array of labels": lambda *samples: weights_and_labels(*samples)[0],
     },
     accepted=[normalised(lambda w: w.sum() / len(w)), lambda *samples: list(normalised(np.average)(*samples))],
@@ -162,7 +150,6 @@ def columns_with_defaults():
 
 
 def fitted(choose=lambda x, d: x[x != d], offset=lambda x: -x.mean(), scale=lambda x: 1 / x.std()):
-    """Return what those write who choose other values, or have other formulas for offset and scale."""
     return lambda column, default: (offset(choose(column, default)), scale(choose(column, default)))
 
 
@@ -196,11 +183,7 @@ def fitted(choose=lambda x, d: x[x != d], offset=lambda x: -x.mean(), scale=lamb
         "what came is '": fitted(offset=lambda x: f"{-x.mean():.3f}", scale=lambda x: f"{1 / x.std():.5f}"),
         "should return the offset and the scale": lambda x, d: {"offset": -x[x != d].mean(), "scale": 1 / x.std()},
     },
-    accepted=[
-        fitted(scale=lambda x: 1 / x.std(ddof=1)),
-        fitted(lambda x, d: np.ma.masked_equal(x, d)),
-        lambda x, d: np.array([-np.nanmean(np.where(x == d, np.nan, x)), 1 / np.nanstd(np.where(x == d, np.nan, x))]),
-    ],
+    accepted=[fitted(np.ma.masked_equal), lambda x, d: np.array(fitted(lambda x, d: pd.Series(x).mask(x == d))(x, d))],
 )
 def offset_and_scale(column, default):
     real = column[column != default].astype(np.float64)
@@ -218,7 +201,6 @@ def columns_to_scale():
 
 
 def scaled(formula=lambda x, o, s: (x + o) * s, missing=lambda x, d: x == d, fill=lambda x, o, s, d: 0):
-    """Return what those write who scale by another formula, take others for missing, or fill in something else."""
     return lambda x, o, s, d: np.where(missing(x, d), fill(x, o, s, d), formula(x, o, s))
 
 
@@ -263,8 +245,7 @@ def apply_scaling(column, offset, scale, default):
 def inputs_with_defaults():
     names = ["mth", "ptTOT_cut", "mll"]  # on purpose not in alphabetical order
     offsets, scales = np.array([-83.123456789, -51.2, -41.7]), np.array([1 / 23, 1 / 37, 1 / 29])
-    for defaults in ({"ptTOT_cut": -1.0}, {"mll": -99.0, "mth": 0.0}):
-        yield names, offsets, scales, defaults
+    yield from ((names, offsets, scales, d) for d in ({"ptTOT_cut": -1.0}, {"mll": -99.0, "mth": 0.0}))
 
 
 def columns_of_rows(function, names, offsets, scales, defaults):
@@ -301,10 +282,7 @@ def fit_for_json(key, value, kind):
 
 def rows_with(key, fill):
     """Return what those write who fill an entry in another way, from place, name, right value and defaults."""
-    return lambda names, o, s, defaults: [
-        {**row, key: fill(row["order"], row["name"], row.get(key), defaults)}
-        for row in variables(names, o, s, defaults)
-    ]
+    return lambda *given: [r | {key: fill(r["order"], r["name"], r.get(key), given[3])} for r in variables(*given)]
 
 
 @exercise(
@@ -339,11 +317,8 @@ def rows_with(key, fill):
         "each row should have the keys": rows_with("mean", lambda i, *rest: 0.0),
     },
     accepted=[
-        lambda names, *numbers: [
-            {"order": k, "name": name, "default": numbers[2].get(name), "offset": o, "scale": s}
-            for k, (name, o, s) in enumerate(zip(names, *(column.tolist() for column in numbers[:2]), strict=True))
-        ],
         rows_with("default", lambda i, name, value, d: None if value is None else int(value)),
+        lambda *given: [dict(sorted(row.items())) for row in variables(*given)],
     ],
 )
 def variables(names, offsets, scales, defaults):
@@ -370,12 +345,10 @@ def histograms():
 
 
 def shares(norm):
-    """Return what those write who divide the histograms by something else than their sums."""
     return lambda source, target: (target / norm(target)) / (source / norm(source))
 
 
 def in_empty_bins(fill):
-    """Return what those write who give empty source bins another factor."""
     return lambda source, target: np.where(source == 0, fill(target), bin_factors(source, target))
 
 
@@ -401,8 +374,7 @@ def in_empty_bins(fill):
         "The sums run along axis 1 alone. Divide by the sum over all bins: .sum() without axis.": shares(lambda histogram: histogram.sum(axis=1, keepdims=True)),
         "The arrays may have any number of axes: a histogram of one variable has one.": lambda s, t: next(bin_factors(s, t) for rows, columns in [s.shape]),
         "A bin in which the source has no events gets an infinite factor or NaN. No factor can make events there: return 0 for this bin.": shares(np.sum),
-        "np.nan_to_num turns NaN into 0, but an infinite factor into 1.8e308, the largest number there is. Divide only where the source has events: np.divide with `where`.":
-            lambda source, target: np.nan_to_num(shares(np.sum)(source, target)),
+        "np.nan_to_num turns NaN into 0, but an infinite factor into 1.8e308, the largest number there is. Divide only where the source has events: np.divide with `where`.": lambda s, t: np.nan_to_num(shares(np.sum)(s, t)),
         "An empty source bin got the factor 1. The factor for no events is 0 here, as agreed.": in_empty_bins(lambda target: 1),
         "An empty source bin keeps its share of the target as a factor. It should be 0.": in_empty_bins(lambda target: target / target.sum()),
         "The target is summed over the bins alone in which the source has events. Sum over all bins.": lambda s, t: bin_factors(s, t * (s > 0)),

@@ -14,7 +14,7 @@ from coursekit.checks.demands import whole_numbers
 
 def constituents(rng, n, spread=0.4):
     """Return (eta, phi, pt) of one jet about the origin, harder towards its centre, no two alike."""
-    eta, phi = rng.normal(0, spread, (2, n))
+    eta, phi = (rng := np.random.default_rng(rng)).normal(0, spread, (2, n))
     return eta, phi, rng.exponential(20, n) + 60 * np.exp(-8 * (eta**2 + phi**2)) + 1
 
 
@@ -25,8 +25,7 @@ ONLY_LAST = "A pixel with several constituents keeps only one: `images[...] += p
     "7.1",
     "the image of one jet",
     cases=lambda: [
-        (*constituents(np.random.default_rng(71), 60, spread=0.5), np.linspace(-0.9, 0.6, n), np.linspace(-0.6, 0.8, m))
-        for n, m in ((9, 9), (6, 8))
+        (*constituents(71, 60, 0.5), np.linspace(-0.9, 0.6, n), np.linspace(-0.6, 0.8, m)) for n, m in ((9, 9), (6, 8))
     ],
     returns=("the image",),
     hints=(
@@ -63,16 +62,14 @@ def make_image(d_eta, d_phi, pt, eta_edges, phi_edges):
 
 
 def far_forward_jets():
-    rng = np.random.default_rng(72)
     axis_eta, axis_phi = np.repeat([3.6, -3.7, 0.3, 1.1], 12), np.repeat([3.05, -3.1, 0.4, -1.3], 12)
-    d_eta, d_phi = rng.normal(0, 0.4, (2, 48))
+    d_eta, d_phi = np.random.default_rng(72).normal(0, 0.4, (2, 48))
     d_eta[:2] += (3.5, -7.4)  # opposite sides of a detector can be this far apart
     d_phi.reshape(4, 12)[:, :6] = np.outer([1, -1, 1, -1], [0.5, 2.0, 2.6, 3.0, -2.0, -3.0])
     yield axis_eta + d_eta, relative(0, axis_phi + d_phi, 0, 0)[1], axis_eta, axis_phi
 
 
 def phi(wrap):
-    """Return what those write who get eta right and wrap phi in another way."""
     return lambda eta, phi, axis_eta, axis_phi: (eta - axis_eta, wrap(phi - axis_phi))
 
 
@@ -115,10 +112,9 @@ def relative(eta, phi, axis_eta, axis_phi):
 
 
 def packed_jets():
-    counts = np.array([0, 7, 1, 12, 0, 9, 3, 0])
-    rng = np.random.default_rng(73)
+    rng, counts = np.random.default_rng(73), np.array([0, 7, 1, 12, 0, 9, 3, 0])
     for columns, rows in ((4, 3), (5, 5)):
-        eta, phi, pt = constituents(rng, counts.sum(), spread=0.5)
+        eta, phi, pt = constituents(rng, counts.sum(), 0.5)
         eta[-3:], phi[-3:] = 2.0, -0.55  # this jet lies outside and gives an empty image
         yield eta, phi, pt, counts, np.linspace(-0.5, 0.7, columns + 1), np.linspace(-0.6, 0.4, rows + 1)
 
@@ -130,8 +126,6 @@ def numbered(
     add=np.bincount,
     first=1,
 ):
-    """Return what those write who do one of the steps in another way than the answer."""
-
     def make_images(d_eta, d_phi, pt, counts, eta_edges, phi_edges):
         n, h, w = len(counts), len(phi_edges) - 1, len(eta_edges) - 1
         r, c = np.digitize(d_phi, phi_edges) - first, np.digitize(d_eta, eta_edges) - first
@@ -180,9 +174,7 @@ keep_last = numbered(add=lambda at, pt, n: np.array([dict(zip(at, pt, strict=Tru
         lambda x, y, pt, counts, ex, ey: np.histogramdd(
             (np.repeat(np.arange(len(counts)), counts), y, x), (np.arange(len(counts) + 1), ey, ex), weights=pt
         )[0].astype(np.float32),
-        lambda x, y, pt, counts, *edges: np.array(
-            [make_image(*jet, *edges) for jet in np.split(np.array([x, y, pt]), np.cumsum(counts)[:-1], axis=1)]
-        ),
+        lambda x, y, pt, n, *e: np.array([make_image(*j.T, *e) for j in np.split(np.c_[x, y, pt], n.cumsum()[:-1])]),
     ],
 )
 def make_images(d_eta, d_phi, pt, counts, eta_edges, phi_edges):
@@ -207,7 +199,6 @@ def windows_of_three_sizes():
 
 
 def padded(scale, cast=lambda images: np.rint(images).astype(np.int64).astype(np.uint8)):
-    """Return what those write who scale windows with the brightest pixels of each, or make integers, in another way."""
     return lambda w: np.pad(
         cast(scale(w, w.max((1, 2), keepdims=True))), ((0, 0), (1, 15 - w.shape[1]), (1, 21 - w.shape[2]))
     )
@@ -275,8 +266,6 @@ def posed(
     weight=lambda pt: pt,
     old=lambda before, after: before,
 ):
-    """Return what those write who turn a jet by another angle, about another point, or weight it in another way."""
-
     def upright(eta, phi, pt):
         x, y, w = eta - centre(eta, pt), phi - centre(phi, pt), weight(pt)
         angle = by(2 * np.sum(w * x * y), np.sum(w * (x**2 - y**2)))
@@ -347,7 +336,6 @@ def upright(eta, phi, pt):
 
 
 def quadrant(value, best=max):
-    """Return what those write who judge the quadrants in another way."""
     return lambda eta, phi, pt: best(
         ([a * eta, b * phi] for a, b in product((1, -1), repeat=2)), key=lambda at: value(pt[(at[0] > 0) & (at[1] > 0)])
     )
@@ -357,7 +345,7 @@ def quadrant(value, best=max):
     "7.6",
     "a jet mirrored so that its brightest quadrant is the upper right",
     # The brighter half, the fullest quadrant, the hardest constituent: in these jets they lie elsewhere.
-    cases=lambda: [constituents(np.random.default_rng(seed), 24) for seed in (52, 155, 178, 183, 237, 472, 1891)],
+    cases=lambda: [constituents(seed, 24) for seed in (52, 155, 178, 183, 237, 472, 1891)],
     returns=("the new eta", "the new phi"),
     hints=(
         "Four sums of pT, one for each quadrant: pt[(eta > 0) & (phi > 0)].sum() is that of the upper right.",
@@ -574,7 +562,6 @@ def curves():
 
 
 def at(values=lambda training, validation: validation, best=np.argmin, first=1):
-    """Return what those write who look for the smallest of something else, for the largest, or count otherwise."""
     return lambda history: first + int(best(values(np.array(history["loss"]), np.array(history["val_loss"]))))
 
 
@@ -618,12 +605,10 @@ def scored_jets():
     for n, share in ((12_000, 0.7), (8_000, 0.999)):  # more tops than QCD jets: then it shows who sets the threshold
         labels = (rng.random(n) < share).astype(int)
         score = 1 / (1 + np.exp(-rng.normal(2.2 * labels - 1.1, 1.3)))
-        yield labels, score, 0.6
-        yield labels, score, 0.8
+        yield from ((labels, score, 0.6), (labels, score, 0.8))
 
 
 def above(threshold):
-    """Return what those write who choose the threshold in another way."""
     return lambda *jets: np.sum(jets[0] == 0) / np.sum(jets[1][jets[0] == 0] >= threshold(*jets))
 
 
@@ -682,12 +667,10 @@ def positions(function, *jets):
 
 
 def replaced(at, chosen):
-    """Return what those write who choose one of the four groups in another way."""
     return lambda *jets: [*pick(*jets)[:at], chosen(*jets[:2])[: jets[2]], *pick(*jets)[at + 1 :]]
 
 
 def among(label, key):
-    """Return the positions of jets of one label, in the order of the key."""
     return lambda labels, score: np.flatnonzero(labels == label)[np.argsort(key(score[labels == label]))]
 
 
@@ -695,9 +678,7 @@ def among(label, key):
     "7.10",
     "the most certain, uncertain and wrong jets",
     cases=three_thousand_jets,
-    returns=tuple(
-        f"the array of the most {k} jets" for k in ("top-like", "QCD-like", "uncertain", "confidently wrong")
-    ),
+    returns=(*(f"the array of the most {k} jets" for k in ("top-like", "QCD-like", "uncertain", "confidently wrong")),),
     observe=positions,
     demands=[whole_numbers],
     hints=(
@@ -729,13 +710,8 @@ def among(label, key):
         "pick should return the array of the most top-like jets and the array of": lambda *jets: pick(*jets)[:3],
     },
     accepted=[
-        lambda labels, score, n: [
-            np.array(sorted(range(len(score)), key=lambda i: key[i])[:n])
-            for key in (-score, score, abs(score - 0.5), -abs(score - labels))
-        ],
-        lambda labels, score, n: np.stack(
-            [np.argsort(key)[:n] for key in (-score, score, (score - 0.5) ** 2, -np.where(labels, 1 - score, score))]
-        ),
+        lambda y, s, n: [np.array(sorted(range(len(s)), key=k.item)[:n]) for k in (-s, s, abs(s - 0.5), -abs(s - y))],
+        lambda y, s, n: np.stack([np.argsort(k)[:n] for k in (-s, s, (s - 0.5) ** 2, -np.where(y, 1 - s, s))]),
     ],
 )
 def pick(labels, score, n):

@@ -10,10 +10,6 @@ from coursekit.checks import call, describe, exercise, fail
 from coursekit.checks.demands import given_generator
 
 
-def same_numbers(one, other):
-    return np.array_equal(np.sort(one, None), np.sort(other, None))
-
-
 def moved_together(answer, inputs, labels, weights):
     """Compare what was shuffled event by event; the first column of the inputs numbers them."""
     whole = {"inputs": inputs, "labels": labels, "weights": weights}
@@ -22,7 +18,7 @@ def moved_together(answer, inputs, labels, weights):
     for what, part in zip(whole, answer, strict=True):
         if not isinstance(part, np.ndarray):
             fail(f"the {what} should be an array; what came is {describe(part)}. An array indexed by an array is one.")
-    found = [next((what for what in whole if same_numbers(part, whole[what])), "") for part in answer]
+    found = [next((what for what, x in whole.items() if sorted(part.flat) == sorted(x.flat)), "") for part in answer]
     if sorted(found) == list(whole) != found:
         fail(f"{', '.join(found)} are returned, in this order; asked for are inputs, labels, weights.")
     for (what, array), part in zip(whole.items(), answer, strict=True):
@@ -35,8 +31,8 @@ def moved_together(answer, inputs, labels, weights):
         fail("the columns of the inputs were torn apart: an event is a row, and moves as a whole.")
     if np.array_equal(order, np.sort(order)):
         fail("nothing has moved: the events come back in their old order.")
-    for what, part in list(zip(whole, answer, strict=True))[1:]:
-        if same_numbers(part, whole[what]) and not np.array_equal(part, whole[what][order]):
+    for what, numbers, part in list(zip(whole, found, answer, strict=True))[1:]:
+        if numbers == what and not np.array_equal(part, whole[what][order]):
             how = "stayed in the old order" if np.array_equal(part, whole[what]) else "got an order of their own"
             fail(f"the {what} {how}, so event i now carries those of another. Draw one order for all three arrays.")
     steps = np.bincount(np.diff(order) % n, minlength=n)
@@ -51,14 +47,7 @@ def moved_together(answer, inputs, labels, weights):
     return {"the labels, in the old order,": answer[1][back], "the weights, in the old order,": answer[2][back]}
 
 
-def numbered_events():
-    number = np.arange(200)
-    inputs, labels = np.column_stack([number, -number]).astype(float), (number < 80) * 1.0
-    yield np.random.default_rng(31), inputs, labels, number + 0.5
-
-
 def in_order(draw):
-    """Return what those write who use one order for all three arrays, but draw it in their own way."""
     return lambda rng, *arrays: [array[order] for order in [draw(rng, arrays[1])] for array in arrays]
 
 
@@ -87,7 +76,7 @@ astray = {
 @exercise(
     "3.1",
     "inputs, labels and weights shuffled together",
-    cases=numbered_events,
+    cases=lambda: [(np.random.default_rng(31), np.c_[n, -n], (n < 80) * 1.0, n + 0.5) for n in [np.arange(200.0)]],
     observe=lambda shuffle, rng, *arrays: moved_together(call(shuffle, rng, *arrays), *arrays),
     demands=[given_generator],
     hints=(
@@ -95,10 +84,7 @@ astray = {
         "rng.permutation(n) gives the numbers 0 to n - 1 in random order.",
         "order = rng.permutation(len(inputs)), then inputs[order], labels[order], weights[order].",
     ),
-    mistakes={
-        **astray,
-        "changes its input in place": lambda rng, *arrays: [array.sort(axis=0) or array for array in arrays],
-    },
+    mistakes=astray | {"changes its input in place": lambda rng, *arrays: [a.sort(axis=0) or a for a in arrays]},
     accepted=[
         in_order(lambda rng, labels: np.argsort(rng.random(len(labels)))),
         in_order(lambda rng, y: rng.shuffle(order := list(range(len(y)))) or order),
@@ -172,12 +158,6 @@ def split(array, fractions):
     return np.split(array, ends[:-1])
 
 
-def two_classes():
-    signal, background = np.split(np.arange(110.0), [40])
-    pairs = ((np.column_stack([part, part < 40]), part + 0.5) for part in (signal, background))
-    yield np.random.default_rng(33), *pairs
-
-
 def events_of_merge(merge, rng, signal, background):
     inputs, weights = (np.concatenate(pair) for pair in zip(signal, background, strict=True))
     return moved_together(call(merge, rng, signal, background), inputs, inputs[:, 1], weights)
@@ -185,18 +165,15 @@ def events_of_merge(merge, rng, signal, background):
 
 def merged(finish=shuffle, labels=(1.0, 0.0), change=lambda w: w):
     """Return what those write who do not shuffle all in the end, have other labels, or change the weights."""
-
-    def answer(rng, s, b):
-        y = np.repeat(labels, [len(s[0]), len(b[0])])
-        return finish(rng, np.concatenate([s[0], b[0]]), y, np.concatenate([change(s[1]), change(b[1])]))
-
-    return answer
+    return lambda rng, s, b: finish(
+        rng, np.r_[s[0], b[0]], np.repeat(labels, [len(s[0]), len(b[0])]), np.r_[change(s[1]), change(b[1])]
+    )
 
 
 @exercise(
     "3.3",
     "signal and background merged and shuffled again",
-    cases=two_classes,
+    cases=lambda: [(np.random.default_rng(33), *((np.c_[n, n < 40], n + 1) for n in np.split(np.arange(110.0), [40])))],
     observe=events_of_merge,
     demands=[given_generator],
     hints=(
@@ -216,11 +193,7 @@ def merged(finish=shuffle, labels=(1.0, 0.0), change=lambda w: w):
         "The weights are all one: pass on those of the samples.": merged(change=np.ones_like),
         **{sentence: merged(shuffled) for sentence, shuffled in astray.items()},
     },
-    accepted=[
-        merged(labels=(1, 0)),
-        merged(in_order(lambda rng, labels: np.argsort(rng.random(len(labels))))),
-        lambda rng, s, b: list(merged()(rng, s, b)),
-    ],
+    accepted=[merged(in_order(lambda rng, y: np.argsort(rng.random(len(y)))), (1, 0)), merged()],
 )
 def merge(rng, signal, background):
     inputs = np.concatenate([signal[0], background[0]])
@@ -257,7 +230,6 @@ def judgement(is_partition, parts, n, reason):
 
 
 def judged(judge):
-    """Return what those write who look at the numbers of all parts together."""
     return lambda parts, n: judge(np.concatenate(parts), n)
 
 
@@ -288,7 +260,6 @@ def judged(judge):
     accepted=[
         judged(lambda x, n: sorted(x.tolist()) == list(range(n))),
         judged(lambda x, n: len(x) == n and (np.bincount(x, minlength=n) == 1).all()),
-        judged(lambda x, n: len(x) == n and set(x.tolist()) == set(range(n))),
     ],
 )
 def is_partition(parts, n):
@@ -296,11 +267,10 @@ def is_partition(parts, n):
 
 
 def labels_to_deal():
-    blocks = (np.arange(1003) < 59).astype(int)  # as after merging two files
-    yield np.random.default_rng(36), blocks, 5
-    yield np.random.default_rng(36), np.random.default_rng(35).permutation(blocks).astype(float), 3
-    yield np.random.default_rng(36), (np.arange(402) % 4 == 0).astype(int), 4
-    yield np.random.default_rng(36), 1 - blocks, 4
+    blocks = (np.arange(1003) < 59) * 1  # as after merging two files
+    mixed = np.random.default_rng(35).permutation(blocks) * 1.0
+    for labels, k in ((blocks, 5), (mixed, 3), ((np.arange(402) % 4 == 0) * 1, 4), (1 - blocks, 4)):
+        yield np.random.default_rng(36), labels, k
 
 
 def dealt(function, rng, labels, k):
@@ -323,7 +293,6 @@ def dealt(function, rng, labels, k):
 
 
 def class_by_itself(deal):
-    """Return what those write who treat one class at a time, but deal its n events in their own way."""
     return lambda rng, y, k: np.piecewise(y, [y == 0, y == 1], 2 * [lambda part: deal(rng, len(part), k)])
 
 
@@ -357,10 +326,7 @@ def class_by_itself(deal):
         "made inside, whose fixed seed": lambda rng, y, k: fold_numbers(np.random.default_rng(1), y, k),
         "np.random does not know it": class_by_itself(lambda rng, n, k: draw_unseeded(n) % k),
     },
-    accepted=[
-        class_by_itself(lambda rng, n, k: rng.permutation(np.arange(n) % k)),
-        lambda rng, y, k: fold_numbers(rng, y, k) * 1.0,
-    ],
+    accepted=[class_by_itself(lambda rng, n, k: rng.permutation(np.arange(n) % k)), lambda *a: fold_numbers(*a) * 1.0],
 )
 def fold_numbers(rng, labels, k):
     fold = np.empty(len(labels), dtype=int)
@@ -391,13 +357,7 @@ def events_with_copies():
 
 
 def compared(key):
-    """Return what those write who compare something else than the three numbers of an event."""
     return lambda train, test: np.isin(*([str(key(event)) for event in part.tolist()] for part in (test, train)))
-
-
-def twice_in_both(train, test):
-    _, number, times = np.unique([*train, *test], axis=0, return_inverse=True, return_counts=True)
-    return (times[number] > 1)[len(train) :]
 
 
 def joined(train, test):
@@ -422,7 +382,7 @@ def joined(train, test):
         "It compares block and event, and forgets the run.": compared(lambda event: event[1:]),
         "Each column is compared by itself: run, block and event may agree with three different events. Compare whole rows.": lambda train, test: np.isin(test, train).all(axis=1),
         "Each column is compared by itself, with its own column: the three matches may be three different events. Compare whole rows.": lambda train, test: np.all([np.isin(test[:, i], train[:, i]) for i in range(3)], axis=0),
-        "It finds events that are there twice in training and test taken together; some of them are twice in the test and never in the training.": twice_in_both,
+        "It finds events that are there twice in training and test taken together; some of them are twice in the test and never in the training.": lambda a, b: pd.DataFrame([*a, *b]).duplicated(keep=False)[len(a) :].to_numpy(),
         "The digits are glued together without a separator: 1, 11 and 11, 1 become the same text. Compare tuples, or put a separator between the numbers.": compared(lambda event: "".join(map(str, event))),
         "For arrays, `row in train` asks whether any single number agrees somewhere, not whether the row is there. Make tuples, and ask a set.": lambda train, test: np.array([row in train for row in test]),
         "True and False are exchanged: True is for an event that was seen in training.": lambda train, test: ~leaked(train, test),
@@ -451,17 +411,13 @@ def leaked(train, test):
     return np.array([tuple(event) in seen for event in test.tolist()])
 
 
-def numbers_to_sort():
-    u = np.random.default_rng(38).random(2000)
-    yield u, (0.6, 0.2, 0.2)
-    yield u, (0.1, 0.3, 0.4, 0.2)
-    yield np.array([0.5, 0.75, 0.0]), (0.5, 0.25, 0.25)  # on the edges: these sums are exact
-
-
 @exercise(
     "3.7",
     "from a number between 0 and 1 to a part",
-    cases=numbers_to_sort,
+    cases=lambda: [
+        *((np.random.default_rng(38).random(2000), fractions) for fractions in ((0.6, 0.2, 0.2), (0.1, 0.3, 0.4, 0.2))),
+        (np.array([0.5, 0.75, 0.0]), (0.5, 0.25, 0.25)),  # on the edges: these sums are exact
+    ],
     returns=("part_numbers(u, fractions)",),
     hints=(
         "With fractions 0.6, 0.2, 0.2 part 0 ends at 0.6 and part 1 at 0.8.",

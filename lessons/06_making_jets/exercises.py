@@ -25,7 +25,6 @@ SIZE = len(EVENT)
 
 
 def record():
-    """Make the record of two such events."""
     code, status, first, second = np.array(EVENT * 2).T
     shift = np.repeat([0, SIZE], SIZE)
     unused = dict.fromkeys(("px", "py", "pz", "energy", "charge", "r_mm", "z_mm"), np.zeros(2 * SIZE))
@@ -37,8 +36,6 @@ def daughters(particles, row):
 
 
 def follow(rows=daughters, same=lambda a, b: a == b, steps=99):
-    """Return what those write who follow copies in another way."""
-
     def last(p, row):
         for _ in range(steps):
             row = next((d for d in rows(p, row) if same(p.pdgid[row], p.pdgid[d])), row)
@@ -126,9 +123,7 @@ def bottom_by_code(p, top):
         "should return three rows of the record": lambda p, top: quarks_of(p, top)[0],
     },
     accepted=[
-        lambda p, i: np.array(
-            decayed(p, *sorted(range(*np.add(daughters(p, i), [0, 1])), key=lambda d: abs(p.pdgid[d])))
-        ),
+        lambda p, top: np.array(decayed(p, *sorted(daughters(p, top), key=lambda d: abs(p.pdgid[d])))),
         lambda p, top: tuple(np.array(quarks_of(p, top))[[0, 2, 1]]),
     ],
 )
@@ -241,9 +236,7 @@ def by_number(eta, phi, energy):
 @exercise(
     "6.5",
     "the energy of each tower",
-    cases=lambda: [  # beyond 4.9 there is no tower
-        tuple(np.random.default_rng(65).uniform([[-eta], [-3], [0]], [[eta], [3], [50]], (3, 2000))) for eta in (4, 6)
-    ],
+    cases=lambda: [tuple(np.random.default_rng(65).uniform([-a, -3, 0], [a, 3, 50], (2000, 3)).T) for a in (4, 6)],
     returns=("tower_energies(eta, phi, energy)",),
     hints=(
         "A tower is a bin in (eta, phi): np.histogram2d counts particles in bins.",
@@ -274,13 +267,11 @@ def tower_energies(eta, phi, energy):
 
 def formed(pair=np.minimum, separation=lambda y, phi: y**2 + phi**2):
     """Return what those write who weigh a pair, or measure how far it is apart, in another way."""
-
-    def distances(pt, y, phi, radius, power, difference):
-        w = pt ** (2.0 * power)
-        d = pair(w[:, None], w) * separation(y[:, None] - y, difference(phi[:, None], phi)) / radius**2
-        return np.where(np.eye(len(pt)), w, d)
-
-    return distances
+    return lambda pt, y, phi, radius, power, difference: np.where(
+        np.eye(len(pt)),
+        w := pt ** (2.0 * power),
+        pair(w[:, None], w) * separation(y[:, None] - y, difference(phi[:, None], phi)) / radius**2,
+    )
 
 
 @exercise(
@@ -414,10 +405,7 @@ def constituents():
 
 
 def sorted_by(key, n=200):
-    """Return what those write who sort by something else, or keep another number."""
-    return lambda *jet: np.pad(
-        np.roll(jet, 1, 0)[:, np.argsort(key(*jet))[:n]].ravel("F"), (0, max(0, 800 - 4 * len(jet[0])))
-    )
+    return lambda *jet: np.append(np.roll(jet, 1, 0)[:, np.argsort(key(*jet))[:n]].T, (800 - 4 * len(jet[0])) * [0.0])
 
 
 @exercise(
@@ -446,9 +434,9 @@ def sorted_by(key, n=200):
     },
     accepted=[
         sorted_by(lambda x, y, z, e: -np.hypot(x, y)),
-        lambda x, y, z, e: np.resize(
-            sorted(zip(e, x, y, z, strict=True), key=lambda c: -np.hypot(*c[1:3])) + 200 * [(0,) * 4], 800
-        ),
+        lambda *jet: np.append(sorted(np.roll(jet, 1, 0).T.tolist(), key=lambda c: -np.hypot(*c[1:3])), 800 * [0])[
+            :800
+        ],
         lambda *jet: reference_row(*jet).astype(np.float32),
     ],
 )

@@ -663,10 +663,7 @@ def halves(one=lambda share: share, two=lambda share: 1 - share, also=lambda mom
     },
     alternatives=[halves(lambda share: 1 - share, lambda share: share)],  # which stands first is a matter of taste
     accepted=[
-        lambda p, n, s: (
-            np.vstack([[s * j, (1 - s) * j, *rest] for j, *rest in np.split(p, n.cumsum()[:-1])]),
-            [*(n + 1)],
-        )
+        lambda p, n, s: (np.vstack([[s * j, j - s * j, *i] for j, *i in np.split(p, n.cumsum()[:-1])]), [*(n + 1)])
     ],
 )
 def split_hardest(momenta, counts, share):

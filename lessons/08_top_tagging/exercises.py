@@ -12,8 +12,6 @@ from coursekit.checks import call, demands, describe, exercise, fail
 from coursekit.jets import unpack
 from coursekit.metrics import auc, auc_difference
 
-COLUMNS = [f"{name}_{i}" for i in range(200) for name in ("E", "PX", "PY", "PZ")]
-
 
 def cone(rng, counts, energy, phi, spread):
     """Return jagged jets of massless constituents round the directions phi, their energies `energy` in all."""
@@ -29,7 +27,8 @@ def tables():
     rng, labels = np.random.default_rng(81), np.array([1, 0, 0, 1, 1, 0, 1])
     values = np.sort(rng.uniform(1, 300, (7, 804)), axis=1)[:, ::-1].astype(np.float32)
     values[:, 800:] *= np.array([1, 0, 0, 0, 1, 0, 1])[:, None]  # and a top of which the truth says nothing
-    table = pd.DataFrame(values, columns=[*COLUMNS, "truthE", "truthPX", "truthPY", "truthPZ"])
+    columns = [f"{name}_{i}" for i in range(200) for name in ("E", "PX", "PY", "PZ")]
+    table = pd.DataFrame(values, columns=[*columns, "truthE", "truthPX", "truthPY", "truthPZ"])
     yield (table.assign(ttv=np.array([0, 1, 2, 0, 2, 2, 1]), is_signal_new=labels),)
 
 
@@ -48,11 +47,11 @@ def tables():
         "All 806 columns are there, truth and label among them.": lambda t: (t.to_numpy(), separate(t)[1]),
         "All columns but the label are there, truth among them.": lambda t: (t.drop(columns="is_signal_new").to_numpy(), separate(t)[1]),
         "The truth columns are still there.": lambda t: (t.iloc[:, :804].to_numpy(), separate(t)[1]),
-        "These are the right columns; reshape them to (N, 200, 4).": lambda t: (t[COLUMNS].to_numpy(), separate(t)[1]),
-        "The columns lie constituent by constituent, E PX PY PZ, E PX PY PZ, ...: reshape(N, 4, 200) puts E_0 PX_0 PY_0 PZ_0 E_1 ... in the place of the energies.": lambda t: (t[COLUMNS].to_numpy().reshape(-1, 4, 200), separate(t)[1]),
-        "The momenta of different constituents are mixed: reshape(-1, 200, 4), with the 4 last and in NumPy's usual order, keeps each together.": lambda t: (t[COLUMNS].to_numpy().reshape(-1, 4, 200).swapaxes(1, 2), separate(t)[1]),
+        "These are the right columns; reshape them to (N, 200, 4).": lambda t: (t.iloc[:, :800].to_numpy(), separate(t)[1]),
+        "The columns lie constituent by constituent, E PX PY PZ, E PX PY PZ, ...: reshape(N, 4, 200) puts E_0 PX_0 PY_0 PZ_0 E_1 ... in the place of the energies.": lambda t: (t.iloc[:, :800].to_numpy().reshape(-1, 4, 200), separate(t)[1]),
+        "The momenta of different constituents are mixed: reshape(-1, 200, 4), with the 4 last and in NumPy's usual order, keeps each together.": lambda t: (t.iloc[:, :800].to_numpy().reshape(-1, 4, 200).swapaxes(1, 2), separate(t)[1]),
         "The last two axes are exchanged.": lambda t: (separate(t)[0].swapaxes(1, 2), separate(t)[1]),
-        "The column names were sorted, so that E_10 follows E_1.": lambda t: (t[sorted(COLUMNS)].to_numpy().reshape(-1, 200, 4), separate(t)[1]),
+        "The column names were sorted, so that E_10 follows E_1.": lambda t: (t[sorted(t.columns[:800])].to_numpy().reshape(-1, 200, 4), separate(t)[1]),
         "The energy stands last. That is a good order too, but here the order of the file is kept: E first.": lambda t: (np.roll(separate(t)[0], -1, axis=2), separate(t)[1]),
         "This is ttv, the file that a jet belongs to (0 training, 1 test, 2 validation).": lambda t: (separate(t)[0], t.iloc[:, -2].to_numpy()),
         "The sense is reversed: 1 is a top jet.": lambda t: (separate(t)[0], 1 - t["is_signal_new"].to_numpy()),
@@ -397,9 +396,7 @@ def facts(function, y, score, other, n, rng):
     yield "no difference is negative where the second tagger is ahead", (drawn(other, score) >= 0).all()
 
 
-def replicas(
-    draw=lambda rng, n: rng.integers(n, size=n), of=lambda y, a, b, i: auc(y[i], a[i])[0] - auc(y[i], b[i])[0]
-):
+def replicas(draw=lambda rng, n: rng.integers(n, size=n), of=lambda y, a, b, i: auc_difference(y[i], a[i], b[i])[0]):
     return lambda y, a, b, n, rng: np.array([of(y, a, b, draw(rng, len(y))) for _ in range(n)])
 
 

@@ -430,16 +430,14 @@ def parts_of(model):
     return parts[1:]
 
 
-SETTINGS = "filters kernel_size padding strides dilation_rate groups use_bias pool_size units rate"
-
-
 def seen_in(cnn, shape, filters, dense):
     """Return what is seen of a network: its layers with their settings, and the scores that it gives."""
     model = built(cnn, shape, filters, dense)
     parts = parts_of(model)
     configs = [layer.get_config() for layer, _ in parts]
     seen = {"the sequence of layers": ", ".join(type(layer).__name__ for layer, _ in parts)}
-    seen |= {f"the layers' {name}": [config[name] for config in configs if name in config] for name in SETTINGS.split()}
+    settings = "filters kernel_size padding strides dilation_rate groups use_bias pool_size units rate"
+    seen |= {f"the layers' {name}": [config[name] for config in configs if name in config] for name in settings.split()}
     for kind, what in {layers.Conv2D: "convolutions", layers.Dense: "dense layers"}.items():
         activations = [" and then ".join(names) or "none" for layer, names in parts if isinstance(layer, kind)]
         seen[f"the list of activations of the {what}"] = activations

@@ -148,10 +148,7 @@ def cut(ends, size=len, axis=0, last=-1):
         "changes its input in place": lambda array, f: array.sort(axis=0) or split(array, f),
         "One part too many: the last end is no place to cut.": lambda array, f: [*split(array, f), array[:0]],
     },
-    accepted=[
-        lambda array, f: tuple(split(array, f)),
-        lambda array, f: [array[a:b] for a, b in pairwise(round(len(array) * sum(f[:k])) for k in range(len(f) + 1))],
-    ],
+    accepted=[lambda x, f: tuple(x[a:b] for a, b in pairwise(round(len(x) * sum(f[:k])) for k in range(len(f) + 1)))],
 )
 def split(array, fractions):
     ends = np.rint(np.cumsum(fractions) * len(array)).astype(int)

@@ -123,8 +123,7 @@ def bottom_by_code(p, top):
         "should return three rows of the record": lambda p, top: quarks_of(p, top)[0],
     },
     accepted=[
-        lambda p, top: np.array(decayed(p, *sorted(daughters(p, top), key=lambda d: abs(p.pdgid[d])))),
-        lambda p, top: tuple(np.array(quarks_of(p, top))[[0, 2, 1]]),
+        lambda p, top: np.array(decayed(p, *sorted(daughters(p, top), key=lambda d: abs(p.pdgid[d]))))[[0, 2, 1]]
     ],
 )
 def quarks_of(particles, top):
@@ -266,7 +265,6 @@ def tower_energies(eta, phi, energy):
 
 
 def formed(pair=np.minimum, separation=lambda y, phi: y**2 + phi**2):
-    """Return what those write who weigh a pair, or measure how far it is apart, in another way."""
     return lambda pt, y, phi, radius, power, difference: np.where(
         np.eye(len(pt)),
         w := pt ** (2.0 * power),
@@ -433,11 +431,8 @@ def sorted_by(key, n=200):
         "they come as a list": lambda *jet: reference_row(*jet).tolist(),
     },
     accepted=[
-        sorted_by(lambda x, y, z, e: -np.hypot(x, y)),
-        lambda *jet: np.append(sorted(np.roll(jet, 1, 0).T.tolist(), key=lambda c: -np.hypot(*c[1:3])), 800 * [0])[
-            :800
-        ],
-        lambda *jet: reference_row(*jet).astype(np.float32),
+        lambda *jet: sorted_by(lambda x, y, z, e: -np.hypot(x, y))(*jet).astype(np.float32),
+        lambda *p: np.resize(sorted([*np.roll(p, 1, 0).T, *np.zeros((200, 4))], key=lambda c: -np.hypot(*c[1:3])), 800),
     ],
 )
 def reference_row(px, py, pz, energy):

@@ -11,10 +11,10 @@ __all__ = ["NUMBERS", "WAITING", "share", "sleep_while_waiting"]
 #: How the libraries of the lessons are told the number of their threads.
 NUMBERS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 #: OpenMP's threads keep a core busy while they wait for the slowest of them. On a machine that has something else to
-#: do, as Colab's two virtual cores have, the slowest waits for that very core. So they look a thousand times, some
-#: microseconds, and then sleep: GNU's runtime, and those of Intel and LLVM, which count in milliseconds.
-#: `benchmarks/bench_threads.py` shows what this costs and brings.
-WAITING = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"}
+#: do, as Colab's two virtual cores have, the slowest waits for that very core. So they look some thousand times, for
+#: microseconds, and then sleep: GNU's runtime, and those of Intel and LLVM, which count in milliseconds. With 1000 a
+#: training alone lost a fifth, with 30 000 one beside another gained little; `benchmarks/bench_threads.py` shows it.
+WAITING = {"GOMP_SPINCOUNT": "5000", "KMP_BLOCKTIME": "1"}
 
 
 def sleep_while_waiting() -> None:

@@ -96,8 +96,9 @@ class Page:
     def cell(self, beginning):
         """The code cell whose text begins so."""
         for cell in self.driver.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell"):
-            if cell.find_element(By.CSS_SELECTOR, ".cm-content").get_property("innerText").startswith(beginning):
-                return cell
+            for text in cell.find_elements(By.CSS_SELECTOR, ".cm-content"):  # none in a cell that is folded
+                if text.get_property("innerText").startswith(beginning):
+                    return cell
         return None
 
     def output(self, beginning):
@@ -145,6 +146,8 @@ def test_a_student_errs_and_gets_it_right(server, browser):
     browser.get(server.format(name="01_reading.ipynb"))
     page = Page(browser)
     page.wait(lambda: page.cell('check("1.8"'))
+    (folded,) = browser.find_elements(By.CSS_SELECTOR, ".jp-CodeCell .jp-InputPlaceholder")
+    assert folded.is_displayed()  # the set-up
 
     page.run_all()
     page.wait(lambda: any("exercises solved" in page.output(c) for c in ["progress()"] if page.cell(c)))

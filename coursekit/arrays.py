@@ -1,0 +1,260 @@
+"""What comes in as an array: of NumPy or awkward, a column of pandas, a tensor, a list. One of the first two comes out.
+
+Rows are matched by their position, never by a pandas index. A value that is missing is refused by name, because behind
+it lies a number that nobody measured: NumPy turns None into NaN, and what a mask hides into what was there before.
+"""
+
+from collections.abc import Callable
+
+import awkward as ak
+import numpy as np
+
+Array = np.ndarray | ak.Array
+
+# A sum that is smaller, relative to the sum of absolute values, is what rounding has left: weights are products of
+# float32. No significant sum is lost so, since the statistical error of 1e12 events is as large.
+_CANCELLED = 1e-6
+
+
+def plain(values, name: str, source: object = "") -> Array:
+    """Return values as an array that has all of them, in the byte order of the machine.
+
+    Parameters
+    ----------
+    values : array-like
+        An array of NumPy or awkward, a Series or DataFrame of pandas, a tensor, or a list, with N events along its
+        first axis. A pandas index is not looked at.
+    name : str
+        What errors call it: the branch, the argument.
+    source : str or path-like, optional
+        What errors name as its origin.
+
+    Returns
+    -------
+    numpy.ndarray or awkward.Array
+        Not copied where that is not needed; awkward for what is jagged, a record or text of awkward.
+
+    Raises
+    ------
+    ValueError
+        A value is missing: None, a masked entry, NA of pandas. Or the values have no common shape.
+
+    Examples
+    --------
+    >>> plain(np.ma.array([80, 90], mask=[False, True]), "mth", "b.root")
+    Traceback (most recent call last):
+        ...
+    ValueError: b.root: mth is missing in 1 of 2 events, first in event 1. ...
+    """
+    if isinstance(values, ak.Array):
+        require_present(values, name, source)
+        values = ak.Array(_without_options(values.layout), behavior=values.behavior, attrs=values.attrs)
+        return values.to_numpy() if _is_flat(values) else values
+    if isinstance(values, np.ma.MaskedArray):
+        masked = np.ma.getmaskarray(values)
+        _refuse(masked if values.dtype.names is None else _any_field(masked), name, source, "filled(-1)")
+        values = values.data
+    elif hasattr(values, "isna"):
+        values = _of_pandas(values, name, source)
+    elif hasattr(values, "detach"):  # a tensor of PyTorch
+        values = values.detach().cpu().numpy()
+    try:
+        values = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(
+            f"{_of(source)}{name} is no array: its rows have unequal lengths. Take an awkward one."
+        ) from error
+    if values.dtype == object:
+        values = _of_objects(values, name, source)
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def require_present(values: ak.Array, name: str, source: object = "") -> None:
+    """Raise the ValueError of `plain` if a value of an awkward array, or anything in it, is missing."""
+    _refuse(events_with(values), name, source, "ak.fill_none(..., -1)")
+
+
+def events_with(values: Array, test: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
+    """Say which events hold a number, at any depth, that passes a test; or something missing, if there is no test.
+
+    Parameters
+    ----------
+    values : array
+        (N, ...), jagged, records and unions of any depth. Text is not looked at.
+    test : callable, optional
+        Called with flat arrays of numbers; gives as many bools.
+
+    Returns
+    -------
+    (N,) bool array
+
+    Examples
+    --------
+    >>> events_with(ak.Array([{"jets": [{"pt": 1.0}]}, {"jets": [{"pt": np.nan}]}]), np.isnan).tolist()
+    [False, True]
+    """
+    return _holds(ak.to_layout(values), test)
+
+
+def _holds(layout, test) -> np.ndarray:
+    held = np.zeros(len(layout), dtype=bool)
+    if layout.is_option or layout.is_indexed:
+        present = ~layout.mask_as_bool(valid_when=False) if layout.is_option else np.ones(len(layout), dtype=bool)
+        held[~present] = test is None
+        held[present] = _holds(layout.project(), test)
+    elif layout.parameter("__array__") in ("string", "bytestring"):
+        pass
+    elif layout.is_list:
+        lists = layout.to_ListOffsetArray64(True)
+        offsets = np.asarray(lists.offsets)
+        inside = np.concatenate([[0], np.cumsum(_holds(lists.content[: offsets[-1]], test))])
+        held = inside[offsets[1:]] > inside[offsets[:-1]]
+    elif layout.is_record:
+        for content in layout.contents:
+            held |= _holds(content[: len(layout)], test)
+    elif layout.is_union:
+        tags, index = np.asarray(layout.tags), np.asarray(layout.index)
+        for tag, content in enumerate(layout.contents):
+            chosen = tags == tag
+            held[chosen] = _holds(content, test)[index[: len(tags)][chosen]]
+    elif layout.is_numpy and test is not None:
+        numbers = np.asarray(layout.data)
+        held = test(numbers.reshape(-1)).reshape(len(numbers), -1).any(axis=1)
+    return held
+
+
+def _without_options(layout):
+    """Return the same values in a type that promises that none is missing."""
+
+    def strip(layout, **_):
+        return ak.transform(strip, layout.project(), highlevel=False) if layout.is_option else None
+
+    return ak.transform(strip, layout, highlevel=False)
+
+
+def _is_flat(values: ak.Array) -> bool:
+    """Say whether an awkward array is one of NumPy in another dress."""
+    layout = values.layout
+    while layout.is_indexed or layout.is_regular:
+        layout = layout.content
+    return layout.is_numpy and layout.parameter("__array__") is None
+
+
+def _of_pandas(values, name: str, source: object) -> np.ndarray:
+    """Return the values of a Series, an Index or a DataFrame; a NaN among floats is a number like others."""
+    if getattr(values, "ndim", 1) == 2:
+        columns = [plain(values.iloc[:, i], str(values.columns[i]), source) for i in range(values.shape[1])]
+        return np.stack(columns, axis=1) if columns else np.empty(values.shape)
+    if not isinstance(values.dtype, np.dtype) or values.dtype.kind in "OMm":
+        _refuse(np.asarray(values.isna()), name, source, "fillna(-1)")
+    return values.to_numpy(dtype=getattr(values.dtype, "numpy_dtype", None))
+
+
+def _of_objects(values: np.ndarray, name: str, source: object) -> np.ndarray:
+    """Return numbers or text that came as Python objects with the type that they have together."""
+    if values.ndim == 0:
+        raise ValueError(f"{_of(source)}{name} is {values[()]!r}, where an array is expected.")
+    rows = values.reshape(len(values), -1)
+    missing = [
+        any(item is None or item is np.ma.masked or type(item).__name__ == "NAType" for item in row) for row in rows
+    ]
+    _refuse(np.array(missing, dtype=bool), name, source, "a default")
+    found = np.array(values.tolist()) if len(values) else np.empty(values.shape)
+    if found.dtype == object or found.shape != values.shape:
+        kinds = sorted({type(item).__name__ for item in values.reshape(-1)})
+        raise ValueError(f"{_of(source)}{name} holds {' and '.join(kinds)}, where numbers or text are expected.")
+    return found
+
+
+def _any_field(masked: np.ndarray) -> np.ndarray:
+    return np.any([masked[field].reshape(len(masked), -1).any(axis=1) for field in masked.dtype.names], axis=0)
+
+
+def _refuse(missing: np.ndarray, name: str, source: object, remedy: str) -> None:
+    """Raise a ValueError if something of a (N, ...) array is missing."""
+    events = np.flatnonzero(missing.reshape(len(missing), -1).any(axis=1)) if missing.ndim else []
+    if len(events):
+        raise ValueError(
+            f"{_of(source)}{name} is missing in {len(events)} of {len(missing)} events, first in event {events[0]}. "
+            f"Leave these events out, or put a default there: {remedy}."
+        )
+
+
+def _of(source: object) -> str:
+    return f"{source}: " if str(source) else ""
+
+
+def positive_sum(weights: np.ndarray, what: str) -> float:
+    """Return a sum of weights that is above zero by more than rounding.
+
+    Parameters
+    ----------
+    weights : (N,) array
+    what : str
+        What errors call them: "the weights of the signal".
+
+    Raises
+    ------
+    ValueError
+        The sum is not positive, or nothing but what rounding leaves of weights that cancel.
+
+    Examples
+    --------
+    >>> positive_sum(np.array([0.1, 0.2, -0.3]), "the weights")
+    Traceback (most recent call last):
+        ...
+    ValueError: the weights cancel: they add up to 5.6e-17, their absolute values to 0.6. ...
+    """
+    weights = np.asarray(weights, dtype=np.float64)
+    total, size = float(weights.sum()), float(np.abs(weights).sum())
+    if size == 0:
+        raise ValueError(f"{what} are all zero: there is nothing to divide by.")
+    if abs(total) <= _CANCELLED * size:
+        raise ValueError(
+            f"{what} cancel: they add up to {total:.2g}, their absolute values to {size:.2g}. What is left is "
+            f"rounding; take more events, or wider bins."
+        )
+    if total < 0:
+        raise ValueError(f"{what} add up to {total:.3g}, not above zero: too many of them are negative.")
+    return total
+
+
+def binary_labels(labels, n: int | None = None, source: object = "", what: str = "labels") -> np.ndarray:
+    """Return labels as (N,) int64, each known to be 0 or 1.
+
+    Parameters
+    ----------
+    labels : (N,) array
+        Integers, bools, or floats that are 0 or 1.
+    n : int, optional
+        How many there must be.
+    source : str or path-like, optional
+        What errors name as their origin.
+    what : str
+        What errors call them.
+
+    Raises
+    ------
+    ValueError
+        Another value, NaN among them, another shape, such as one-hot, or another number; or one is missing.
+
+    Examples
+    --------
+    >>> binary_labels([1.0, 0.0]).tolist()
+    [1, 0]
+    """
+    labels = plain(labels, what, source)
+    if labels.ndim != 1 or not isinstance(labels, np.ndarray):
+        shape = labels.shape if isinstance(labels, np.ndarray) else f"type {labels.type}"
+        hint = " One-hot? Take the column of the signal." if labels.ndim == 2 else ""
+        raise ValueError(f"{_of(source)}{what} must be flat, one per event, but have {shape}.{hint}")
+    if n is not None and len(labels) != n:
+        raise ValueError(f"{_of(source)}{n} events but {len(labels)} {what}: apply the same selection to both.")
+    good = np.isin(labels, (0, 1)) if labels.dtype.kind in "biuf" else np.zeros(len(labels), dtype=bool)
+    if not good.all():
+        first = int(np.argmin(good))
+        raise ValueError(
+            f"{_of(source)}{what} must be 0 (background) or 1 (signal), but {np.count_nonzero(~good)} of {len(good)} "
+            f"are not: event {first} has {labels[first].item()!r}."
+        )
+    return labels.astype(np.int64)

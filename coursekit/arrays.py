@@ -209,7 +209,7 @@ def positive_sum(weights: np.ndarray, what: str) -> float:
     total, size = float(weights.sum()), float(np.abs(weights).sum())
     if size == 0:
         raise ValueError(f"{what} are all zero: there is nothing to divide by.")
-    if abs(total) <= _CANCELLED * size:
+    if not without_rounding(total, size):
         raise ValueError(
             f"{what} cancel: they add up to {total:.2g}, their absolute values to {size:.2g}. What is left is "
             f"rounding; take more events, or wider bins."
@@ -217,6 +217,59 @@ def positive_sum(weights: np.ndarray, what: str) -> float:
     if total < 0:
         raise ValueError(f"{what} add up to {total:.3g}, not above zero: too many of them are negative.")
     return total
+
+
+def without_rounding(sums: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return sums of weights with zero where they cancel, that is where nothing but rounding is left of their sizes.
+
+    Parameters
+    ----------
+    sums, sizes : array
+        Of one shape: sums of weights, and of their absolute values.
+
+    Examples
+    --------
+    >>> without_rounding(np.array([5.6e-17, 0.2]), np.array([0.6, 0.6])).tolist()
+    [0.0, 0.2]
+    """
+    return np.where(np.abs(sums) <= _CANCELLED * sizes, 0.0, sums)
+
+
+def checked_weights(weights, n: int | None = None) -> np.ndarray:
+    """Return weights as (N,) float64, all of them finite and of a size whose square is a number.
+
+    Parameters
+    ----------
+    weights : (N,) array
+    n : int, optional
+        How many there must be.
+
+    Raises
+    ------
+    ValueError
+        No weights, another shape or number, one that is missing, NaN or infinite, or too large or small to be squared.
+    """
+    weights = plain(weights, "weights")
+    if (
+        not isinstance(weights, np.ndarray)
+        or weights.ndim != 1
+        or len(weights) == 0
+        or weights.dtype.kind not in "biuf"
+    ):
+        found = f"shape {weights.shape}, {weights.dtype}" if isinstance(weights, np.ndarray) else f"type {weights.type}"
+        raise ValueError(f"weights is a flat array of at least one number, but has {found}.")
+    if n is not None and len(weights) != n:
+        raise ValueError(f"{n} events but {len(weights)} weights: apply the same selection to both.")
+    weights = weights.astype(np.float64, copy=False)
+    if not np.isfinite(weights).all():
+        bad = np.flatnonzero(~np.isfinite(weights))
+        raise ValueError(f"{len(bad)} of {len(weights)} weights are NaN or infinite, the first in event {bad[0]}.")
+    largest = np.abs(weights).max()
+    if largest and not 1e-100 < largest < 1e100:
+        raise ValueError(
+            f"the largest weight is {largest:g}: give them in other units, sums of squares would overflow."
+        )
+    return weights
 
 
 def binary_labels(labels, n: int | None = None, source: object = "", what: str = "labels") -> np.ndarray:

@@ -6,7 +6,9 @@ Arrays in, numbers out; nothing here knows jets or networks. Everywhere
   ``score >= threshold``. A missing class, NaN, or shapes that differ raise ValueError.
 - Equal scores pass together: the ROC curve has one point for them, and the AUC counts such a pair one half.
 - ``weights`` (N,), 1 by default, may be negative, as generators beyond leading order make them, as long as signal and
-  background each have a positive sum (else ValueError). Estimates stay unbiased; a curve may then fall in places.
+  background each have a positive sum (else ValueError). Estimates stay unbiased; a curve may then fall in places. Sums
+  that are zero up to rounding count as zero.
+- Arrays may be of NumPy, columns of pandas (matched by position), tensors; a value that is missing raises ValueError.
 - Errors are statistical, one standard deviation for the sample given; the training of the network is not varied.
 """
 
@@ -16,6 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn import metrics as sklearn_metrics
+
+from coursekit.arrays import binary_labels, checked_weights, plain, positive_sum, without_rounding
 
 
 class Estimate(NamedTuple):
@@ -59,6 +63,14 @@ def roc_curve(labels: np.ndarray, score: np.ndarray, weights: np.ndarray | None 
     """
     labels, score, weights = _checked(labels, score, weights)
     b, s, thresholds = sklearn_metrics.roc_curve(labels, score, sample_weight=weights, drop_intermediate=False)
+    if (weights < 0).any():
+        b_size, s_size, _ = sklearn_metrics.roc_curve(
+            labels, score, sample_weight=np.abs(weights), drop_intermediate=False
+        )
+        b, s = (
+            without_rounding(efficiency, size * np.abs(w).sum() / w.sum())
+            for efficiency, size, w in ((b, b_size, weights[labels == 0]), (s, s_size, weights[labels == 1]))
+        )
     b2, s2, _ = sklearn_metrics.roc_curve(labels, score, sample_weight=weights**2, drop_intermediate=False)
     errors = []
     for efficiency, passed2, w in ((s, s2, weights[labels == 1]), (b, b2, weights[labels == 0])):
@@ -119,6 +131,8 @@ def _auc_and_pulls(labels: np.ndarray, score: np.ndarray, weights: np.ndarray) -
         total[mine] = weights[mine].sum()
     won[~is_signal] = 1 - won[~is_signal]
     value = float((weights * won / total)[is_signal].sum())
+    if (weights >= 0).all():
+        value = min(max(value, 0.0), 1.0)  # beyond by rounding
     return value, weights * (won - value) / total
 
 
@@ -126,7 +140,8 @@ def rejection(labels, score, signal_efficiency: float, weights=None) -> Estimate
     """Return the background rejection 1/eps_B at the highest threshold that keeps `signal_efficiency`, in (0, 1].
 
     The error is that of counting the background that passes, relative 1/sqrt(n) for n events, which is what limits
-    published rejections. Value and error are infinite if no background passes: that takes a larger sample.
+    published rejections. Value and error are infinite if no background passes, or only such whose weights cancel: that
+    takes a larger sample.
 
     Examples
     --------
@@ -151,7 +166,9 @@ def accuracy(labels, score, threshold: float = 0.5, weights=None) -> Estimate:
     """
     labels, score, weights = _checked(labels, score, weights)
     right = (score >= threshold) == (labels == 1)
-    value = float((weights * right).sum() / weights.sum())
+    value = float((weights * right).sum() / positive_sum(weights, "the weights"))
+    if (weights >= 0).all():
+        value = min(value, 1.0)  # beyond by rounding
     return Estimate(value, float(np.sqrt((weights**2 * (right - value) ** 2).sum()) / weights.sum()))
 
 
@@ -169,7 +186,7 @@ def bootstrap(
     >>> print(bootstrap(np.mean, x, rng=np.random.default_rng(1)))
     49.5 ± 2.9
     """
-    arrays = [np.asarray(array) for array in arrays]
+    arrays = [plain(array, f"array {i}") for i, array in enumerate(arrays)]
     n = len(arrays[0])
     if any(len(array) != n for array in arrays):
         raise ValueError(f"arrays must have one length, got {[len(array) for array in arrays]}")
@@ -181,7 +198,7 @@ def bootstrap(
 def significance(signal, background, signal_error=0.0, background_error=0.0):
     """Return s / sqrt(s + b) of expected yields and its error from theirs, both float64, scalars or (K,) arrays.
 
-    Zero where nothing is expected; ValueError where s + b is negative.
+    Zero where nothing is expected; ValueError where s + b is negative, or anything NaN or infinite.
 
     Examples
     --------
@@ -189,7 +206,7 @@ def significance(signal, background, signal_error=0.0, background_error=0.0):
     >>> z.tolist(), error.tolist()
     ([3.2, 0.0], [0.136, 0.0])
     """
-    s, b = np.asarray(signal, float), np.asarray(background, float)
+    s, b, signal_error, background_error = _yields(signal, background, signal_error, background_error)
     if (s + b < 0).any():
         raise ValueError(f"signal + background is negative, {np.min(s + b):g}: merge bins until it is not")
     total = np.where(s + b > 0, s + b, 1)
@@ -204,7 +221,8 @@ def asimov_significance(signal, background, background_uncertainty=0.0):
         - \frac{2 b^2}{\sigma^2} \ln\Big(1 + \frac{\sigma^2 s}{b (b + \sigma^2)}\Big)
 
     and :math:`2 [(s + b) \ln(1 + s/b) - s]` for sigma = 0; for small s it becomes :math:`s / \sqrt{b + \sigma^2}`.
-    Scalars or (K,) arrays, float64; NaN where b <= 0 or s < 0, which the formula does not cover.
+    Scalars or (K,) arrays, float64; NaN where b <= 0 or s < 0, which the formula does not cover; ValueError where
+    anything is NaN or infinite.
 
     References
     ----------
@@ -216,7 +234,7 @@ def asimov_significance(signal, background, background_uncertainty=0.0):
     >>> [round(float(asimov_significance(10.0, 100.0, sigma)), 3) for sigma in (0, 10)]
     [0.984, 0.69]
     """
-    s, b, v = np.broadcast_arrays(*(np.asarray(x, float) for x in (signal, background, background_uncertainty)))
+    s, b, v = np.broadcast_arrays(*_yields(signal, background, background_uncertainty))
     defined, v = (b > 0) & (s >= 0), v**2
     s, b = np.where(defined, s, 0), np.where(defined, b, 1)
     known = (s + b) * np.log1p(s / b) - s
@@ -225,20 +243,26 @@ def asimov_significance(signal, background, background_uncertainty=0.0):
     return np.where(defined, np.sqrt(2 * np.maximum(np.where(v > 0, uncertain, known), 0)), np.nan)[()]
 
 
+def _yields(*values) -> list[np.ndarray]:
+    values = [np.asarray(plain(value, "a yield or its error"), float) for value in values]
+    if not all(np.isfinite(value).all() for value in values):
+        raise ValueError("a yield or its error is NaN or infinite: look at how it was counted")
+    return values
+
+
 def _checked(labels, score, weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    labels, score = np.asarray(labels), np.asarray(score, float)
-    weights = np.ones(labels.shape) if weights is None else np.asarray(weights, float)
-    if labels.ndim != 1 or not labels.shape == score.shape == weights.shape:
-        shapes = f"{labels.shape}, {score.shape}, {weights.shape}"
+    labels, score = binary_labels(labels), plain(score, "score")
+    weights = np.ones(labels.shape) if weights is None else checked_weights(weights)
+    if not labels.shape == np.shape(score) == weights.shape:
+        shapes = f"{labels.shape}, {np.shape(score)}, {weights.shape}"
         raise ValueError(f"labels, score and weights must all have the shape (N,), got {shapes}")
-    if not np.isin(labels, (0, 1)).all():
-        raise ValueError(f"labels must be 0 (background) or 1 (signal), got {np.unique(labels)[:5]}")
-    for name, array in (("score", score), ("weights", weights)):
-        if not np.isfinite(array).all():
-            raise ValueError(f"{np.count_nonzero(~np.isfinite(array))} of {len(array)} {name} are NaN or infinite")
+    if score.dtype.kind not in "biuf":
+        raise ValueError(f"the score must be numbers, but {score.dtype} came")
+    score = score.astype(np.float64, copy=False)
+    if not np.isfinite(score).all():
+        raise ValueError(f"{np.count_nonzero(~np.isfinite(score))} of {len(score)} score are NaN or infinite")
     for name, its_weights in (("background", weights[labels == 0]), ("signal", weights[labels == 1])):
         if len(its_weights) == 0:
             raise ValueError(f"no {name} among the {len(labels)} events: both classes are needed")
-        if its_weights.sum() <= 0:
-            raise ValueError(f"the weights of the {name} add up to {its_weights.sum():g}, not above zero")
+        positive_sum(its_weights, f"the weights of the {name}")
     return labels, score, weights

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from coursekit.arrays import checked_weights, plain
 from coursekit.files import replacing
-from coursekit.weights import Reweighting, checked_weights, normalise_weights, reweight_2d
+from coursekit.weights import Reweighting, normalise_weights, reweight_2d
 from coursekit.words import near
 
 __all__ = ["Reweighting", "Scaler", "normalise_weights", "reweight_2d"]
@@ -70,7 +71,8 @@ class Scaler:
         Parameters
         ----------
         table : numpy.ndarray
-            (N, F), any unit, any numeric dtype: the training events and no others.
+            (N, F), any unit, any numeric dtype: the training events and no others. A DataFrame must have the columns
+            `inputs`, in this order.
         inputs : sequence of str
             Names of the F columns.
         weights : numpy.ndarray, optional
@@ -87,7 +89,8 @@ class Scaler:
         KeyError
             A default is given for what is not an input.
         ValueError
-            Shapes do not agree, a value is not finite, a weight negative, or an input has only one value.
+            Shapes do not agree, the columns of a DataFrame are others or in another order, a value is missing or not
+            finite, a weight negative, or an input has only one value.
         """
         inputs, defaults = tuple(inputs), dict(defaults or {})
         if len(set(inputs)) != len(inputs):
@@ -124,7 +127,7 @@ class Scaler:
         Parameters
         ----------
         table : numpy.ndarray
-            (N, F), columns in the order of `inputs`, any numeric dtype.
+            (N, F), columns in the order of `inputs`, any numeric dtype. The columns of a DataFrame are compared.
 
         Returns
         -------
@@ -134,7 +137,8 @@ class Scaler:
         Raises
         ------
         ValueError
-            The table has not F columns, or a value is not finite.
+            The table has not F columns, a DataFrame has others or in another order, or a value is missing or not
+            finite.
         """
         table = _checked_table(table, self.inputs)
         scaled = np.empty(table.shape, dtype=np.float32)
@@ -192,20 +196,30 @@ class Scaler:
             raise ValueError(f"{path} is not a variables file ({error!r}). Write it with Scaler.save.") from error
         if orders != list(range(len(rows))) or len(set(names)) != len(names):
             raise ValueError(f"{path}: its inputs are numbered {orders}, not 0 to {len(rows) - 1}. Edited by hand?")
-        if not (np.isfinite(offset).all() and np.isfinite(scale).all() and (scale > 0).all()):
-            raise ValueError(f"{path}: an offset or scale is not finite, or a scale not positive. Edited by hand?")
+        numbers = [*offset.tolist(), *scale.tolist(), *defaults.values()]
+        if not (all(map(math.isfinite, numbers)) and (scale > 0).all()):
+            raise ValueError(
+                f"{path}: an offset, scale or default is not finite, or a scale not positive. Edited by hand?"
+            )
         if inputs is not None and tuple(inputs) != names:
             raise ValueError(f"{path} is for other inputs. {_difference(names, tuple(inputs))}")
         return cls(names, offset, scale, defaults)
 
 
 def _checked_table(table: np.ndarray, inputs: tuple[str, ...]) -> np.ndarray:
-    table = np.asarray(table)
+    names = tuple(getattr(table, "columns", inputs))  # a DataFrame knows them, unless it has numbered them itself
+    if names != inputs and names != tuple(range(len(inputs))):
+        raise ValueError(
+            f"the table has other columns than the scaler. {_difference(inputs, tuple(map(str, names)), 'scaler')}"
+        )
+    table = plain(table, "table")
     if table.ndim != 2 or table.shape[1] != len(inputs) or len(table) == 0:
         raise ValueError(
             f"a table of shape (N, {len(inputs)}) is expected, N events by the inputs {', '.join(inputs)}; "
-            f"one of shape {table.shape} came."
+            f"one of shape {np.shape(table)} came."
         )
+    if table.dtype.kind not in "biuf":
+        raise ValueError(f"the table holds {table.dtype}, where numbers are expected: {', '.join(inputs)}.")
     if not np.issubdtype(table.dtype, np.floating):
         table = table.astype(np.float64)
     for i, name in enumerate(inputs):
@@ -223,10 +237,13 @@ def _equals(column: np.ndarray, default: float) -> np.ndarray:
     return column == column.dtype.type(default)
 
 
-def _difference(expected: tuple[str, ...], got: tuple[str, ...]) -> str:
-    listed = f"The file has {', '.join(expected)}; the table {', '.join(got)}."
+def _difference(expected: tuple[str, ...], got: tuple[str, ...], owner: str = "file") -> str:
+    listed = f"The {owner} has {', '.join(expected)}; the table {', '.join(got)}."
     if sorted(expected) == sorted(got):
-        return f"{listed} Same names, other order: make the table with to_table(events, scaler.inputs)."
+        return (
+            f"{listed} Same names, other order: make the table with to_table(events, scaler.inputs), or take "
+            f"frame[list(scaler.inputs)]."
+        )
     unknown = next((name for name in got if name not in expected), "")
     meant = near(unknown, expected)
     return f"{listed} {f'For {unknown},{meant}' if meant else 'Fit a Scaler for these inputs.'}"

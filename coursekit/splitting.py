@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from coursekit.arrays import plain
 from coursekit.files import replacing
 
 
@@ -17,8 +18,9 @@ def shuffle_together(rng: np.random.Generator, *arrays):
     ----------
     rng : numpy.random.Generator
         Source of the order.
-    *arrays : numpy.ndarray or awkward.Array
-        Each with N events along its first axis, any further shape, unit and dtype.
+    *arrays : numpy.ndarray, awkward.Array, pandas.Series or pandas.DataFrame
+        Each with N events along its first axis, any further shape, unit and dtype. Events are counted by position; a
+        pandas index travels with its event.
 
     Returns
     -------
@@ -43,7 +45,7 @@ def shuffle_together(rng: np.random.Generator, *arrays):
         if not hasattr(array, "ndim"):
             raise TypeError(f"arrays are expected, but a {type(array).__name__} came: pass its arrays one by one.")
     order = rng.permutation(_common_length(arrays))
-    return tuple(array[order] for array in arrays)
+    return tuple(getattr(array, "iloc", array)[order] for array in arrays)
 
 
 def split_indices(
@@ -129,7 +131,7 @@ def split_by_hash(
     edges = _upper_edges(fractions)
     hashed = np.full(_n_events(keys), salt & 0xFFFFFFFFFFFFFFFF, dtype=np.uint64)
     for key in keys:
-        key = np.asarray(key)
+        key = plain(key, "a key")
         if key.dtype.kind not in "iu":
             raise TypeError(f"keys are integers such as run and event numbers, but {key.dtype} came.")
         hashed = _splitmix64(hashed ^ key.astype(np.uint64))
@@ -168,7 +170,7 @@ def stratified_folds(labels: np.ndarray, k: int, rng: np.random.Generator) -> li
     Raises
     ------
     ValueError
-        k is less than 2, labels are not flat, or a class has fewer than k events.
+        k is less than 2, labels are not flat, NaN or missing, or a class has fewer than k events.
 
     Examples
     --------
@@ -177,9 +179,11 @@ def stratified_folds(labels: np.ndarray, k: int, rng: np.random.Generator) -> li
     [(3, 3), (3, 3)]
     """
     _require_generator(rng)
-    labels = np.asarray(labels)
+    labels = plain(labels, "labels")
     if labels.ndim != 1 or len(labels) == 0:
         raise ValueError(f"labels is a flat array, one label per event, but has shape {labels.shape}.")
+    if labels.dtype.kind == "f" and np.isnan(labels).any():
+        raise ValueError(f"{np.isnan(labels).sum()} of {len(labels)} labels are NaN: which class are these events?")
     if k < 2:
         raise ValueError(f"k is {k}: at least 2 folds are needed, one to train on and one to validate with.")
     classes, sizes = np.unique(labels, return_counts=True)
@@ -214,7 +218,7 @@ def duplicates_across(parts: Sequence[np.ndarray], *keys: np.ndarray) -> np.ndar
     Raises
     ------
     ValueError
-        Keys have unequal lengths, or there is none.
+        Keys have unequal lengths, or there is none; a part holds something else than positions of these events.
 
     Examples
     --------
@@ -224,12 +228,13 @@ def duplicates_across(parts: Sequence[np.ndarray], *keys: np.ndarray) -> np.ndar
     """
     identity = np.zeros(_n_events(keys), dtype=np.int64)
     for key in keys:  # number the different values of each key, then the different pairs: exact, whatever the dtypes
-        values, number = np.unique(key, return_inverse=True)
+        values, number = np.unique(plain(key, "a key"), return_inverse=True)
         identity = np.unique(identity * len(values) + number, return_inverse=True)[1]
     n_parts = np.zeros(identity.max(initial=-1) + 1, dtype=np.int64)
+    parts = [_positions(indices, f"part {i}", len(identity)) for i, indices in enumerate(parts)]
     for indices in parts:
         n_parts[np.unique(identity[indices])] += 1
-    used = np.unique(np.concatenate([np.asarray(indices, dtype=np.int64) for indices in parts]))
+    used = np.unique(np.concatenate(parts))
     return used[n_parts[identity[used]] > 1]
 
 
@@ -260,7 +265,7 @@ def fingerprint(*keys: np.ndarray) -> str:
     """
     digest = hashlib.sha256(str(_n_events(keys)).encode())
     for key in keys:
-        key = np.asarray(key)
+        key = plain(key, "a key")
         if key.dtype.kind not in "iuf":
             raise TypeError(f"keys are numbers, but {key.dtype} came.")
         # one width whatever the width in the file: a tree copied with float64 for float32 holds the same events
@@ -283,9 +288,9 @@ def save_indices(path: str | os.PathLike, parts: Mapping[str, np.ndarray], ident
     Raises
     ------
     ValueError
-        A position is in two parts, or twice in one.
+        A position is in two parts, or twice in one, or is none: a mask, a fraction, less than zero.
     """
-    arrays = {name: np.asarray(indices, dtype=np.int64) for name, indices in parts.items()}
+    arrays = {name: _positions(indices, name) for name, indices in parts.items()}
     values, n_times = np.unique(np.concatenate(list(arrays.values())), return_counts=True)
     if (n_times > 1).any():
         raise ValueError(
@@ -333,6 +338,8 @@ def load_indices(path: str | os.PathLike, identity: str) -> dict[str, np.ndarray
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             content = dict(archive)
         stored = str(content.pop("identity"))
+    except MemoryError:
+        raise
     except Exception as error:  # zipfile, zlib and NumPy each have their own for bytes that are not theirs
         raise ValueError(f"{path} is not a file of index lists ({error}). Write it with save_indices.") from error
     if stored != identity:
@@ -341,6 +348,19 @@ def load_indices(path: str | os.PathLike, identity: str) -> dict[str, np.ndarray
             f"sample been made anew, sorted or cut? Take the old one, or split anew and train anew."
         )
     return {name.removeprefix("indices_"): indices for name, indices in content.items()}
+
+
+def _positions(indices, name: str, n: int | None = None) -> np.ndarray:
+    """Return positions of events as int64, once they are known to be some."""
+    indices = plain(indices, name)
+    if len(indices) == 0:
+        indices = np.empty(0, dtype=np.int64)
+    if indices.ndim != 1 or indices.dtype.kind not in "iu" or (indices < 0).any() or (n and (indices >= n).any()):
+        raise ValueError(
+            f"{name} must hold positions of events, integers from 0 {f'to {n - 1}' if n else 'on'}, but "
+            f"{indices.dtype} of shape {np.shape(indices)} came. np.flatnonzero makes positions of a mask."
+        )
+    return indices.astype(np.int64)
 
 
 def _splitmix64(x: np.ndarray) -> np.ndarray:

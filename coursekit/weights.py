@@ -6,6 +6,8 @@ from typing import Literal
 
 import numpy as np
 
+from coursekit.arrays import checked_weights, plain, positive_sum, without_rounding
+
 
 def effective_events(weights: np.ndarray) -> float:
     r"""Return how many events of equal weight would have the same relative statistical error.
@@ -20,7 +22,7 @@ def effective_events(weights: np.ndarray) -> float:
     Raises
     ------
     ValueError
-        No weights, or one not finite.
+        No weights, one not finite, or all of them zero.
 
     Examples
     --------
@@ -28,6 +30,8 @@ def effective_events(weights: np.ndarray) -> float:
     8.0
     """
     weights = checked_weights(weights)
+    if not weights.any():
+        raise ValueError(f"all {len(weights)} weights are zero: every event failed a cut. Look at each weight factor.")
     return float(weights.sum() ** 2 / (weights**2).sum())
 
 
@@ -56,7 +60,8 @@ def normalise_weights(
     Raises
     ------
     ValueError
-        No weights, all of them zero, one not finite, one negative (unless allowed), or their sum not positive.
+        No weights, all of them zero, one not finite, one negative (unless allowed), or their sum not positive
+        by more than rounding.
 
     Examples
     --------
@@ -77,10 +82,8 @@ def normalise_weights(
         weights = np.abs(weights)
     if not weights.any():
         raise ValueError(f"all {len(weights)} weights are zero: every event failed a cut. Look at each weight factor.")
-    mean = weights.mean()
-    if mean <= 0:
-        raise ValueError(f"the mean weight is {mean:g}, not positive: too many negative weights for a mean of one.")
-    return weights / mean
+    positive_sum(weights, "the weights")
+    return weights / weights.mean()
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,8 +165,8 @@ def reweight_2d(
     TypeError
         The bins are numbers instead of edges.
     ValueError
-        Unequal lengths, values not finite, edges not rising, a sample without weight inside the edges, or a bin with a
-        negative sum of weights.
+        Unequal lengths, values not finite, edges not rising, a sample without weight inside the edges, or a bin whose
+        sum of weights is negative, or nothing but rounding.
 
     Examples
     --------
@@ -186,9 +189,14 @@ def reweight_2d(
     ]:
         cell = _cells(x, y, x_edges, y_edges)
         weights = np.ones(len(cell)) if weights is None else checked_weights(weights, len(cell))
-        sums[name] = np.bincount(cell, weights, minlength=n_bins + 1)[:n_bins]  # without the cell of those outside
-        if (sums[name] < 0).any():
-            raise ValueError(f"{(sums[name] < 0).sum()} bins of the {name} have a negative sum of weights: widen them.")
+        # without the cell of those outside
+        in_bins, sizes = (np.bincount(cell, w, minlength=n_bins + 1)[:n_bins] for w in (weights, np.abs(weights)))
+        sums[name] = without_rounding(in_bins, sizes)
+        bad = (sums[name] < 0) | ((sums[name] == 0) & (sizes > 0))
+        if bad.any() and sums[name].any():
+            raise ValueError(
+                f"{bad.sum()} bins of the {name} have weights that cancel or add up to less than zero: widen them."
+            )
         if not sums[name].any():
             raise ValueError(f"the {name} has no weight inside the bin edges. Same units, same order of x and y?")
     source, target = sums["source"] / sums["source"].sum(), sums["target"] / sums["target"].sum()
@@ -199,9 +207,10 @@ def reweight_2d(
 
 def _cells(x: np.ndarray, y: np.ndarray, x_edges: np.ndarray, y_edges: np.ndarray) -> np.ndarray:
     """Number the bin of each event, as NumPy with the last edge inside; one past the last bin for events outside."""
-    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    x, y = plain(x, "x"), plain(y, "y")
     if x.ndim != 1 or x.shape != y.shape:
-        raise ValueError(f"x and y are flat arrays of one length, but have shapes {x.shape} and {y.shape}.")
+        raise ValueError(f"x and y are flat arrays of one length, but have shapes {np.shape(x)} and {np.shape(y)}.")
+    x, y = x.astype(np.float64), y.astype(np.float64)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ValueError("x or y holds NaN or infinite values: leave these events out first.")
     shape = (len(x_edges) - 1, len(y_edges) - 1)
@@ -211,14 +220,3 @@ def _cells(x: np.ndarray, y: np.ndarray, x_edges: np.ndarray, y_edges: np.ndarra
     j[y == y_edges[-1]] -= 1
     inside = (i >= 0) & (i < shape[0]) & (j >= 0) & (j < shape[1])
     return np.where(inside, i * shape[1] + j, shape[0] * shape[1])
-
-
-def checked_weights(weights: np.ndarray, n: int | None = None) -> np.ndarray:
-    weights = np.asarray(weights, dtype=np.float64)
-    if weights.ndim != 1 or len(weights) == 0:
-        raise ValueError(f"weights is a flat array of at least one number, but has shape {weights.shape}.")
-    if n is not None and len(weights) != n:
-        raise ValueError(f"{n} events but {len(weights)} weights: apply the same selection to both.")
-    if not np.isfinite(weights).all():
-        raise ValueError(f"{np.count_nonzero(~np.isfinite(weights))} of {len(weights)} weights are NaN or infinite.")
-    return weights

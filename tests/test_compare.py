@@ -150,3 +150,11 @@ def test_errors_of_pytorch_are_explained(function, words):
     with pytest.raises(compare.Mistake, match=words):
         call(function, torch.ones(2, requires_grad=True))
     assert torch.is_grad_enabled()
+
+
+def test_a_value_behind_a_mask_is_no_answer():
+    from coursekit.checks.compare import difference
+
+    right = np.array([1.0, 2.0, 3.0])
+    hidden = np.ma.array(right, mask=[False, True, False])
+    assert "contains 1 NaN" in difference("x", hidden, right)

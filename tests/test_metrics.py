@@ -1,6 +1,8 @@
 import math
 
+import awkward as ak
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
@@ -242,6 +244,14 @@ def test_asimov_significance_in_its_limits():
     assert np.isnan(z[1:]).all()
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, None, np.ma.array([1.0, 2.0], mask=[0, 1])], ids=str)
+def test_yields_are_numbers(bad):
+    for values in ((bad, 9.0), (16.0, bad), (16.0, 9.0, bad)):
+        for function in (metrics.significance, metrics.asimov_significance):
+            with pytest.raises(ValueError, match="a yield or its error is"):
+                function(*values)
+
+
 # --- input ------------------------------------------------------------------------------------------------------------
 
 
@@ -251,7 +261,7 @@ def test_asimov_significance_in_its_limits():
     [
         ({"labels": [1, 1, 1]}, "no background among the 3 events"),
         ({"labels": [0, 0, 0]}, "no signal among the 3 events"),
-        ({"labels": [0, 1, 2]}, "labels must be 0 .background. or 1 .signal., got .0 1 2."),
+        ({"labels": [0, 1, 2]}, "labels must be 0 .background. or 1 .signal., but 1 of 3 are not: event 2 has 2"),
         ({"labels": [-1, 1, 1]}, "labels must be 0"),
         ({"labels": []}, r"shape \(N,\), got \(0,\), \(3,\)"),
         ({"score": [0.1, math.nan, 0.3]}, "1 of 3 score are NaN"),
@@ -259,8 +269,17 @@ def test_asimov_significance_in_its_limits():
         ({"score": [[0.1], [0.2], [0.3]]}, r"\(3,\), \(3, 1\)"),
         ({"weights": [1.0, math.nan, 1.0]}, "1 of 3 weights are NaN"),
         ({"weights": [1.0, 1.0]}, r"\(3,\), \(2,\)"),
-        ({"weights": [0.0, 1.0, 1.0]}, "weights of the background add up to 0"),
+        ({"weights": [0.0, 1.0, 1.0]}, "weights of the background are all zero"),
         ({"weights": [1.0, 1.0, -2.0]}, "weights of the signal add up to -1"),
+        ({"weights": [1.0, 0.3, -0.1 - 0.2]}, "weights of the signal cancel"),
+        ({"weights": [1.0, 1e200, 1.0]}, "largest weight is 1e.200"),
+        ({"weights": np.ma.array([1.0, 1.0, 1.0], mask=[0, 1, 0])}, "weights is missing in 1 of 3 events, .* event 1"),
+        ({"labels": [0, 1, None]}, "labels is missing in 1 of 3 events"),
+        ({"labels": [[0, 1], [1, 0], [1, 0]]}, "One-hot"),
+        ({"labels": [0.0, 1.0, math.nan]}, "event 2 has nan"),
+        ({"score": pd.Series([0.1, None, 0.3], dtype="Float64")}, "score is missing in 1 of 3 events"),
+        ({"score": ak.mask(ak.Array([0.1, 0.2, 0.3]), [True, False, True])}, "score is missing in 1 of 3 events"),
+        ({"score": ["a", "b", "c"]}, "score must be numbers"),
     ],
 )
 def test_bad_input_is_named(function, change, message):
@@ -291,3 +310,17 @@ def test_booleans_lists_and_float32_are_welcome_and_left_alone():
 )
 def test_estimates_print_to_the_digits_that_mean_something(value, error, text):
     assert str(metrics.Estimate(value, error)) == text
+
+
+def test_pandas_columns_are_matched_by_position():
+    """Labels sorted another way than the scores would otherwise be aligned by their index, or not, silently."""
+    labels = pd.Series([0, 1, 0, 1], index=[3, 1, 0, 2])
+    assert metrics.auc(labels, pd.Series([0.1, 0.4, 0.4, 0.9])) == metrics.auc([0, 1, 0, 1], [0.1, 0.4, 0.4, 0.9])
+
+
+def test_weights_that_cancel_pass_no_background():
+    labels, score = [1, 0, 0, 0, 0], [0.9, 0.8, 0.8, 0.8, 0.1]
+    weights = [1.0, 0.1, 0.2, -0.3, 1.0]  # what passes adds up to 5.6e-17
+    roc = metrics.roc_curve(labels, score, weights)
+    assert roc.background_efficiency.tolist() == [0.0, 0.0, 0.0, 1.0]
+    assert metrics.rejection(labels, score, 1.0, weights) == (math.inf, math.inf)

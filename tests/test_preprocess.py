@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.preprocessing import StandardScaler
 
@@ -168,3 +169,42 @@ def test_variables_file_refuses_what_is_not_one(tmp_path, variables):
         variables.write_text(text.replace(old, new))
         with pytest.raises(ValueError, match=message):
             Scaler.load(variables)
+
+
+# ------------------------------------------------------------------------------------------------- tables with names
+
+
+def test_the_columns_of_a_data_frame_are_compared(table):
+    frame = pd.DataFrame(table, columns=INPUTS, index=np.arange(len(table))[::-1])
+    scaler = Scaler.fit(frame, INPUTS)
+    np.testing.assert_array_equal(scaler.transform(frame), scaler.transform(table))
+    np.testing.assert_array_equal(scaler.transform(pd.DataFrame(table)), scaler.transform(table))  # unnamed
+    with pytest.raises(ValueError, match=r"other columns than the scaler.*Same names, other order.*frame\[list"):
+        scaler.transform(frame[["mth", "ptll", "ptTOT_cut"]])
+    with pytest.raises(ValueError, match="other columns than the scaler"):
+        Scaler.fit(frame, ["mth", "ptll", "ptTOT_cut"])
+    with pytest.raises(ValueError, match=r"the table ptll, MTH, ptTOT_cut\. For MTH, did you mean 'mth'"):
+        scaler.transform(frame.rename(columns={"mth": "MTH"}))
+
+
+def test_a_table_with_missing_values_or_text_is_refused(table):
+    scaler = Scaler.fit(table, INPUTS)
+    frame = pd.DataFrame(table, columns=INPUTS).astype({"mth": "Float64"})
+    frame.loc[3, "mth"] = pd.NA
+    for wrong, message in [
+        (frame, "mth is missing in 1 of 500 events, first in event 3"),
+        (np.ma.array(table, mask=table == table[7, 1]), "table is missing in 1 of 500 events, first in event 7"),
+        (table.astype(str), "table holds <U"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            scaler.transform(wrong)
+        with pytest.raises(ValueError, match=message):
+            Scaler.fit(wrong, INPUTS)
+
+
+def test_a_default_that_is_not_a_number_is_refused(tmp_path, table):
+    path = tmp_path / "variables.json"
+    Scaler.fit(table, INPUTS, defaults={"ptTOT_cut": -1}).save(path)
+    path.write_text(path.read_text(encoding="utf-8").replace("-1.0", "NaN"), encoding="utf-8")
+    with pytest.raises(ValueError, match="default is not finite"):
+        Scaler.load(path)

@@ -3,6 +3,7 @@ import sys
 
 import awkward as ak
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.model_selection import StratifiedKFold
 
@@ -283,3 +284,59 @@ def test_indices_refuse(tmp_path):
     np.savez(path, train=[1])
     with pytest.raises(ValueError, match="is not a file of index lists"):
         load_indices(path, "x")
+
+
+# ------------------------------------------------------------------------------------- columns of pandas, masked arrays
+
+
+def test_shuffle_matches_columns_of_pandas_by_position():
+    frame = pd.DataFrame({"x": np.arange(100.0), "y": np.arange(100)}).sample(frac=1, random_state=1)
+    values, column, rows, table = shuffle_together(rng(), frame["x"].to_numpy(), frame["x"], frame, frame["y"].array)
+    np.testing.assert_array_equal(values, column.to_numpy())
+    np.testing.assert_array_equal(values, rows["x"].to_numpy())
+    np.testing.assert_array_equal(values, table)
+    assert list(rows.index) == list(column.index)
+
+
+def test_a_mask_travels_with_its_event():
+    masked = np.ma.array(np.arange(10), mask=np.arange(10) % 3 == 0)
+    events, moved = shuffle_together(rng(), np.arange(10), masked)
+    np.testing.assert_array_equal(moved.mask, events % 3 == 0)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        np.ma.array([1, 2, 3], mask=[0, 1, 0]),
+        ak.mask(ak.Array([1, 2, 3]), [True, False, True]),
+        pd.Series([1, None, 3], dtype="Int64"),
+    ],
+    ids=lambda key: type(key).__name__,
+)
+def test_keys_without_a_value_are_refused(key):
+    for function in (fingerprint, split_by_hash, lambda key: duplicates_across([[0], [1]], key)):
+        with pytest.raises(ValueError, match="a key is missing in 1 of 3 events, first in event 1"):
+            function(key)
+    with pytest.raises(ValueError, match="labels is missing in 1 of 3 events"):
+        stratified_folds(key, 2, rng())
+
+
+def test_labels_that_are_nan_are_no_class():
+    with pytest.raises(ValueError, match="1 of 5 labels are NaN"):
+        stratified_folds(np.array([0, 1, np.nan, 0, 1]), 2, rng())
+
+
+@pytest.mark.parametrize(
+    "wrong", [[0.5, 1.0], [True, False], [-1, 2], np.ma.array([0, 1], mask=[0, 1]), [[0], [1]]], ids=str
+)
+def test_what_is_no_position_is_not_stored(tmp_path, wrong):
+    with pytest.raises(ValueError, match=r"train (must hold positions|is missing)"):
+        save_indices(tmp_path / "split.npz", {"train": wrong}, "0")
+    with pytest.raises(ValueError, match=r"part 0 (must hold positions|is missing)"):
+        duplicates_across([wrong], np.arange(5))
+    assert not list(tmp_path.iterdir())
+
+
+def test_positions_beyond_the_events_are_refused():
+    with pytest.raises(ValueError, match="integers from 0 to 2"):
+        duplicates_across([[0, 3]], np.arange(3))

@@ -46,7 +46,7 @@ def test_normalise_weights_refuses():
     ]:
         with pytest.raises(ValueError, match=message):
             normalise_weights(np.array(weights, dtype="f8"))
-    with pytest.raises(ValueError, match="the mean weight is -1, not positive"):
+    with pytest.raises(ValueError, match="the weights add up to -2, not above zero"):
         normalise_weights(np.array([-3.0, 1.0]), negative="keep")
     with pytest.raises(ValueError, match="all 2 weights are zero"):
         normalise_weights(np.array([-3.0, -1.0]), negative="zero")
@@ -137,5 +137,22 @@ def test_reweighting_refuses():
         reweight_2d(x, np.array([0.5, np.nan]), x, x, bins)
     with pytest.raises(ValueError, match="the target has no weight inside the bin edges"):
         reweight_2d(x, x, x + 5, x, bins)
-    with pytest.raises(ValueError, match="1 bins of the source have a negative sum of weights: widen"):
+    with pytest.raises(ValueError, match=r"1 bins of the source have weights that cancel or add up to less .*: widen"):
         reweight_2d(x, x, x, x, bins, source_weights=np.array([1, -1]))
+    many, weights = np.array([0.5, 0.5, 0.5, 1.5]), np.array([0.1, 0.2, -0.3, 1.0])
+    with pytest.raises(ValueError, match="1 bins of the target have weights that cancel"):
+        reweight_2d(x, x, many, many, bins, target_weights=weights)
+    with pytest.raises(ValueError, match="y is missing in 1 of 2 events, first in event 1"):
+        reweight_2d(x, x, x, np.ma.array(x, mask=[False, True]), bins)
+
+
+@pytest.mark.parametrize("precision", ["f8", "f4"])
+def test_weights_that_cancel_up_to_rounding_have_no_mean(precision):
+    for weights in ([0.1, 0.2, -0.3], [1e5, 0.1, -1e5, -0.1], [0.7, 0.1, -0.8]):
+        with pytest.raises(ValueError, match="the weights cancel"):
+            normalise_weights(np.array(weights, precision), negative="keep")
+
+
+def test_weights_that_are_all_zero_are_worth_no_event():
+    with pytest.raises(ValueError, match="all 3 weights are zero"):
+        effective_events(np.zeros(3))

@@ -165,6 +165,8 @@ def _plain(value):
     if _is_tensor(value):
         value = value.detach().cpu().to_dense()
         return (value.float() if value.dtype == sys.modules["torch"].bfloat16 else value).numpy()
+    if isinstance(value, np.ma.MaskedArray) and value.dtype.kind in "biuf":
+        return value.astype(np.float64).filled(np.nan)  # what lies behind a mask is no answer
     if isinstance(value, ak.Array):
         try:
             return ak.to_numpy(value, allow_missing=False)

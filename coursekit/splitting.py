@@ -19,8 +19,7 @@ def shuffle_together(rng: np.random.Generator, *arrays):
     rng : numpy.random.Generator
         Source of the order.
     *arrays : numpy.ndarray, awkward.Array, pandas.Series or pandas.DataFrame
-        Each with N events along its first axis, any further shape, unit and dtype. Events are counted by position; a
-        pandas index travels with its event.
+        Each with N events along its first axis, counted by position; any further shape, unit and dtype.
 
     Returns
     -------
@@ -352,9 +351,7 @@ def load_indices(path: str | os.PathLike, identity: str) -> dict[str, np.ndarray
 
 def _positions(indices, name: str, n: int | None = None) -> np.ndarray:
     """Return positions of events as int64, once they are known to be some."""
-    indices = plain(indices, name)
-    if len(indices) == 0:
-        indices = np.empty(0, dtype=np.int64)
+    indices = plain(indices, name) if len(indices) else np.empty(0, dtype=np.int64)
     if indices.ndim != 1 or indices.dtype.kind not in "iu" or (indices < 0).any() or (n and (indices >= n).any()):
         raise ValueError(
             f"{name} must hold positions of events, integers from 0 {f'to {n - 1}' if n else 'on'}, but "

@@ -5,14 +5,14 @@ list of numbers per event (jagged, such as the momenta of the jets).
 """
 
 import os
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import awkward as ak
 import numpy as np
-import uproot
 
+from coursekit.arrays import Array, events_with, plain
+from coursekit.trees import Branches, open_root, open_tree
 from coursekit.words import listed, near
 
 INPUT_BRANCHES = ("ptll", "mth", "uperp", "upara", "ptTOT_cut", "mTOT_cut")
@@ -27,8 +27,6 @@ WEIGHT_BRANCHES = (
     "METFilter_MC",
 )
 """The six factors whose product is the weight of a simulated event."""
-
-Array = np.ndarray | ak.Array
 
 
 def load_events(
@@ -46,19 +44,23 @@ def load_events(
     path : str or path-like
         The ROOT file.
     branches : iterable of str, optional
-        Names of the branches, in the order wanted; all of them if not given.
+        Names of the branches, in the order wanted; all that have values if not given. A branch in a branch has its full
+        name, "Jet/Jet.PT", or its last one, "Jet.PT", if no other has that; a field in a field of an RNTuple "jet.pt".
     start, stop : int, optional
-        First event and one past the last, as in a slice.
+        First event and one past the last, as in a slice: negative ones count from the end.
     tree : str
-        Name of the tree (TTree or RNTuple).
+        Name of the tree (TTree or RNTuple): "Events", "folder/Events", or "Events;1" for one cycle; the highest cycle
+        if none is given.
     allow_nonfinite : bool
-        Accept NaN and infinite values, which are refused otherwise: one of them is enough to turn every weight of a
-        network into NaN.
+        Accept NaN, infinite and missing values, which are refused otherwise: one of them is enough to turn every weight
+        of a network into NaN.
 
     Returns
     -------
     dict of str to numpy.ndarray or awkward.Array
-        For each branch an array of length N, in the unit and dtype of the file; jagged branches are awkward arrays.
+        For each name asked for an array of length N, in the unit and dtype of the file: of NumPy where an event has one
+        number or an array of fixed shape; of awkward for lists, text, records, and for what has missing values, which
+        are None.
 
     Raises
     ------
@@ -66,10 +68,13 @@ def load_events(
         There is no such file.
     OSError
         The file is truncated or damaged.
+    MemoryError
+        The branches do not fit in memory.
     KeyError
-        The file has no such tree, or the tree no such branch.
+        The file has no such tree, or the tree no such branch, or several.
     ValueError
-        The file is not a ROOT file, the tree is empty, or a value is NaN or infinite.
+        The file is not a ROOT file, the tree is empty, uproot cannot read the type of a branch, or a value is NaN,
+        infinite or missing.
 
     Examples
     --------
@@ -81,28 +86,16 @@ def load_events(
     >>> load_events(path, ["mth"], start=1)
     {'mth': array([ 90., 100.], dtype=float32)}
     """
-    if isinstance(branches, str):
-        raise TypeError(f"branches is a list of names, but the string {branches!r} came: write [{branches!r}].")
     path = Path(path)
-    require_whole_root_file(path)
-    with uproot.open(path) as file:
-        table = open_tree(file, path, tree)
-        names = table.keys() if branches is None else list(branches)
-        known = table.keys()
-        for name in names:
-            if name not in known:  # asked of the tree itself, "name;cycle" and "folder/name" would be found as well
-                raise KeyError(
-                    f"{path}: the tree {tree} has no branch {name};{near(name, known)} there is {listed(known)}"
-                )
-        if table.num_entries == 0:
+    with open_root(path) as file:
+        table = Branches(path, tree, open_tree(file, path, tree))
+        names = table.wanted(branches)
+        if table.n_events == 0:
             raise ValueError(f"{path}: the tree {tree} has no entries. Was it filled? Make or fetch the file again.")
-        try:
-            columns = table.arrays(names, entry_start=start, entry_stop=stop)
-        except Exception as error:  # whatever a decompressor raises on bytes that are not its own
-            raise OSError(f"{path}: damaged, it cannot be decompressed ({error}). Fetch or make it again.") from error
-    events = {name: columns[name].to_numpy() if columns[name].ndim == 1 else columns[name] for name in names}
+        first, last, _ = slice(start, stop).indices(table.n_events)
+        events = table.read(names, first, max(first, last), allow_missing=allow_nonfinite)
     if not allow_nonfinite:
-        require_finite(events, source=path)
+        require_finite(events, source=path if first == 0 else f"{path} from event {first} on")
     return events
 
 
@@ -112,14 +105,15 @@ def require_finite(events: Mapping[str, Array], source: str | os.PathLike = "eve
     Parameters
     ----------
     events : mapping of str to array
-        Arrays of length N, flat or jagged, any unit, any numeric dtype.
+        Arrays of length N, any unit: flat, jagged, or records, of any depth. Integers, bools and text always pass.
     source : str or path-like
         What the error names as the origin, for example the file.
 
     Raises
     ------
     ValueError
-        A value is NaN or infinite; the message names the branch, how many events, and the first of them.
+        A value is NaN or infinite; the message names the branch, how many events, and the first of them. Or a value is
+        missing.
 
     Examples
     --------
@@ -129,10 +123,10 @@ def require_finite(events: Mapping[str, Array], source: str | os.PathLike = "eve
     ValueError: b.root: mth is NaN or infinite in 1 of 2 events, first in event 1. ...
     """
     for name, column in events.items():
-        bad = ~np.isfinite(column)
-        while bad.ndim > 1:
-            bad = np.any(bad, axis=-1)
-        bad = np.flatnonzero(bad)
+        column = plain(column, name, source)
+        if isinstance(column, np.ndarray) and column.dtype.kind in "biuSUMm":
+            continue
+        bad = np.flatnonzero(events_with(column, lambda numbers: ~np.isfinite(numbers)))
         if len(bad):
             raise ValueError(
                 f"{source}: {name} is NaN or infinite in {len(bad)} of {len(column)} events, first in event {bad[0]}. "
@@ -163,7 +157,7 @@ def event_weights(events: Mapping[str, Array]) -> np.ndarray:
     KeyError
         A weight branch is missing.
     ValueError
-        The factors have unequal lengths, are jagged, or not finite.
+        The factors have unequal lengths, are not numbers, one per event, or not finite.
 
     Examples
     --------
@@ -196,7 +190,7 @@ def to_table(events: Mapping[str, Array], branches: Sequence[str]) -> np.ndarray
     KeyError
         A branch is missing.
     ValueError
-        The arrays have unequal lengths, are jagged, or hold values that float32 cannot.
+        The arrays have unequal lengths, are not numbers, one per event, or hold values that float32 cannot.
 
     Examples
     --------
@@ -259,64 +253,30 @@ def concatenate_events(samples: Sequence[Mapping[str, Array]]) -> dict[str, Arra
     }
 
 
-def require_whole_root_file(path: Path) -> None:
-    """Refuse what is not ROOT, and a file shorter than its own header says.
-
-    A download that broke off often still opens: the list of trees may lie near the front, and only later reads fail,
-    or do not fail and return less. The header knows the length of the whole (fEND), so we look there first.
-    """
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise FileNotFoundError(f"{path} {what}. `coursekit data` lists the files and fetches or makes missing ones.")
-    with path.open("rb") as file:
-        header = file.read(20)
-    if header[:4] != b"root":
-        raise ValueError(
-            f"{path} is not a ROOT file: it starts with {header[:12]!r} where b'root' is expected. "
-            f"A web page saved under this name? Fetch or make it again."
-        )
-    size, expected = path.stat().st_size, None
-    if len(header) == 20:
-        version = struct.unpack(">i", header[4:8])[0]
-        # fEND follows version and fBEGIN; files of more than 2 GB mark a 64-bit fEND by adding a million to the version
-        expected = (
-            struct.unpack(">q", header[12:20])[0] if version >= 1_000_000 else struct.unpack(">i", header[12:16])[0]
-        )
-    if expected is None or size < expected:
-        raise OSError(
-            f"{path} is truncated: it has {size} bytes where its header announces {expected or 'more'}. "
-            f"An interrupted download or copy? Fetch or make it again."
-        )
-
-
-def open_tree(file, path: Path, tree: str):
-    """Return the tree of this name, or say which trees there are."""
-    trees = [
-        name
-        for name, kind in file.classnames(cycle=False).items()
-        if kind in {"TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple"}
-    ]
-    if tree not in trees:
-        raise KeyError(f"{path} has no tree {tree};{near(tree, trees)} there is {listed(trees)}")
-    return file[tree]
-
-
 def _flat_columns(events: Mapping[str, Array], branches: Iterable[str]) -> dict[str, np.ndarray]:
     """Pick branches as flat NumPy arrays of one length."""
     columns = {}
     for name in branches:
         if name not in events:
             raise KeyError(f"the events have no branch {name};{near(name, events)} there is {listed(events)}")
-        column = events[name]
-        if column.ndim != 1:
-            kind = "jagged, a list per event" if isinstance(column, ak.Array) else f"of shape {column.shape}"
-            raise ValueError(
-                f"{name} is {kind}, where one number per event is expected. "
-                f"Reduce it first: its first value, its number of values, its sum."
-            )
-        columns[name] = np.asarray(column)
+        columns[name] = column = plain(events[name], name)
+        if not isinstance(column, np.ndarray) or column.ndim != 1 or column.dtype.kind not in "biuf":
+            kind, remedy = _what_else(column)
+            raise ValueError(f"{name} is {kind}, where one number per event is expected. {remedy}.")
     _require_equal_lengths(columns)
     return columns
+
+
+def _what_else(column: Array) -> tuple[str, str]:
+    """Say what a column is that is not one number per event, and what to do with it."""
+    of_numpy = isinstance(column, np.ndarray)
+    if column.dtype.kind in "SU" if of_numpy else column.layout.parameter("__array__") in ("string", "bytestring"):
+        return "text", "Make a number of it first, by a comparison for instance"
+    if column.ndim != 1:
+        kind = f"of shape {column.shape}" if of_numpy else "jagged, a list per event"
+        return kind, "Reduce it first: its first value, its number of values, its sum"
+    kind = column.dtype if of_numpy else column.type.content
+    return f"of type {kind}", "Take one of its fields, if it has some, or leave it out"
 
 
 def _require_equal_lengths(events: Mapping[str, Array]) -> None:

@@ -10,6 +10,7 @@ import pytest
 #: From low to high; a module imports only from the levels below its own.
 LEVELS = [
     {"answers", "arrays", "files", "perturbing", "reproducing", "threads", "words"},
+    {"trees"},
     {"data", "events", "jets", "metrics", "nets", "weights"},
     {"checkpoints", "images", "ledger", "observables", "plots", "preprocess", "simulate", "splitting", "streaming"},
     {"doctor", "lesson", "training"},

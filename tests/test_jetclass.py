@@ -45,7 +45,7 @@ def test_bad_jetclass_files(tmp_path):
         cj.load_jetclass(path)
     with uproot.recreate(path) as file:
         file.mktree("Events", {"x": "float32"})
-    with pytest.raises(KeyError, match=r"no tree 'tree'; it has .'Events'."):
+    with pytest.raises(KeyError, match="no tree tree; there is Events"):
         cj.load_jetclass(path)
     write_jetclass(path, make_jets(3)[0], np.array([0, 1, 2]), drop=["part_energy"])
     with pytest.raises(KeyError, match="'part_energy'"):

@@ -7,6 +7,7 @@ import numpy as np
 
 from coursekit.jets.arrays import unpack
 from coursekit.jets.reference import check_constituents, checked_range, existing_file, require_columns
+from coursekit.trees import Branches, open_root, open_tree
 
 JETCLASS_LABELS = ("QCD", "Hbb", "Hcc", "Hgg", "H4q", "Hqql", "Zqq", "Wqq", "Tbqq", "Tbl")
 
@@ -38,29 +39,16 @@ def load_jetclass(path: str | os.PathLike, start: int = 0, stop: int | None = No
     ----------
     H. Qu, C. Li, S. Qian, arXiv:2202.03772.
     """
-    import uproot
-
     path = existing_file(path)
     momenta = ["part_px", "part_py", "part_pz", "part_energy"]
     one_hot = [f"label_{name}" for name in JETCLASS_LABELS]
-    with path.open("rb") as file:
-        if file.read(4) != b"root":
-            raise ValueError(f"{path} is not a ROOT file")
-    try:
-        file = uproot.open(path)
-        tree = file.get("tree")
-    except Exception as error:  # uproot raises many kinds for a file that ends too soon
-        raise OSError(f"{path} is truncated or damaged ({path.stat().st_size} bytes); fetch it again") from error
-    with file:
-        if tree is None:
-            raise KeyError(f"{path} has no tree 'tree'; it has {file.keys(cycle=False)}")
-        require_columns(tree.keys(), [*momenta, *one_hot], path)
-        start, stop = checked_range(path, start, stop, tree.num_entries)
-        try:
-            arrays = tree.arrays([*momenta, *one_hot], entry_start=start, entry_stop=stop)
-        except Exception as error:  # whatever a decompressor raises on bytes that are not its own
-            raise OSError(f"{path}: jets {start} to {stop} cannot be read; fetch the file again") from error
-    counts = ak.to_numpy(ak.num(arrays.part_px))
+    with open_root(path) as file:
+        tree = Branches(path, "tree", open_tree(file, path, "tree"))
+        require_columns(tree.names, [*momenta, *one_hot], path)
+        tree.wanted([*momenta, *one_hot])
+        start, stop = checked_range(path, start, stop, tree.n_events)
+        arrays = tree.read([*momenta, *one_hot], start, stop)
+    counts = ak.to_numpy(ak.num(arrays["part_px"]))
     packed = np.stack([ak.to_numpy(ak.flatten(arrays[name])) for name in momenta], axis=1).astype(np.float32)
     check_constituents(packed, counts, path, start)
     labels = np.stack([ak.to_numpy(arrays[name]) for name in one_hot], axis=1).astype(np.int64)  # (N, K)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from coursekit.trees import asked_for
 from coursekit.words import listed, near
 
 
@@ -15,11 +16,7 @@ def offsets_of(counts: np.ndarray) -> np.ndarray:
 
 def required(path: Path, key: str, names: Iterable[str] | None, known: list[str]) -> list[str]:
     """Return the names asked for, all if none are, once each of them is known."""
-    if isinstance(names, str):
-        raise TypeError(f"branches is a list of names, but the string {names!r} came: write [{names!r}].")
-    names = known if names is None else list(names)
-    if not names:
-        raise ValueError("branches is empty: name at least one, or leave it out to read all.")
+    names = asked_for(names, known)
     for name in names:
         if name not in known:
             raise KeyError(f"{path}: {key} has no branch {name};{near(name, known)} there is {listed(known)}")

@@ -9,11 +9,10 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import uproot
-
-from coursekit.events import Array, require_whole_root_file
+from coursekit.arrays import Array
 from coursekit.streaming.hdf5_tables import Table
 from coursekit.streaming.root_trees import Tree
+from coursekit.trees import open_root, open_tree, require_file
 
 
 def event_bytes(path: str | os.PathLike, branches: Iterable[str] | None = None, key: str | None = None) -> float:
@@ -125,17 +124,13 @@ def read_chunks(
 @contextlib.contextmanager
 def open_source(path: str | os.PathLike, key: str | None):
     path = Path(path)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise FileNotFoundError(f"{path} {what}. `coursekit data` lists the files and fetches or makes missing ones.")
+    require_file(path)
     with path.open("rb") as file:
         head = file.read(8)
     if head[:4] == b"root":
-        require_whole_root_file(path)
-        # No caches: what has been read once is not read again, and would only take memory.
-        with uproot.open(path, object_cache=None, array_cache=None) as file:
-            opened = Tree(path, file, key or "Events")
-            yield _with_events(opened)
+        with open_root(path) as file:
+            key = key or "Events"
+            yield _with_events(Tree(path, file, key, open_tree(file, path, key)))
     elif head == b"\x89HDF\r\n\x1a\n":
         opened = Table(path, key or "table")
         yield _with_events(opened)

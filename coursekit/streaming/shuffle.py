@@ -1,4 +1,4 @@
-"""A shuffle on disk: a file of any size in random order, within a stated memory, in two sequential passes."""
+"""A shuffle on disk: a file of any size in random order, within a stated memory, in sequential passes."""
 
 import contextlib
 import errno
@@ -102,7 +102,7 @@ def shuffle_file(
     key: str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> ShufflePlan:
-    """Write the events of a file to another in random order, however large the file, in two sequential passes.
+    """Write the events of a file to another in random order, however large it is, in two sequential passes and a check.
 
     Each event i draws a number u_i, uniform in [0, 1), and the result is sorted by u: every order is equally likely.
     The first pass reads the source once and appends each event to one of K bucket files, number floor(K u_i). The
@@ -110,9 +110,11 @@ def shuffle_file(
     read at a random place. The order depends on `rng` and the number of events alone, not on the memory given: it is
     ``np.argsort(rng.random(n_events), kind="stable")``.
 
-    All branches of an event stay together, flat or jagged, strings too, of any type that the file has. The result has
-    the format and compression of the source. It appears under its name when it is complete; until then there is a
-    hidden folder beside it. An error or Ctrl-C removes that folder; what a killed process leaves is removed by the next
+    All branches of an event stay together, flat or jagged, strings too. Either all that have values are in the result,
+    or the file is refused: a third pass reads the result and compares its branches, their types, the number of events,
+    and a sum over all values of each branch that knows no order, with what was read. The result has the format and
+    compression of the source. It appears under its name when it is complete; until then there is a hidden folder
+    beside it. An error or Ctrl-C removes that folder; what a killed process leaves is removed by the next
     shuffle to the same target.
 
     Parameters
@@ -129,7 +131,7 @@ def shuffle_file(
     key : str, optional
         Name of the tree ("Events" if not given) or of the HDF5 table ("table").
     progress : callable, optional
-        Called with "scatter" or "write", the events done, and their number.
+        Called with "scatter", "write" or "check", the events done, and their number.
 
     Returns
     -------
@@ -144,19 +146,21 @@ def shuffle_file(
         Another process is shuffling to this target.
     OSError
         The source is truncated or damaged, or changes meanwhile; the folder of the target cannot be written, has too
-        little space, or becomes full.
+        little space, or becomes full; the result is not what was read.
     KeyError
         The file has no such tree or table.
     TypeError
         `rng` is not a generator.
     ValueError
         The source is neither ROOT nor HDF5, or empty, or the target itself; a branch holds objects or lists of lists,
-        which uproot cannot write; the suffix of the target belongs to another format; the memory is too little.
+        which uproot cannot write, or two branches have one last name; the suffix of the target belongs to another
+        format; the memory is too little.
 
     Notes
     -----
     The counters of jagged branches (``nJet``) become int32 in the result, and lists that have no counter get one. A
-    pandas index travels with its row: it tells where in the source an event was.
+    branch inside another, "Jet/Jet.PT", becomes one of its own with its last name, "Jet.PT", because uproot writes no
+    others. A pandas index travels with its row: it tells where in the source an event was.
 
     References
     ----------
@@ -183,7 +187,7 @@ def shuffle_file(
     with _own_folder(target) as folder, open_source(source, key) as opened:
         partial = folder / target.name
         try:
-            checksums = _scatter(opened, folder, plan, rng, progress)
+            checksums, sums = _scatter(opened, folder, plan, rng, progress)
             _require_unchanged(source, before)
             with opened.writer(partial, plan.n_events // plan.basket + plan.n_buckets) as append:
                 n_written = 0
@@ -191,6 +195,7 @@ def shuffle_file(
                     n_written += _write_bucket(opened, folder, bucket, checksums, plan, append)
                     progress("write", n_written, plan.n_events)
             _require_unchanged(source, before)
+            _require_same(opened, sums, partial, target, plan, progress)
             os.replace(partial, target)
         except OSError as error:
             _require_unchanged(source, before)  # a half-written file looks damaged; the reason is the better message
@@ -204,13 +209,14 @@ def shuffle_file(
     return plan
 
 
-def _scatter(opened, folder: Path, plan: ShufflePlan, rng, progress) -> dict[str, int]:
-    """Append each event to its bucket; return a checksum of each file."""
-    checksums = defaultdict(int)
+def _scatter(opened, folder: Path, plan: ShufflePlan, rng, progress) -> tuple[dict[str, int], dict[str, int]]:
+    """Append each event to its bucket; return a checksum of each file, and a sum of each branch."""
+    checksums, sums = defaultdict(int), defaultdict(int)
     start, step, limit = 0, plan.chunk, plan.chunk * (8 + plan.event_bytes)
     while start < plan.n_events:
         stop = opened.cut(start, min(start + step, plan.n_events))
         rows, lists = opened.read_rows(start, stop)
+        _add(sums, rows, *lists.values())
         keys = rng.random(len(rows))
         buckets = (keys * plan.n_buckets).astype(np.min_scalar_type(plan.n_buckets))
         order = np.argsort(buckets, kind="stable")  # of equal keys, the first in the source stays the first
@@ -231,7 +237,7 @@ def _scatter(opened, folder: Path, plan: ShufflePlan, rng, progress) -> dict[str
         step = max(1, min(2 * step, int((stop - start) * limit / used), plan.chunk))
         start = stop
         progress("scatter", start, plan.n_events)
-    return checksums
+    return checksums, sums
 
 
 def _write_bucket(opened, folder: Path, bucket: int, checksums, plan: ShufflePlan, append) -> int:
@@ -256,6 +262,46 @@ def _write_bucket(opened, folder: Path, bucket: int, checksums, plan: ShufflePla
         chosen = order[at : at + plan.basket]
         append(rows[chosen], {name: _take_lists(lists[name], offsets[name], chosen) for name in lists})
     return len(order)
+
+
+def _require_same(opened, sums: dict[str, int], written: Path, target: Path, plan: ShufflePlan, progress) -> None:
+    """Read the result and compare it with what was read from the source, before it gets its name."""
+    found = defaultdict(int)
+    with open_source(written, opened.key) as result:
+        kinds, found_kinds = _kinds(opened), _kinds(result)
+        start = 0
+        while start < result.n_events:
+            stop = result.cut(start, min(start + plan.chunk, result.n_events))
+            rows, lists = result.read_rows(start, stop)
+            _add(found, rows, *lists.values())
+            start = stop
+            progress("check", start, plan.n_events)
+        n_events = result.n_events
+    wrong = [name for name in sums | found if kinds.get(name) != found_kinds.get(name) or sums[name] != found[name]]
+    if wrong or n_events != plan.n_events:
+        raise OSError(
+            f"{target} would not hold what {opened.path} does: {', '.join(wrong) or n_events} came back otherwise "
+            f"({n_events} events of {plan.n_events}), and nothing is written. A failing disk? Write to another one; if "
+            f"that does not help, leave these branches out."
+        )
+
+
+def _kinds(opened) -> dict[str, np.dtype]:
+    return {name: dtype[name] for dtype in (opened.dtypes()[0], *opened.dtypes()[1].values()) for name in dtype.names}
+
+
+def _add(sums: dict[str, int], *parts: np.ndarray) -> None:
+    """Add to the sum of each branch, modulo 2^64, that of more values, with their bits mixed: no order changes it."""
+    for part in parts:
+        for name in part.dtype.names:
+            size = part.dtype[name].base.itemsize
+            step = max(1, 1_000_000 // (8 * part.dtype[name].itemsize))  # what is summed is eight bytes for each value
+            for start in range(0, len(part), step):
+                values = np.ascontiguousarray(part[name][start : start + step])
+                mixed = values.reshape(-1).view(f"u{size}" if size in (1, 2, 4, 8) else "u1") + np.uint64(1)
+                mixed *= np.uint64(0x9E3779B97F4A7C15)  # wraps, so that the high bits depend on all of the value
+                mixed ^= mixed >> np.uint64(32)
+                sums[name] = (sums[name] + int(mixed.sum(dtype=np.uint64))) % 2**64
 
 
 def _take_lists(packed: np.ndarray, offsets: np.ndarray, chosen: np.ndarray) -> np.ndarray:

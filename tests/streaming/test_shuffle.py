@@ -178,7 +178,7 @@ def test_what_cannot_be_written_is_refused_by_name(tmp_path):
     # uproot writes no lists of lists; a branch that is read as something else stands for all that it cannot write
     source = write_tree(tmp_path / "a.root", 100)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("coursekit.streaming.root_trees._dtype", lambda branch: None)
+        patch.setattr("coursekit.streaming.root_trees.number_dtype", lambda branch: None)
         with pytest.raises(ValueError, match=r"a\.root: the branch event is of type int64_t, which cannot be written"):
             shuffle_file(source, tmp_path / "b.root", np.random.default_rng(1))
 

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from sklearn import metrics as sklearn_metrics
 
 from coursekit.arrays import binary_labels, checked_weights, plain, positive_sum, without_rounding
+
+_LEAST_YIELD = 1e-60  # with this and its inverse as limits, no product in a significance leaves float64
 
 
 class Estimate(NamedTuple):
@@ -62,21 +63,18 @@ def roc_curve(labels: np.ndarray, score: np.ndarray, weights: np.ndarray | None 
     ([0.0, 0.5, 1.0, 1.0], [0.0, 0.0, 0.5, 1.0])
     """
     labels, score, weights = _checked(labels, score, weights)
-    b, s, thresholds = sklearn_metrics.roc_curve(labels, score, sample_weight=weights, drop_intermediate=False)
-    if (weights < 0).any():
-        b_size, s_size, _ = sklearn_metrics.roc_curve(
-            labels, score, sample_weight=np.abs(weights), drop_intermediate=False
-        )
-        b, s = (
-            without_rounding(efficiency, size * np.abs(w).sum() / w.sum())
-            for efficiency, size, w in ((b, b_size, weights[labels == 0]), (s, s_size, weights[labels == 1]))
-        )
-    b2, s2, _ = sklearn_metrics.roc_curve(labels, score, sample_weight=weights**2, drop_intermediate=False)
-    errors = []
-    for efficiency, passed2, w in ((s, s2, weights[labels == 1]), (b, b2, weights[labels == 0])):
-        variance = ((1 - 2 * efficiency) * passed2 + efficiency**2) * (w**2).sum() / w.sum() ** 2
-        errors.append(np.sqrt(np.maximum(variance, 0)))  # zero up to rounding at both ends
-    return Roc(thresholds, s, b, *errors)
+    order = np.argsort(score, kind="stable")[::-1]
+    falling = score[order]
+    last = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))  # of the events with one score
+    efficiencies, errors = [], []
+    for label in (1, 0):
+        w = np.where(labels == label, weights, 0)[order]
+        passed, size, passed2 = (np.append(0, np.cumsum(x)[last]) for x in (w, np.abs(w), w**2))
+        failed2 = np.append(0, np.cumsum(w[::-1] ** 2))[::-1][np.append(0, last + 1)]
+        efficiency = without_rounding(passed / passed[-1], size / passed[-1])
+        efficiencies.append(efficiency)
+        errors.append(np.sqrt((1 - efficiency) ** 2 * passed2 + efficiency**2 * failed2) / passed[-1])
+    return Roc(np.append(np.inf, falling[last]), *efficiencies, *errors)
 
 
 def auc(labels: np.ndarray, score: np.ndarray, weights: np.ndarray | None = None) -> Estimate:
@@ -198,7 +196,8 @@ def bootstrap(
 def significance(signal, background, signal_error=0.0, background_error=0.0):
     """Return s / sqrt(s + b) of expected yields and its error from theirs, both float64, scalars or (K,) arrays.
 
-    Zero where nothing is expected; ValueError where s + b is negative, or anything NaN or infinite.
+    Zero where nothing is expected; ValueError where s + b is negative or cancels, or anything is no number of events:
+    NaN, infinite, beyond 1e60, or nearer to zero than 1e-60.
 
     Examples
     --------
@@ -207,9 +206,10 @@ def significance(signal, background, signal_error=0.0, background_error=0.0):
     ([3.2, 0.0], [0.136, 0.0])
     """
     s, b, signal_error, background_error = _yields(signal, background, signal_error, background_error)
-    if (s + b < 0).any():
-        raise ValueError(f"signal + background is negative, {np.min(s + b):g}: merge bins until it is not")
-    total = np.where(s + b > 0, s + b, 1)
+    total = without_rounding(s + b, np.abs(s) + np.abs(b))
+    if ((total < 0) | ((total == 0) & (s != 0))).any():
+        raise ValueError(f"signal + background is negative or cancels, {np.min(total):g}: merge bins until it does not")
+    total = np.where(total > 0, total, 1)
     error = np.hypot((s + 2 * b) * signal_error, s * background_error) / (2 * total**1.5)
     return (s / np.sqrt(total))[()], error[()]
 
@@ -222,7 +222,7 @@ def asimov_significance(signal, background, background_uncertainty=0.0):
 
     and :math:`2 [(s + b) \ln(1 + s/b) - s]` for sigma = 0; for small s it becomes :math:`s / \sqrt{b + \sigma^2}`.
     Scalars or (K,) arrays, float64; NaN where b <= 0 or s < 0, which the formula does not cover; ValueError where
-    anything is NaN or infinite.
+    anything is no number of events, as for `significance`.
 
     References
     ----------
@@ -247,6 +247,10 @@ def _yields(*values) -> list[np.ndarray]:
     values = [np.asarray(plain(value, "a yield or its error"), float) for value in values]
     if not all(np.isfinite(value).all() for value in values):
         raise ValueError("a yield or its error is NaN or infinite: look at how it was counted")
+    for value in values:
+        odd = (value != 0) & ((np.abs(value) < _LEAST_YIELD) | (np.abs(value) > 1 / _LEAST_YIELD))
+        if odd.any():
+            raise ValueError(f"a yield or its error is {value[odd][0]:g}: in which units are events counted?")
     return values
 
 
@@ -264,5 +268,5 @@ def _checked(labels, score, weights) -> tuple[np.ndarray, np.ndarray, np.ndarray
     for name, its_weights in (("background", weights[labels == 0]), ("signal", weights[labels == 1])):
         if len(its_weights) == 0:
             raise ValueError(f"no {name} among the {len(labels)} events: both classes are needed")
-        positive_sum(its_weights, f"the weights of the {name}")
+        positive_sum(checked_weights(its_weights), f"the weights of the {name}")
     return labels, score, weights

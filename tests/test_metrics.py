@@ -199,6 +199,24 @@ def test_bootstrap_draws_whole_events_from_its_own_generator():
         metrics.bootstrap(np.mean, x, x[1:], rng=np.random.default_rng(0))
 
 
+def test_scores_at_the_ends_of_float64_have_a_curve():
+    labels, score = np.array([0, 1, 0, 1] * 4), np.array([-1.7e308, 1.7e308, -0.0, 5e-324] * 4)
+    roc = metrics.roc_curve(labels, score)
+    assert roc.thresholds.tolist() == [np.inf, 1.7e308, 5e-324, 0, -1.7e308]
+    assert roc.signal_efficiency.tolist() == [0, 0.5, 1, 1, 1]
+    assert metrics.auc(labels, score).value == 1
+
+
+def test_an_event_without_weight_has_a_point_on_the_curve():
+    roc = metrics.roc_curve([0, 1, 1], [0.1, 0.9, 0.5], weights=[1, 1, 0])
+    assert roc.thresholds.tolist() == [np.inf, 0.9, 0.5, 0.1]
+
+
+def test_weights_of_a_class_too_small_to_be_squared_are_refused():
+    with pytest.raises(ValueError, match="the largest weight is 1e-200"):
+        metrics.auc([0, 1], [0.1, 0.9], weights=[1, 1e-200])
+
+
 # --- significance -----------------------------------------------------------------------------------------------------
 
 
@@ -242,6 +260,15 @@ def test_asimov_significance_in_its_limits():
     z = metrics.asimov_significance(np.array([0.0, 1.0, 1.0, -1.0]), np.array([1.0, 0.0, -1.0, 1.0]), 0.1)
     assert z[0] == 0
     assert np.isnan(z[1:]).all()
+
+
+def test_yields_that_cancel_or_are_no_counts_are_refused():
+    for s, b in [(-3.0, 3.0), (-0.3, 0.1 + 0.2)]:
+        with pytest.raises(ValueError, match="negative or cancels"):
+            metrics.significance(s, b)
+    for function in (metrics.significance, metrics.asimov_significance):
+        with pytest.raises(ValueError, match=r"is 1e-200: in which units"):
+            function(1.0, 1e-200)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, None, np.ma.array([1.0, 2.0], mask=[0, 1])], ids=str)

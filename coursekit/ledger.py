@@ -70,7 +70,9 @@ def record(work: Path, tagger: str, labels, score, n_training: int) -> Path:
     >>> recorded(work, [0, 1, 1])["coin"].score.tolist()[0] < 0.3
     True
     """
-    labels, score = _labels(labels), np.asarray(score, np.float32)
+    labels = _labels(labels)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+        score = np.asarray(score, np.float32)
     if score.shape != labels.shape:
         raise ValueError(f"{tagger}: expected a score for each of {len(labels)} jets, shape (N,), got {score.shape}")
     if not np.isfinite(score).all():

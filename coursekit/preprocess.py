@@ -89,8 +89,8 @@ class Scaler:
         KeyError
             A default is given for what is not an input.
         ValueError
-            Shapes do not agree, the columns of a DataFrame are others or in another order, a value is missing or not
-            finite, a weight negative, or an input has only one value.
+            Shapes do not agree, the columns of a DataFrame are others or in another order, a value is missing, not
+            finite or beyond float32, a weight negative, or an input has only one value.
         """
         inputs, defaults = tuple(inputs), dict(defaults or {})
         if len(set(inputs)) != len(inputs):
@@ -118,7 +118,10 @@ class Scaler:
             if x.min() == x.max():
                 raise ValueError(f"{name} is constant ({x[0]:g} in all {len(x)} events used): leave this input out.")
             mean = np.average(x, weights=w)
-            offset[i], scale[i] = -mean, 1 / np.sqrt(np.average((x - mean) ** 2, weights=w))
+            deviation = np.sqrt(np.average((x - mean) ** 2, weights=w))
+            if deviation < np.finfo(np.float32).tiny:
+                raise ValueError(f"{name} varies by {deviation:.2g} only, too little for float32: take another unit.")
+            offset[i], scale[i] = -mean, 1 / deviation
         return cls(inputs, offset, scale, {name: float(value) for name, value in defaults.items()})
 
     def transform(self, table: np.ndarray) -> np.ndarray:
@@ -137,15 +140,22 @@ class Scaler:
         Raises
         ------
         ValueError
-            The table has not F columns, a DataFrame has others or in another order, or a value is missing or not
-            finite.
+            The table has not F columns, a DataFrame has others or in another order, or a value is missing, not finite,
+            or beyond float32 when it is scaled.
         """
         table = _checked_table(table, self.inputs)
         scaled = np.empty(table.shape, dtype=np.float32)
         for i, name in enumerate(self.inputs):
-            scaled[:, i] = (table[:, i].astype(np.float64) + self.offset[i]) * self.scale[i]
+            with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused on the next lines
+                scaled[:, i] = (table[:, i].astype(np.float64) + self.offset[i]) * self.scale[i]
             if name in self.defaults:
                 scaled[_equals(table[:, i], self.defaults[name]), i] = 0
+            n_bad = np.count_nonzero(~np.isfinite(scaled[:, i]))
+            if n_bad:
+                raise ValueError(
+                    f"{name} is beyond float32 when it is scaled, in {n_bad} of {len(table)} events. Is it in the unit "
+                    f"of the training?"
+                )
         return scaled
 
     def save(self, path: str | os.PathLike) -> None:
@@ -229,12 +239,16 @@ def _checked_table(table: np.ndarray, inputs: tuple[str, ...]) -> np.ndarray:
                 f"{name} is NaN or infinite in {n_bad} of {len(table)} events. Leave these events out, or replace the "
                 f"values by a default such as -1 and name it in `defaults`."
             )
+        largest = np.abs(table[:, i]).max()
+        if largest > np.finfo(np.float32).max:
+            raise ValueError(f"{name} reaches {largest:.3g}, beyond float32, in which networks calculate.")
     return table
 
 
 def _equals(column: np.ndarray, default: float) -> np.ndarray:
     """Compare in the column's own precision: -99.9 read as float32 is not -99.9 in float64."""
-    return column == column.dtype.type(default)
+    with np.errstate(over="ignore"):  # a default that the column cannot hold is in none of its events
+        return column == column.dtype.type(default)
 
 
 def _difference(expected: tuple[str, ...], got: tuple[str, ...], owner: str = "file") -> str:

@@ -116,6 +116,16 @@ def test_scaler_refuses_constant_inputs(table):
         Scaler.fit(table[:, 1:], INPUTS[1:], defaults={"ptTOT_cut": -1})
 
 
+def test_what_no_float32_holds_is_refused_by_name():
+    for column, message in [([1e300, 1], "mth reaches 1e.300, beyond float32"), ([0, 5e-324], "mth varies by")]:
+        with pytest.raises(ValueError, match=message):
+            Scaler.fit(np.array(column)[:, None], ["mth"])
+    scaler = Scaler.fit(np.array([[1e-3], [2e-3]]), ["mth"], defaults={"mth": -1e300})
+    with pytest.raises(ValueError, match="mth is beyond float32 when it is scaled, in 1 of 2 events"):
+        scaler.transform(np.array([[1e38], [1]]))
+    np.testing.assert_allclose(scaler.transform(np.float32([[1e-3], [2e-3]])), [[-1], [1]], rtol=1e-6)
+
+
 # -------------------------------------------------------------------------------------------------- the variables file
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests import toy
@@ -13,6 +14,25 @@ from tests import toy
 ROOT = Path(__file__).resolve().parent.parent
 #: The folders of all lessons.
 LESSONS = sorted((ROOT / "lessons").glob("[0-9][0-9]_*/"))
+
+# A failing example is printed with a decorator that repeats it; nothing is stored.
+for name, options in {"ci": {"max_examples": 25, "derandomize": True}, "long": {"max_examples": 2000}}.items():
+    hypothesis.settings.register_profile(
+        name, deadline=None, database=None, print_blob=True, suppress_health_check=hypothesis.HealthCheck, **options
+    )
+
+
+def pytest_configure(config):
+    """Try the same few examples of each property in every run, and many new ones with ``-m long``."""
+    hypothesis.settings.load_profile("long" if config.option.markexpr == "long" else "ci")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Let properties be chosen by ``-m long``, too."""
+    for item in items:
+        if config.option.markexpr == "long" and getattr(item.obj, "is_hypothesis_test", False):
+            item.add_marker("long")
 
 
 @pytest.fixture(scope="session")

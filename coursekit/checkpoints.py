@@ -1,5 +1,6 @@
 """Checkpoints of a training: all that its next epoch depends on, in one file."""
 
+import io
 import os
 from pathlib import Path
 
@@ -50,15 +51,23 @@ class Checkpoint:
         self._stateful = {"model": model, "optimizer": optimizer, "scaler": scaler}
 
     def save(self, history: dict[str, list[float]], best: dict[str, torch.Tensor]) -> None:
-        """Write the file; it has its name only when it is complete."""
+        """Write the file; it has its name only when it is complete.
+
+        Raises
+        ------
+        OSError
+            The disk is full or the folder cannot be written; the former checkpoint is as it was.
+        """
         content = {name: thing.state_dict() for name, thing in self._stateful.items()}
         content |= {"settings": self._settings, "history": history, "best": best}
         # The global generators as well: dropout draws from them.
         content["random"] = {"generator": self._generator.get_state(), "cpu": torch.get_rng_state()}
         if torch.cuda.is_available():
             content["random"]["cuda"] = torch.cuda.get_rng_state_all()
+        buffer = io.BytesIO()  # PyTorch's own way to a full disk ends with "unexpected pos 17152 vs 17040"
+        torch.save(content, buffer)
         with replacing(self.path) as partial:
-            torch.save(content, partial)
+            partial.write_bytes(buffer.getbuffer())
 
     def restore(self) -> tuple[dict[str, list[float]], dict[str, torch.Tensor]]:
         """Put everything back to where `save` was called; return history and best weights.

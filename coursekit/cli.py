@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,7 @@ from rich.table import Table
 from typer.core import TyperCommand
 
 from coursekit import __version__
+from coursekit.files import replacing
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify the data of the course.")
@@ -37,7 +39,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine t
 def _clear_errors():
     """Turn the package's errors into one line and exit status 1; a traceback helps nobody at a command line."""
     try:
-        yield
+        with _tidying():
+            yield
     except KeyboardInterrupt:
         err.print("Interrupted; nothing half-written remains.")
         raise typer.Exit(130) from None
@@ -46,6 +49,20 @@ def _clear_errors():
         # Escaped, or rich takes the extra in `coursekit[simulate]` for a colour and drops it.
         err.print(f"[bold red]Error:[/] {escape(str(message))}", highlight=False)
         raise typer.Exit(1) from None
+
+
+@contextlib.contextmanager
+def _tidying():
+    """Let the end of a batch job and a closed terminal do what Ctrl-C does, so that nothing half-written remains."""
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]  # nohup ignores one
+    for number in numbers:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _bar() -> Progress:
@@ -185,7 +202,8 @@ def build(
         if check:
             _compare(root, target, sources)
         elif output is None:
-            (root / "README.md").write_text(authoring.readme(root))
+            with replacing(root / "README.md") as partial:
+                partial.write_text(authoring.readme(root), encoding="utf-8")
         places = ["(compared)" if check else os.path.relpath(row.notebook) for row in built]
         table = Table("lesson", "exercises passed", "seconds", "peak MiB", box=None)
         table.add_column("executed notebook")

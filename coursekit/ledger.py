@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from coursekit import data
-from coursekit.files import replacing
+from coursekit.files import locked, save_arrays
 
 __all__ = ["Entry", "record", "recorded"]
 
@@ -61,6 +61,8 @@ def record(work: Path, tagger: str, labels, score, n_training: int) -> Path:
     ------
     ValueError
         If shapes differ, a score is not finite, or a label is not 0 or 1.
+    OSError
+        The file that is there is damaged, or cannot be written.
 
     Examples
     --------
@@ -80,12 +82,12 @@ def record(work: Path, tagger: str, labels, score, n_training: int) -> Path:
             f"{tagger}: {np.count_nonzero(~np.isfinite(score))} of {len(score)} scores are NaN or infinite"
         )
     path = _own_folder(work) / f"{work.name}.npz"
-    entries = {name: entry for name, entry in _read(path, labels).items() if name != tagger}
-    entries[tagger] = Entry(work.name, score, n_training)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        np.savez_compressed(
-            partial,
+    with locked(path):  # two notebooks of one lesson: each must find what the other has recorded
+        entries = {name: entry for name, entry in _read(path, labels).items() if name != tagger}
+        entries[tagger] = Entry(work.name, score, n_training)
+        save_arrays(
+            path,
             labels=labels,
             taggers=np.array(list(entries)),
             scores=np.stack([entry.score for entry in entries.values()]),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from coursekit.arrays import plain
-from coursekit.files import replacing
+from coursekit.files import save_arrays
 
 
 def shuffle_together(rng: np.random.Generator, *arrays):
@@ -296,8 +296,7 @@ def save_indices(path: str | os.PathLike, parts: Mapping[str, np.ndarray], ident
             f"event {values[n_times > 1][0]} is in two parts, or twice in one: {', '.join(arrays)} overlap."
         )
     named = {f"indices_{name}": indices for name, indices in arrays.items()}
-    with replacing(path) as partial, partial.open("wb") as file:  # opened, or NumPy adds .npz to another suffix
-        np.savez_compressed(file, **named, identity=identity)
+    save_arrays(path, **named, identity=identity)
 
 
 def load_indices(path: str | os.PathLike, identity: str) -> dict[str, np.ndarray]:

@@ -38,7 +38,7 @@ def test_a_second_record_replaces_the_first_and_keeps_the_others(work):
     np.testing.assert_array_equal(found["a"].score, SCORE / 4)
     np.testing.assert_array_equal(found["b"].score, SCORE / 2)
     assert (found["a"].n_training, found["b"].n_training) == (3, 2)
-    assert [path.name for path in (work.parent / "ledger").iterdir()] == ["08.npz"]
+    assert sorted(path.name for path in (work.parent / "ledger").iterdir()) == [".08.npz.lock", "08.npz"]
 
 
 def test_another_sample_starts_the_file_anew(work):

@@ -15,6 +15,7 @@ from pathlib import Path
 import filelock
 import numpy as np
 
+from coursekit.files import FULL
 from coursekit.streaming.columns import offsets_of
 from coursekit.streaming.files import open_source
 
@@ -199,7 +200,7 @@ def shuffle_file(
             os.replace(partial, target)
         except OSError as error:
             _require_unchanged(source, before)  # a half-written file looks damaged; the reason is the better message
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            if error.errno not in FULL:
                 raise
             raise OSError(
                 error.errno,
@@ -363,9 +364,25 @@ def _require_target(source: Path, target: Path, plan: ShufflePlan) -> None:
 def _own_folder(target: Path) -> Iterator[Path]:
     """Make a folder beside the target for this process alone, empty it of what a killed one left, and remove it."""
     folder = target.absolute().with_name(f".{target.name}.shuffling")
+    lock = filelock.FileLock(folder / "lock")
+    try:
+        _acquire(lock, target)
+        _empty(folder)
+        yield folder
+    finally:
+        if lock.is_locked:
+            _empty(folder)
+            with contextlib.suppress(OSError):  # where an open file cannot be removed, the release does it
+                (folder / "lock").unlink()
+            lock.release()
+        with contextlib.suppress(OSError):  # not empty: another process has come in between
+            folder.rmdir()
+
+
+def _acquire(lock: filelock.FileLock, target: Path) -> None:
+    folder = Path(lock.lock_file).parent
     try:
         folder.mkdir(exist_ok=True)
-        lock = filelock.FileLock(folder / "lock")
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise FileExistsError(
@@ -375,15 +392,6 @@ def _own_folder(target: Path) -> Iterator[Path]:
         raise OSError(
             error.errno, f"{folder.parent} cannot be written ({error.strerror}): choose another folder for the result"
         ) from error
-    try:
-        _empty(folder)
-        yield folder
-    finally:
-        _empty(folder)
-        lock.release()
-        (folder / "lock").unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # not empty: another process has come in between
-            folder.rmdir()
 
 
 def _empty(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Batches for training from files that do not fit in memory, and their way into Keras and PyTorch."""
+"""Batches for training from files that do not fit in memory."""
 
 import contextlib
 import math
@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import awkward as ak
 import numpy as np
 
-from coursekit.events import Array, require_finite
-from coursekit.jets import pack
+from coursekit.arrays import Array, events_with, plain
 from coursekit.streaming.files import open_source
 
 Batch = tuple[Array, np.ndarray, np.ndarray]
@@ -35,7 +34,8 @@ class BatchStream:
         The ROOT or HDF5 files, each with its class, or whatever else `prepare` needs to know of it.
     prepare : callable
         ``prepare(events, label)`` turns a dictionary of arrays, as `read_chunks` gives it, and the value from `files`
-        into inputs (N, ...), labels (N,) and weights (N,), one row for each event.
+        into inputs (N, ...), labels (N,) and weights (N,), one row for each event: arrays of NumPy or awkward, lists,
+        or columns of pandas, which are matched by position. They are copied, so that it may use its memory again.
     rng : numpy.random.Generator or None
         Fixes the orders of all epochs, once and for all. None keeps the order of the files, in every epoch: for
         predictions that are compared with something else.
@@ -59,7 +59,8 @@ class BatchStream:
     n_events : int
         Events in an epoch.
     epoch : int
-        Number of the epoch that the next ``for inputs, labels, weights in stream`` goes through, counted from 0.
+        Number of the epoch that the next ``for inputs, labels, weights in stream`` goes through, counted from 0. What
+        is left of an epoch that was broken off is given up: keep the iterator, ``batches = iter(stream)``, to go on.
 
     Raises
     ------
@@ -68,8 +69,9 @@ class BatchStream:
     TypeError
         `files` is not a mapping, or `rng` not a generator.
     ValueError
-        A size is not positive, `part` is not a range in [0, 1] or empty in some file; or, while reading, `prepare`
-        returns another number of rows than there are events, or a value is NaN or infinite.
+        A size is not positive and whole, `part` is not a range in [0, 1] or empty in some file, one file is named
+        twice; or, while reading, `prepare` returns another number of rows than there are events, rows of another shape
+        than before, no numbers, or a value that is missing, NaN or infinite.
 
     Examples
     --------
@@ -102,20 +104,24 @@ class BatchStream:
             raise TypeError("files maps each path to its class: {'signal.root': 1, 'background.root': 0}.")
         if rng is not None and not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng is a NumPy Generator, such as np.random.default_rng(1), or None, but {rng!r} came.")
+        batch_size, chunk, buffer = map(_whole, ("batch_size", "chunk", "buffer"), (batch_size, chunk, buffer))
         if not (batch_size > 0 and 0 < chunk <= buffer):
             raise ValueError(
                 f"expected batch_size > 0 and 0 < chunk <= buffer, got batch_size {batch_size}, chunk {chunk}, "
                 f"buffer {buffer}."
             )
-        if not 0 <= part[0] < part[1] <= 1:
+        if np.shape(part) != (2,) or not 0 <= part[0] < part[1] <= 1:
             raise ValueError(f"part is a range within [0, 1], such as (0, 0.6), but {part} came.")
         self._files, self._prepare, self._key = dict(files), prepare, key
         self._branches = branches if branches is None or isinstance(branches, str) else list(branches)
         self._batch_size, self._chunk, self._buffer = batch_size, chunk, buffer
         self._entropy = None if rng is None else int(rng.integers(2**63))
-        self._ranges = {}
+        self._ranges, known = {}, {}
         for path in self._files:
             with open_source(path, key) as source:
+                same = known.setdefault((os.stat(path).st_dev, os.stat(path).st_ino), path)
+                if same is not path:
+                    raise ValueError(f"{path} and {same} are one file, whose events would come twice: name it once.")
                 source.require(self._branches)
                 first, last = (round(share * source.n_events) for share in part)
                 if first == last:
@@ -167,6 +173,7 @@ class BatchStream:
                     if start < stop:
                         events = source.read(self._branches, start, stop)
                         pool.append(self._prepared(events, path, start, stop))
+                        _require_alike(pool[0], pool[-1], path)
                 size, last_step = sum(len(labels) for _, labels, _ in pool), step == n_steps - 1
                 if size + self._chunk <= self._buffer and not last_step:
                     continue
@@ -185,118 +192,49 @@ class BatchStream:
     def _prepared(self, events: dict[str, Array], path, start: int, stop: int) -> Batch:
         """Prepare events, and refuse what would make a network learn nonsense or nothing, before it does."""
         where = f"{path}, events {start} to {stop}"
-        prepared = self._prepare(events, self._files[path])
+        try:
+            prepared = self._prepare(events, self._files[path])
+        except Exception as error:
+            error.add_note(f"prepare was at {where}")
+            raise
         if not isinstance(prepared, tuple | list) or len(prepared) != 3:
             raise ValueError(f"{where}: prepare must return inputs, labels and weights, but {type(prepared)} came.")
-        for what, array in zip(("inputs", "labels", "weights"), prepared, strict=True):
-            if len(array) != stop - start:
-                raise ValueError(
-                    f"{where}: prepare returned {len(array)} {what} for {stop - start} events. Give an unwanted event "
-                    f"the weight 0, or leave it out when the file is made."
-                )
-            if not ak.fields(array):  # jets come from a reader that has looked at them
-                require_finite({what: array}, source=where)
-        return tuple(prepared)
+        names = ("inputs", "labels", "weights")
+        return tuple(_numbers(array, what, where, stop - start) for what, array in zip(names, prepared, strict=True))
 
 
-def keras_dataset(stream: BatchStream):
-    """Hand a stream to Keras: ``model.fit(keras_dataset(training), validation_data=keras_dataset(validation))``.
-
-    Parameters
-    ----------
-    stream : BatchStream
-        Its inputs are NumPy arrays.
-
-    Returns
-    -------
-    keras.utils.PyDataset
-        Whatever batch Keras asks for, it gets the next one: the stream has shuffled already. Each epoch of `fit` is one
-        of the stream, the first being number 0; a second `fit` goes on with the next.
-
-    Raises
-    ------
-    ImportError
-        Keras is not installed.
-    """
-    try:
-        import keras
-    except ImportError as error:
-        raise ImportError('keras_dataset needs Keras: pip install "coursekit[keras]"') from error
-
-    class StreamDataset(keras.utils.PyDataset):
-        def __init__(self):
-            super().__init__()
-            self._epoch, self._batches, self._n_given, self._lock = 0, None, 0, threading.Lock()
-
-        def __len__(self):
-            return len(stream)
-
-        def __getitem__(self, index):
-            if not 0 <= index < len(stream):
-                raise IndexError(f"batch {index} was asked for; the stream has {len(stream)}.")
-            with self._lock:  # TensorFlow asks from threads of its own
-                if self._batches is None or self._n_given == len(stream):
-                    self._start()
-                self._n_given += 1
-                return next(self._batches)
-
-        def on_epoch_begin(self):
-            # Before the first epoch Keras looks at some batches to see their shapes; the epoch then begins anew.
-            with self._lock:
-                self._start()
-
-        def _start(self):
-            if self._batches:
-                self._batches.close()
-            self._epoch += self._n_given == len(stream)
-            self._batches, self._n_given = stream.batches(self._epoch), 0
-
-    return StreamDataset()
+def _whole(name: str, value) -> int:
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        if int(value) == value:
+            return int(value)
+    raise ValueError(f"{name} is a whole number, but {value!r} came.")
 
 
-def torch_dataset(stream: BatchStream):
-    """Hand a stream to PyTorch: ``for inputs, labels, weights in DataLoader(torch_dataset(stream), batch_size=None)``.
+def _numbers(values, what: str, where: str, n: int) -> Array:
+    """Return a copy of values that `prepare` made, with a finite number for each of n events; or say what is wrong."""
+    array = plain(values, what, where)
+    if array.ndim == 0 or len(array) != n:
+        raise ValueError(
+            f"{where}: prepare returned {len(array) if array.ndim else values!r} {what} for {n} events. Give an "
+            f"unwanted event the weight 0, or leave it out when the file is made."
+        )
+    if isinstance(array, np.ndarray) and array.dtype.kind not in "biuf":
+        raise ValueError(f"{where}: prepare returned {what} of type {array.dtype}, where numbers are expected.")
+    bad = np.flatnonzero(events_with(array, lambda numbers: ~np.isfinite(numbers)))
+    if len(bad):
+        raise ValueError(
+            f"{where}: {what} is NaN or infinite in {len(bad)} of {n} events, first in event {bad[0]} of these. Let "
+            f"prepare put a default there, or give such an event the weight 0 and other inputs."
+        )
+    # What prepare returned may be a view of memory that it fills anew for the next slice.
+    return array.copy() if isinstance(array, np.ndarray) else ak.copy(array)
 
-    Parameters
-    ----------
-    stream : BatchStream
 
-    Returns
-    -------
-    torch.utils.data.IterableDataset
-        Of batches of tensors that share memory with the arrays. Jagged inputs with F fields become a pair: packed
-        (T, F), and counts (N,). Each pass goes through the next epoch of the stream.
-
-    Raises
-    ------
-    ImportError
-        PyTorch is not installed.
-    RuntimeError
-        While reading: a `DataLoader` has workers, each of which would read all events.
-    """
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError('torch_dataset needs PyTorch: pip install "coursekit[torch]"') from error
-
-    class StreamDataset(torch.utils.data.IterableDataset):
-        def __len__(self):
-            return len(stream)
-
-        def __iter__(self):
-            if torch.utils.data.get_worker_info() is not None:
-                raise RuntimeError(
-                    "each worker would read all events: take DataLoader(dataset, batch_size=None, num_workers=0); "
-                    "the stream reads ahead in a thread of its own."
-                )
-            for inputs, labels, weights in stream:
-                if isinstance(inputs, ak.Array):
-                    inputs = tuple(map(torch.from_numpy, pack(inputs, inputs.fields)))
-                else:
-                    inputs = torch.from_numpy(inputs)
-                yield inputs, torch.from_numpy(labels), torch.from_numpy(weights)
-
-    return StreamDataset()
+def _require_alike(first: Batch, other: Batch, path) -> None:
+    for what, a, b in zip(("inputs", "labels", "weights"), first, other, strict=True):
+        if type(a) is not type(b) or (isinstance(a, np.ndarray) and a.shape[1:] != b.shape[1:]):
+            forms = [x.shape[1:] if isinstance(x, np.ndarray) else str(x.type.content) for x in (a, b)]
+            raise ValueError(f"{path}: prepare returned {what} with rows {forms[1]}, for events before {forms[0]}.")
 
 
 def _concatenate(arrays: list[Array]) -> Array:

@@ -1,10 +1,13 @@
 """Batches from files: every event once an epoch, in an order that a seed fixes."""
 
+import itertools
+import re
 import threading
 from collections import Counter
 
 import awkward as ak
 import numpy as np
+import pandas as pd
 import pytest
 
 from coursekit.jets import load_jets
@@ -126,12 +129,111 @@ def test_errors_reach_the_reader(files, tmp_path):
             list(BatchStream(files, function, None))
 
 
+def test_an_error_of_prepare_names_the_file_and_the_events(files):
+    def broken(events, label):
+        return events["mass"]
+
+    with pytest.raises(KeyError, match="mass") as caught:
+        list(BatchStream(files, broken, None))
+    assert re.fullmatch(r"prepare was at .*signal\.root, events 0 to 3000", caught.value.__notes__[0])
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda x: x.astype(">f8"),
+        lambda x: x.tolist(),
+        lambda x: pd.Series(x, index=np.arange(len(x))[::-1]),
+        lambda x: np.ma.array(x),
+        lambda x: ak.Array(x),
+        lambda x: ak.mask(ak.Array(x), x >= 0),  # of option type, though nothing is missing
+        lambda x: x.astype("f4")[::-1][::-1],
+    ],
+    ids=["big-endian", "list", "pandas", "masked", "awkward", "option", "strided"],
+)
+def test_what_prepare_returns_is_taken_by_position(files, form):
+    def formed(events, label):
+        inputs, labels, weights = prepare(events, label)
+        return form(inputs[:, 0]), form(labels), form(weights)
+
+    settings = {"branches": ["event"], "batch_size": 128, "chunk": 700, "buffer": 2000}
+    for mine, plain in zip(BatchStream(files, formed, None, **settings), stream_of(files, rng=None), strict=True):
+        for array, expected in zip(mine, (plain[0][:, 0], *plain[1:]), strict=True):
+            assert type(array) is np.ndarray
+            assert array.dtype.isnative
+            np.testing.assert_array_equal(array, expected)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, ak.from_numpy])
+def test_prepare_may_use_its_memory_again(files, kind):
+    memory = np.empty((10_000, 1))
+
+    def reusing(events, label):
+        out = memory[: len(events["event"])]
+        out[:, 0] = events["event"]
+        return kind(out), np.full(len(out), label), np.ones(len(out))
+
+    stream = BatchStream(files, reusing, np.random.default_rng(1), ["event"], chunk=700, buffer=20_000)
+    np.testing.assert_array_equal(np.sort(numbers(stream)), all_events())
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (lambda x: np.ma.array(x, mask=x == 2), r"signal\.root, events 0 to \d+: weights is missing in 1 of"),
+        (
+            lambda x: ak.mask(ak.Array(x), x != 2),
+            r"signal\.root, .* weights is missing in 1 of \d+ events, first in event 2",
+        ),
+        (lambda x: x.astype(str), "prepare returned weights of type <U.*, where numbers are expected"),
+        (lambda x: x + 0j, "prepare returned weights of type complex128"),
+        (lambda x: 1.0, r"prepare returned 1\.0 weights for \d+ events"),
+        (lambda x: np.where(x == 2, np.inf, x), r"weights is NaN or infinite in 1 of \d+ events, first in event 2"),
+        (lambda x: ak.Array([{"w": np.nan if y == 2 else 1.0} for y in x]), "weights is NaN or infinite in 1 of"),
+        (lambda x: np.ones((len(x), len(x))), r"low\.root: prepare returned weights with rows \(.*,\), for"),
+    ],
+)
+def test_values_that_are_no_numbers_are_refused_by_file_and_event(files, weights, message):
+    with pytest.raises(ValueError, match=message):
+        list(BatchStream(files, lambda e, y: (e["event"], e["event"], weights(e["event"])), None, ["event"]))
+
+
+def test_one_file_under_two_names_is_refused(tree_file, tmp_path):
+    (tmp_path / "link.root").symlink_to(tree_file)
+    for other in (
+        tree_file.parent / ".." / tree_file.parent.name / tree_file.name,
+        tmp_path / "link.root",
+        str(tree_file),
+    ):
+        with pytest.raises(ValueError, match="are one file, whose events would come twice: name it once"):
+            stream_of({tree_file: 1, other: 0})
+
+
+def test_sizes_may_come_as_whole_numbers_of_any_type(files):
+    stream = stream_of(files, batch_size=np.float64(128), chunk=np.int64(700), buffer=2000.0)
+    np.testing.assert_array_equal(numbers(stream), numbers(stream_of(files)))
+    assert len(stream) == 83
+
+
+def test_an_epoch_that_is_broken_off_is_given_up(files):
+    stream = stream_of(files)
+    batches = iter(stream)
+    first = [x[:, 0] for x, _, _ in itertools.islice(batches, 5)]
+    np.testing.assert_array_equal(next(iter(stream))[0][:, 0], numbers(stream, 1)[:128])
+    rest = [x[:, 0] for x, _, _ in batches]  # the first iterator goes on beside the other
+    np.testing.assert_array_equal(np.concatenate(first + rest), numbers(stream, 0))
+
+
 def test_bad_settings(files, tree_file):
     for settings, error, message in [
         ({"batch_size": 0}, ValueError, "batch_size > 0"),
         ({"chunk": 3000}, ValueError, "chunk <= buffer"),
         ({"part": (0.5, 0.5)}, ValueError, "range within"),
         ({"part": (0, 1.1)}, ValueError, "range within"),
+        ({"part": 0.6}, ValueError, "range within"),
+        ({"part": (0, 0.6, 0.8)}, ValueError, "range within"),
+        ({"batch_size": 64.5}, ValueError, r"batch_size is a whole number, but 64\.5 came"),
+        ({"batch_size": "64"}, ValueError, "batch_size is a whole number"),
         ({"part": (0, 1e-5)}, ValueError, r"signal\.root: .* of its 3000 events is none"),
         ({"branches": ["evnt"]}, KeyError, "did you mean 'event'"),
     ]:

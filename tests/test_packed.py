@@ -1,6 +1,8 @@
 """Packed jets on a device: batches and slices are what indexing each jet by itself gives."""
 
+import awkward as ak
 import numpy as np
+import pandas as pd
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -42,6 +44,77 @@ def test_arrays_become_tensors_of_the_right_kind():
     assert jets.to("cpu").device == torch.device("cpu")
 
 
+def read_only(array):
+    array = np.array(array)
+    array.flags.writeable = False
+    return array
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda x: x.astype(">f4"),
+        lambda x: x[::-1][::-1],
+        lambda x: x.astype("f4")[::-1].copy()[::-1],
+        lambda x: x.astype(np.longdouble),
+        lambda x: x.astype("u8"),
+        lambda x: x.astype("u2"),
+        lambda x: x.tolist(),
+        lambda x: read_only(x.astype("f4")),
+        lambda x: (pd.DataFrame if x.ndim == 2 else pd.Series)(x, index=np.arange(len(x))[::-1]),
+        lambda x: (pd.DataFrame if x.ndim == 2 else pd.Series)(x).astype("Float32"),
+        lambda x: np.ma.array(x),
+        lambda x: ak.Array(x),
+        lambda x: torch.tensor(x, requires_grad=True),
+    ],
+)
+def test_arrays_of_any_origin_are_taken_by_position(form):
+    features, counts, targets = np.arange(6.0).reshape(3, 2), np.array([1.0, 2.0]), np.array([3.0, 4.0])
+    jets = PackedJets(form(features), form(counts), form(targets))
+    for tensor, expected in (jets.features, features), (jets.counts, counts), (jets.targets, targets[:, None]):
+        np.testing.assert_array_equal(tensor.numpy(), expected)
+    assert (jets.features.dtype, jets.counts.dtype, jets.targets.dtype) == (torch.float32, torch.int64, torch.float32)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        [3, 0],
+        np.array([3, 0], ">i8"),
+        torch.tensor([3, 0]),
+        pd.Series([3, 0], index=[1, 0]),
+        [-1, -4],
+        range(3, -1, -3),
+        slice(None, None, -3),
+    ],
+)
+def test_an_index_of_any_kind_takes_jets_in_its_order(index):
+    jets = PackedJets(np.arange(10.0)[:, None], [1, 2, 3, 4], [0, 1, 2, 3])
+    assert jets[index].features[:, 0].tolist() == [6, 7, 8, 9, 0]
+    assert jets[index].targets[:, 0].tolist() == [3, 0]
+
+
+@pytest.mark.parametrize("form", [list, np.array, torch.tensor, pd.Series, ak.Array])
+def test_a_mask_of_any_kind_takes_jets(form):
+    jets = PackedJets(np.arange(10.0)[:, None], [1, 2, 3, 4], [0, 1, 2, 3])
+    assert jets[form([False, True, False, True])].targets[:, 0].tolist() == [1, 3]
+    assert len(jets[form([False] * 4)]) == 0
+    for wrong in ([True], [True] * 5):
+        with pytest.raises(IndexError, match="boolean index did not match"):
+            jets[form(wrong)]
+
+
+def test_one_number_takes_one_jet_and_none_takes_none():
+    jets = PackedJets(np.arange(10.0)[:, None], [1, 2, 3, 4], [0, 1, 2, 3])
+    for last in (-1, 3, np.int64(3), torch.tensor(3)):
+        assert (len(jets[last]), jets[last].counts.tolist()) == (1, [4])
+    assert len(jets[[]]) == len(jets[np.array([])]) == 0
+    assert [jet.counts.tolist() for jet in jets] == [[1], [2], [3], [4]]
+    for wrong in (4, [[0, 1]], [0.5]):
+        with pytest.raises(IndexError):
+            jets[wrong]
+
+
 @pytest.mark.parametrize(
     ("features", "counts", "targets", "message"),
     [
@@ -50,7 +123,23 @@ def test_arrays_become_tensors_of_the_right_kind():
         (np.ones((3, 2)), [1, 1], [0, 1], "add up to T = 3; they add up to 2"),
         (np.ones((3, 2)), [4, -1], [0, 1], "counts must be >= 0"),
         ([[1.0], [np.nan], [np.inf]], [1, 2], [0, 1], "2 of 3 rows of the features have a NaN or an infinity"),
-        (np.ones((3, 2)), [1, 2], [0, np.nan], "1 of 2 rows of the targets"),
+        (np.ones((3, 2)), [1, 2], [0, np.nan], "1 of 2 rows of the targets have a NaN .* the first is row 1"),
+        (
+            np.array([[1], [1e300], [1]]),
+            [1, 2],
+            [0, 1],
+            "1 of 3 rows of the features are too large for float32",
+        ),
+        (np.ma.array(np.ones((3, 2)), mask=np.eye(3, 2)), [1, 2], [0, 1], "features is missing in 2 of 3"),
+        (ak.Array([[1, None], [2, 3], [4, 5]]), [1, 2], [0, 1], "features is missing in 1 of 3"),
+        (ak.Array([[1.0, 2.0], [3.0]]), [1, 1], [0, 1], r"features must be an array of numbers, .* var .* pack jets"),
+        (np.ones((3, 2)) + 0j, [1, 2], [0, 1], "features must be an array of numbers, but came as complex128"),
+        (np.ones((3, 2)), [1.5, 1.5], [0, 1], r"counts are whole numbers of constituents, but jet 0 has 1\.5"),
+        (np.ones((3, 2)), [1, np.nan], [0, 1], "counts are whole numbers of constituents, but jet 1 has nan"),
+        (np.ones((3, 2)), [True, True], [0, 1], "counts must be an array of numbers, but came as bool"),
+        (np.ones((3, 2)), pd.Series([1, None], dtype="Int64"), [0, 1], "counts is missing in 1 of 2"),
+        (np.ones((3, 2)), [1, 2], None, "targets is None, where an array is expected"),
+        (np.ones((3, 2)), [1, 2], ["QCD", "top"], "targets must be an array of numbers, but came as <U3"),
     ],
 )
 def test_jets_that_do_not_fit_together_are_refused(features, counts, targets, message):

@@ -1,9 +1,13 @@
 """Packed jets as tensors on one device, from which batches are gathered by one indexing."""
 
+import numpy as np
+
 try:
     import torch
 except ImportError as error:
     raise ImportError('packed jets are PyTorch tensors: pip install "coursekit[torch]"') from error
+
+from coursekit.arrays import plain
 
 
 class PackedJets:
@@ -11,12 +15,13 @@ class PackedJets:
 
     Parameters
     ----------
-    features : (T, F) array or tensor
-        One row per constituent, the jets one after the other.
-    counts : (N,) int array or tensor
+    features : (T, F) array, tensor, list or DataFrame of numbers
+        One row per constituent, the jets one after the other; matched by position.
+    counts : (N,) array, tensor, list or Series of whole numbers
         Constituents of each jet, their sum is T; zeros are allowed.
-    targets : (N,) or (N, K) array or tensor
-        What the network shall say: labels 0 or 1, or the K numbers of a regression.
+    targets : (N,) or (N, K) array, tensor, list, Series or DataFrame of numbers
+        What the network shall say: labels 0 or 1, the number of a class, one-hot classes or their probabilities, or the
+        K numbers of a regression.
 
     Attributes
     ----------
@@ -27,7 +32,8 @@ class PackedJets:
     Raises
     ------
     ValueError
-        If the shapes do not fit together, or a feature or target is NaN or infinite.
+        If the shapes do not fit together, or a value is missing, NaN, infinite, too large for float32, no number, or,
+        of the counts, not whole.
 
     Examples
     --------
@@ -38,9 +44,7 @@ class PackedJets:
     """
 
     def __init__(self, features, counts, targets):
-        features = torch.as_tensor(features, dtype=torch.float32)
-        counts = torch.as_tensor(counts, dtype=torch.int64)
-        targets = torch.as_tensor(targets, dtype=torch.float32)
+        features, counts, targets = _float32(features, "features"), _whole(counts), _float32(targets, "targets")
         if features.ndim != 2 or counts.ndim != 1 or targets.ndim not in (1, 2) or len(targets) != len(counts):
             raise ValueError(
                 "expected features (T, F), counts (N,) and targets (N,) or (N, K); got "
@@ -48,10 +52,6 @@ class PackedJets:
             )
         if (counts < 0).any() or counts.sum() != len(features):
             raise ValueError(f"counts must be >= 0 and add up to T = {len(features)}; they add up to {counts.sum()}")
-        for name, values in (("features", features), ("targets", targets)):
-            if not values.isfinite().all():
-                rows = (~values.reshape(len(values), -1).isfinite().all(dim=1)).sum()
-                raise ValueError(f"{rows} of {len(values)} rows of the {name} have a NaN or an infinity")
         self.features, self.counts = features, counts
         self.targets = targets[:, None] if targets.ndim == 1 else targets
         self._first = counts.cumsum(0) - counts  # (N,) the row at which each jet begins
@@ -60,9 +60,18 @@ class PackedJets:
         """Return N, the number of jets."""
         return len(self.counts)
 
-    def __getitem__(self, jets: slice) -> "PackedJets":
-        """Return some of the jets, as ``jets[:1000]`` or ``jets[index]`` with N' numbers."""
-        return PackedJets(*self.batch(torch.arange(len(self), device=self.device)[jets]))
+    def __getitem__(self, jets) -> "PackedJets":
+        """Return some of the jets: ``jets[:1000]``, a mask of N bools, N' numbers, or ``jets[-1]``, which is one jet.
+
+        Numbers and bools come as array, tensor, list or Series. IndexError if they do not fit.
+        """
+        if not isinstance(jets, slice):
+            jets = plain(jets if np.ndim(jets) else [jets], "the index of jets")
+            jets = jets if len(jets) else np.empty(0, dtype=np.int64)
+        index = np.arange(len(self))[jets]
+        if index.ndim != 1:
+            raise IndexError(f"jets are one after the other, but an index of shape {index.shape} came")
+        return PackedJets(*self.batch(torch.from_numpy(index.copy())))
 
     @property
     def device(self) -> torch.device:
@@ -81,3 +90,39 @@ class PackedJets:
         n_rows = int(end[-1]) if len(end) else 0
         shift = torch.repeat_interleave(self._first[index] - (end - counts), counts, output_size=n_rows)
         return self.features[torch.arange(n_rows, device=self.device) + shift], counts, self.targets[index]
+
+
+def _float32(values, name: str) -> torch.Tensor:
+    """Return numbers as a float32 tensor, which shares memory with them where it can."""
+    tensor = _tensor(values, name, "biuf")
+    narrow = tensor.to(torch.float32)
+    if not narrow.isfinite().all():
+        rows = (~narrow.reshape(len(narrow), -1).isfinite().all(dim=1)).nonzero()[:, 0]
+        what = "are too large for float32" if tensor.isfinite().all() else "have a NaN or an infinity"
+        raise ValueError(f"{len(rows)} of {len(narrow)} rows of the {name} {what}, the first is row {int(rows[0])}")
+    return narrow
+
+
+def _whole(counts) -> torch.Tensor:
+    counts = _tensor(counts, "counts", "iuf")
+    whole = counts.to(torch.int64)
+    if (whole != counts).any():
+        first = int((whole != counts).flatten().nonzero()[0, 0])
+        raise ValueError(f"counts are whole numbers of constituents, but jet {first} has {counts.flatten()[first]:g}")
+    return whole
+
+
+def _tensor(values, name: str, kinds: str) -> torch.Tensor:
+    """Return a tensor as it is, without its gradients, and anything else as one."""
+    if not isinstance(values, torch.Tensor):
+        array = plain(values, name)
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
+            found = array.dtype if isinstance(array, np.ndarray) else f"{array.type}: pack jets first"
+            raise ValueError(f"{name} must be an array of numbers, but came as {found}")
+        # PyTorch knows neither all types of NumPy nor negative strides, and may write to memory that is read-only.
+        if array.dtype.kind == "u" or array.dtype.itemsize > 8:
+            array = array.astype(np.float64 if array.dtype.kind == "f" else np.result_type(array, np.int64))
+        return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+    if values.is_complex() or (values.dtype == torch.bool and "b" not in kinds):
+        raise ValueError(f"{name} must be an array of numbers, but came as {values.dtype}")
+    return values.detach()

@@ -4,6 +4,7 @@ Rows are matched by their position, never by a pandas index. A value that is mis
 it lies a number that nobody measured: NumPy turns None into NaN, and what a mask hides into what was there before.
 """
 
+import re
 from collections.abc import Callable
 
 import awkward as ak
@@ -93,7 +94,10 @@ def events_with(values: Array, test: Callable[[np.ndarray], np.ndarray] | None =
     >>> events_with(ak.Array([{"jets": [{"pt": 1.0}]}, {"jets": [{"pt": np.nan}]}]), np.isnan).tolist()
     [False, True]
     """
-    return _holds(ak.to_layout(values), test)
+    layout = ak.to_layout(values)
+    if test is None and not re.search(r"\?|option\[", str(layout.form.type)):
+        return np.zeros(len(layout), dtype=bool)  # nothing can be missing: there is no need to look
+    return _holds(layout, test)
 
 
 def _holds(layout, test) -> np.ndarray:

@@ -12,7 +12,8 @@ import awkward as ak
 import numpy as np
 
 from coursekit.arrays import Array, events_with, plain
-from coursekit.trees import Branches, open_root, open_tree
+from coursekit.branches import Branches
+from coursekit.trees import open_root, open_tree
 from coursekit.words import listed, near
 
 INPUT_BRANCHES = ("ptll", "mth", "uperp", "upara", "ptTOT_cut", "mTOT_cut")

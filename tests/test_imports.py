@@ -11,6 +11,7 @@ import pytest
 LEVELS = [
     {"answers", "arrays", "files", "perturbing", "reproducing", "threads", "words"},
     {"trees"},
+    {"branches"},
     {"data", "events", "jets", "metrics", "nets", "weights"},
     {"checkpoints", "images", "ledger", "observables", "plots", "preprocess", "simulate", "splitting", "streaming"},
     {"doctor", "lesson", "training"},

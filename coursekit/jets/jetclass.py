@@ -5,9 +5,10 @@ import os
 import awkward as ak
 import numpy as np
 
+from coursekit.branches import Branches
 from coursekit.jets.arrays import unpack
 from coursekit.jets.reference import check_constituents, checked_range, existing_file, require_columns
-from coursekit.trees import Branches, open_root, open_tree
+from coursekit.trees import open_root, open_tree
 
 JETCLASS_LABELS = ("QCD", "Hbb", "Hcc", "Hgg", "H4q", "Hqql", "Zqq", "Wqq", "Tbqq", "Tbl")
 

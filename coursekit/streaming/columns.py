@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from coursekit.trees import asked_for
+from coursekit.branches import asked_for
 from coursekit.words import listed, near
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import uproot
 
 from coursekit.arrays import Array
+from coursekit.branches import Branches, is_text, item_dtype, number_dtype
 from coursekit.streaming.columns import offsets_of
-from coursekit.trees import Branches, find_tree, is_text, item_dtype, number_dtype
+from coursekit.trees import find_tree
 
 
 class Tree:

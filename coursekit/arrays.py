@@ -123,7 +123,7 @@ def _holds(layout, test) -> np.ndarray:
             held[chosen] = _holds(content, test)[index[: len(tags)][chosen]]
     elif layout.is_numpy and test is not None:
         numbers = np.asarray(layout.data)
-        held = test(numbers.reshape(-1)).reshape(len(numbers), -1).any(axis=1)
+        held = _any_of_row(test(numbers.reshape(-1)).reshape(numbers.shape))
     return held
 
 
@@ -158,7 +158,7 @@ def _of_objects(values: np.ndarray, name: str, source: object) -> np.ndarray:
     """Return numbers or text that came as Python objects with the type that they have together."""
     if values.ndim == 0:
         raise ValueError(f"{_of(source)}{name} is {values[()]!r}, where an array is expected.")
-    rows = values.reshape(len(values), -1)
+    rows = values.reshape(len(values), -1) if len(values) else []
     missing = [
         any(item is None or item is np.ma.masked or type(item).__name__ == "NAType" for item in row) for row in rows
     ]
@@ -171,12 +171,16 @@ def _of_objects(values: np.ndarray, name: str, source: object) -> np.ndarray:
 
 
 def _any_field(masked: np.ndarray) -> np.ndarray:
-    return np.any([masked[field].reshape(len(masked), -1).any(axis=1) for field in masked.dtype.names], axis=0)
+    return np.any([_any_of_row(masked[field]) for field in masked.dtype.names], axis=0)
+
+
+def _any_of_row(flags: np.ndarray) -> np.ndarray:
+    return flags.any(axis=tuple(range(1, flags.ndim)))
 
 
 def _refuse(missing: np.ndarray, name: str, source: object, remedy: str) -> None:
     """Raise a ValueError if something of a (N, ...) array is missing."""
-    events = np.flatnonzero(missing.reshape(len(missing), -1).any(axis=1)) if missing.ndim else []
+    events = np.flatnonzero(_any_of_row(missing)) if missing.ndim else []
     if len(events):
         raise ValueError(
             f"{_of(source)}{name} is missing in {len(events)} of {len(missing)} events, first in event {events[0]}. "

@@ -125,7 +125,9 @@ def require_finite(events: Mapping[str, Array], source: str | os.PathLike = "eve
     """
     for name, column in events.items():
         column = plain(column, name, source)
-        if isinstance(column, np.ndarray) and column.dtype.kind in "biuSUMm":
+        if isinstance(column, np.ndarray) and column.dtype.names:
+            require_finite({f"{name}.{field}": column[field] for field in column.dtype.names}, source)
+        if isinstance(column, np.ndarray) and column.dtype.kind not in "fc":
             continue
         bad = np.flatnonzero(events_with(column, lambda numbers: ~np.isfinite(numbers)))
         if len(bad):

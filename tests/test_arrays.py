@@ -154,3 +154,9 @@ def test_labels_of_any_number_type():
     for labels in ([1, 0], [True, False], [1.0, 0.0], np.uint8([1, 0]), pd.Series([1, 0], index=[1, 0])):
         assert binary_labels(labels).tolist() == [1, 0]
         assert binary_labels(labels).dtype == np.int64
+
+
+@pytest.mark.parametrize("values", [np.empty(0), np.empty((0, 3)), np.ma.array([], mask=[]), np.empty(0, object)])
+def test_no_events_at_all_are_an_array_too(values):
+    assert plain(values, "x").shape == values.shape
+    assert events_with(plain(values, "x"), np.isnan).tolist() == []

@@ -280,7 +280,9 @@ def checked_weights(weights, n: int | None = None) -> np.ndarray:
     return weights
 
 
-def binary_labels(labels, n: int | None = None, source: object = "", what: str = "labels") -> np.ndarray:
+def binary_labels(
+    labels, n: int | None = None, source: object = "", what: str = "labels", start: int = 0
+) -> np.ndarray:
     """Return labels as (N,) int64, each known to be 0 or 1.
 
     Parameters
@@ -293,6 +295,8 @@ def binary_labels(labels, n: int | None = None, source: object = "", what: str =
         What errors name as their origin.
     what : str
         What errors call them.
+    start : int
+        The number of the first in its file, from which errors count.
 
     Raises
     ------
@@ -316,6 +320,6 @@ def binary_labels(labels, n: int | None = None, source: object = "", what: str =
         first = int(np.argmin(good))
         raise ValueError(
             f"{_of(source)}{what} must be 0 (background) or 1 (signal), but {np.count_nonzero(~good)} of {len(good)} "
-            f"are not: event {first} has {labels[first].item()!r}."
+            f"are not: event {start + first} has {labels[first].item()!r}."
         )
     return labels.astype(np.int64)

@@ -152,7 +152,7 @@ def standardised_images(
     unknown = [name for name in channels if name not in CHANNELS]
     if isinstance(channels, str) or unknown or len(channels) == 0:
         raise ValueError(f"channels must be a sequence of some of {CHANNELS}, got {channels!r}")
-    require_jagged(jets)
+    jets = require_jagged(jets)
     edges = half_width * (2 * np.arange(pixels + 1) - pixels) / pixels  # symmetric to the last bit, unlike linspace
     images = np.empty((len(jets), pixels, pixels, len(channels)), np.float32)
     for first in range(0, len(jets), _BLOCK):
@@ -206,7 +206,7 @@ def study_images(jets: ak.Array) -> np.ndarray:
     >>> [(int(row), int(column), int(image[row, column])) for row, column in np.argwhere(image)]
     [(8, 11, 255), (9, 11, 87)]
     """
-    require_jagged(jets)
+    jets = require_jagged(jets)
     images = np.empty((len(jets), *STUDY_SHAPE, 1), np.uint8)
     for first in range(0, len(jets), _BLOCK):
         block = jets[first : first + _BLOCK]

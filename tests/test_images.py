@@ -263,7 +263,7 @@ def test_there_is_a_margin_all_round():
         ({"eta": [0.0]}, r"eta must have one value per constituent, shape \(2,\) by the counts; got \(1,\)"),
         ({"weights": np.ones((2, 1))}, r"weights must have one value per constituent, .* got \(2, 1\)"),
         ({"counts": [[2]]}, "counts must be N numbers >= 0, got shape"),
-        ({"counts": [3, -1]}, "counts must be N numbers >= 0, .* minimum -1"),
+        ({"counts": [3, -1]}, "counts must be N numbers >= 0, all whole; got -1"),
         ({"phi": [0.0, np.nan], "counts": [1, 1]}, "phi of a constituent of jet 1 is NaN or infinite"),
         ({"weights": [np.inf, 1.0]}, "weights of a constituent of jet 0 is NaN or infinite"),
     ],

@@ -6,6 +6,8 @@ import awkward as ak
 import numpy as np
 import vector
 
+from coursekit.arrays import events_with, plain
+
 MOMENTUM = ("px", "py", "pz", "E")
 N_MAX = 200  # constituents kept for each jet where jets are padded, as in the reference layout
 
@@ -37,18 +39,14 @@ def unpack(packed: np.ndarray, counts: np.ndarray, fields: Sequence[str] = MOMEN
     >>> jets.px.tolist()
     [[3.0, 1.0], [0.0]]
     """
-    packed, counts = np.asarray(packed), np.asarray(counts, dtype=np.int64)
+    packed, counts = plain(packed, "packed"), whole_counts(counts)
     if packed.ndim != 2 or packed.shape[1] != len(fields):
         raise ValueError(
             f"packed must have shape (T, {len(fields)}) for the fields {tuple(fields)}, got {packed.shape}"
         )
-    if counts.ndim != 1 or counts.min(initial=0) < 0 or counts.sum() != len(packed):
-        raise ValueError(
-            f"counts must be N numbers >= 0 that add up to T = {len(packed)}; got shape {counts.shape}, "
-            f"sum {counts.sum()}, minimum {counts.min(initial=0)}"
-        )
-    columns = {name: np.ascontiguousarray(packed[:, i]) for i, name in enumerate(fields)}
-    return four_momenta(columns, counts)
+    if counts.sum() != len(packed):
+        raise ValueError(f"counts must add up to T = {len(packed)}, the rows of packed; their sum is {counts.sum()}")
+    return four_momenta({name: packed[:, i] for i, name in enumerate(fields)}, counts)
 
 
 def pack(jets: ak.Array, features: Sequence[str] = MOMENTUM) -> tuple[np.ndarray, np.ndarray]:
@@ -67,8 +65,10 @@ def pack(jets: ak.Array, features: Sequence[str] = MOMENTUM) -> tuple[np.ndarray
 
     Raises
     ------
+    TypeError
+        If the jets are not a jagged array.
     ValueError
-        If a feature does not exist.
+        If a feature does not exist, or a jet or constituent is missing (`ak.mask`).
 
     Examples
     --------
@@ -76,6 +76,7 @@ def pack(jets: ak.Array, features: Sequence[str] = MOMENTUM) -> tuple[np.ndarray
     >>> packed.shape, counts.tolist()
     ((4, 2), [3, 1])
     """
+    jets = whole(jets)
     counts = ak.to_numpy(ak.num(jets)).astype(np.int64)
     flat = ak.flatten(jets)
     try:
@@ -107,7 +108,7 @@ def pad(packed: np.ndarray, counts: np.ndarray, length: int = N_MAX) -> np.ndarr
     >>> pad(np.array([[1.0], [2.0], [3.0]]), np.array([2, 1]), 2).tolist()
     [[[1.0], [2.0]], [[3.0], [0.0]]]
     """
-    packed, counts = np.asarray(packed), np.asarray(counts)
+    packed, counts = plain(packed, "packed"), whole_counts(counts)
     if packed.ndim != 2 or counts.sum() != len(packed):
         raise ValueError(
             f"counts add up to {counts.sum()}, packed has shape {packed.shape}; expected (sum of counts, F)"
@@ -140,7 +141,9 @@ def unpad(padded: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarr
     >>> packed.ravel().tolist(), counts.tolist()
     ([1.0, 2.0, 3.0], [2, 1])
     """
-    padded, present = np.asarray(padded), np.asarray(present, dtype=bool)
+    padded, present = plain(padded, "padded"), plain(present, "present")
+    if present.dtype != bool:
+        raise TypeError(f"present must be an array of bools, True where a constituent is real; got {present.dtype}")
     if padded.ndim != 3 or present.shape != padded.shape[:2]:
         raise ValueError(f"padded must be (N, P, F) and present (N, P); got {padded.shape} and {present.shape}")
     return padded[present], np.count_nonzero(present, axis=1)
@@ -149,7 +152,7 @@ def unpad(padded: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def four_momenta(columns: dict[str, np.ndarray], counts: np.ndarray | None = None) -> ak.Array:
     """Make four-momenta, jagged if counts are given; the fields keep the names px, py, pz, E, as in FastJet."""
     layout = ak.contents.RecordArray(
-        [ak.contents.NumpyArray(column) for column in columns.values()],
+        [ak.contents.NumpyArray(np.ascontiguousarray(plain(column, name))) for name, column in columns.items()],
         list(columns),
         parameters={"__record__": "Momentum4D"},
     )
@@ -159,19 +162,43 @@ def four_momenta(columns: dict[str, np.ndarray], counts: np.ndarray | None = Non
     return ak.Array(layout, behavior=vector.backends.awkward.behavior)  # the behaviour travels with the array
 
 
-def require_jagged(jets) -> None:
-    """Raise a TypeError unless the jets are a jagged array of four-momenta."""
-    if not (isinstance(jets, ak.Array) and jets.ndim == 2 and hasattr(jets, "px") and hasattr(jets, "E")):
+def whole(jets: ak.Array) -> ak.Array:
+    """Return jagged jets that have all their constituents, in a type that says so."""
+    if not (isinstance(jets, ak.Array) and jets.ndim == 2):
         found = str(jets.type) if isinstance(jets, ak.Array) else type(jets).__name__
         raise TypeError(f"expected jagged jets, N * var * Momentum4D, as coursekit.jets.load_jets reads; got {found}")
+    missing = events_with(jets)
+    if missing.any():
+        raise ValueError(
+            f"{np.count_nonzero(missing)} of {len(jets)} jets are missing, or have constituents that are, the first is "
+            f"jet {np.argmax(missing)}; leave them out with jets[...], where ak.mask keeps a place for them"
+        )
+    return plain(jets, "jets") if jets.fields else jets
+
+
+def require_jagged(jets) -> ak.Array:
+    """Return jets that are `whole`; raise a TypeError unless they are a jagged array of four-momenta."""
+    jets = whole(jets)
+    if not (hasattr(jets, "px") and hasattr(jets, "E")):
+        raise TypeError(f"expected jagged jets, N * var * Momentum4D, with px, py, pz and E; got {jets.type}")
+    return jets
+
+
+def whole_counts(counts) -> np.ndarray:
+    """Return numbers of constituents (N,) as int64, once they are known to be such numbers."""
+    counts = plain(counts, "counts")
+    if counts.ndim != 1 or counts.dtype.kind not in "iuf":
+        raise ValueError(f"counts must be N numbers >= 0, got shape {counts.shape} and type {counts.dtype}")
+    good = (counts >= 0) & (counts == np.floor(counts)) & np.isfinite(counts)
+    if not good.all():
+        raise ValueError(f"counts must be N numbers >= 0, all whole; got {counts[~good][0]} for jet {np.argmin(good)}")
+    return counts.astype(np.int64)
 
 
 def require_packed(counts, **arrays) -> tuple[list[np.ndarray], np.ndarray]:
     """Return the arrays (T,) and the counts (N,), once they are known to fit together and to be finite."""
-    counts = np.asarray(counts, dtype=np.int64)
-    if counts.ndim != 1 or counts.min(initial=0) < 0:
-        raise ValueError(f"counts must be N numbers >= 0, got shape {counts.shape}, minimum {counts.min(initial=0)}")
-    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    counts = whole_counts(counts)
+    arrays = {name: plain(array, name) for name, array in arrays.items()}
     for name, array in arrays.items():
         if array.shape != (counts.sum(),):
             raise ValueError(
@@ -191,11 +218,13 @@ def jet_numbers(counts: np.ndarray) -> np.ndarray:
     >>> jet_numbers([2, 0, 1]).tolist()
     [0, 0, 2]
     """
+    counts = whole_counts(counts)
     return np.repeat(np.arange(len(counts)), counts)
 
 
 def sum_by_jet(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Sum the values of each jet, (T,) -> (N,) float64."""
+    values = plain(values, "values")
     return np.bincount(jet_numbers(counts), weights=values, minlength=len(counts)).astype(np.float64, copy=False)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from coursekit.branches import Branches
 from coursekit.jets.arrays import unpack
-from coursekit.jets.reference import check_constituents, checked_range, existing_file, require_columns
+from coursekit.jets.reading import checked_range, existing_file, require_columns, require_sound
 from coursekit.trees import open_root, open_tree
 
 JETCLASS_LABELS = ("QCD", "Hbb", "Hcc", "Hgg", "H4q", "Hqql", "Zqq", "Wqq", "Tbqq", "Tbl")
@@ -49,10 +49,38 @@ def load_jetclass(path: str | os.PathLike, start: int = 0, stop: int | None = No
         tree.wanted([*momenta, *one_hot])
         start, stop = checked_range(path, start, stop, tree.n_events)
         arrays = tree.read([*momenta, *one_hot], start, stop)
-    counts = ak.to_numpy(ak.num(arrays["part_px"]))
-    packed = np.stack([ak.to_numpy(ak.flatten(arrays[name])) for name in momenta], axis=1).astype(np.float32)
-    check_constituents(packed, counts, path, start)
-    labels = np.stack([ak.to_numpy(arrays[name]) for name in one_hot], axis=1).astype(np.int64)  # (N, K)
-    if (labels.sum(axis=1) != 1).any():
-        raise ValueError(f"{path}: {np.count_nonzero(labels.sum(axis=1) != 1)} jets do not have exactly one class")
-    return unpack(packed, counts), labels.argmax(axis=1)
+    packed, counts = _constituents({name: arrays[name] for name in momenta}, path, start)
+    return unpack(packed, counts), _classes({name: arrays[name] for name in one_hot}, path, start)
+
+
+def _constituents(momenta: dict[str, ak.Array], path, start: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pack the branches, (T, 4) float32 and counts (N,), once they are known to have the same lengths."""
+    for name, branch in momenta.items():
+        if branch.ndim != 2 or not isinstance(branch, ak.Array) or branch.fields:
+            raise ValueError(f"{path}: {name} must hold a list of numbers for each jet, got {ak.type(branch)}")
+    counts = {name: ak.to_numpy(ak.num(branch)) for name, branch in momenta.items()}
+    expected = counts["part_px"]
+    for name, found in counts.items():
+        if (found != expected).any():
+            row = np.flatnonzero(found != expected)[0]
+            raise ValueError(
+                f"{path}: row {start + row} has {expected[row]} constituents in part_px and {found[row]} in {name}"
+            )
+    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused
+        columns = [ak.to_numpy(ak.flatten(branch)).astype(np.float32) for branch in momenta.values()]
+    packed = np.stack(columns, axis=1)
+    require_sound(packed, packed[:, 3], expected, path, start)
+    return packed, expected
+
+
+def _classes(one_hot: dict[str, np.ndarray], path, start: int) -> np.ndarray:
+    """Return the place of the one in each row, (N,) int64."""
+    labels = np.stack(list(one_hot.values()), axis=1)  # (N, K)
+    good = np.isin(labels, (0, 1)).all(axis=1) & (labels.sum(axis=1) == 1)
+    if not good.all():
+        first = np.argmin(good)
+        raise ValueError(
+            f"{path}: {np.count_nonzero(~good)} jets do not have exactly one class, the first is row {start + first}, "
+            f"whose labels are {labels[first].tolist()}; leave such jets out where the file is made"
+        )
+    return labels.argmax(axis=1)

@@ -6,15 +6,17 @@ A table of a pandas ``HDFStore`` with one row per jet: 200 constituents, sorted 
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import awkward as ak
 import numpy as np
 
+from coursekit.arrays import binary_labels, plain
 from coursekit.files import replacing
-from coursekit.jets.arrays import N_MAX, four_momenta, jet_numbers, pack, pad, unpad
-from coursekit.words import listed, near
+from coursekit.jets.arrays import N_MAX, four_momenta, jet_numbers, pack, pad, unpad, whole
+from coursekit.jets.hdf5 import Column, columns, open_table, read_blocks, written
+from coursekit.jets.reading import enough_memory, filled, require_columns, require_sound
 
 _TRUTH = ("truthE", "truthPX", "truthPY", "truthPZ")
 _BLOCK = 2048  # rows in hand at once: 7 MB of padded table whatever the number of jets
@@ -59,7 +61,10 @@ def save_jets(
     Raises
     ------
     ValueError
-        For jets without constituents, energies that are not positive and finite, or arrays that do not fit together.
+        For jets without constituents, energies that are not positive and finite, labels or `ttv` that are none, what
+        is missing (`ak.mask`, `numpy.ma`), or arrays that do not fit together.
+    OSError
+        If the file cannot be written; the message says why, and nothing is kept.
 
     References
     ----------
@@ -105,22 +110,25 @@ def jet_writer(path: str | os.PathLike, mantissa_bits: int = 23) -> Iterator[Cal
 
     def append(jets, labels, truth=None, ttv=0) -> None:
         nonlocal n_written
-        labels, ttv = np.asarray(labels), np.broadcast_to(ttv, np.shape(ttv) or len(jets))
+        jets, ttv = whole(jets), plain(ttv, "ttv")
+        ttv = np.broadcast_to(ttv, ttv.shape or len(jets))
         if not len(jets) == len(labels) == len(ttv) == (len(jets) if truth is None else len(truth)):
             raise ValueError(
                 f"{len(jets)} jets need as many labels, truth momenta and ttv; got {len(labels)} labels, {len(ttv)} ttv"
                 + ("" if truth is None else f", {len(truth)} truth momenta")
             )
+        integers = np.stack([_checked_ttv(ttv), binary_labels(labels)], axis=1)
+        truth = None if truth is None else _truth_columns(truth, mantissa_bits)
         for start in range(0, len(jets), _BLOCK):
             part = slice(start, start + _BLOCK)
-            floats, integers = _table_blocks(
-                jets[part], labels[part], None if truth is None else truth[part], ttv[part], mantissa_bits
-            )
+            floats = _float_columns(jets[part], path, n_written, mantissa_bits)
+            if truth is not None:
+                floats[:, 4 * N_MAX :] = truth[part]
             index = np.arange(n_written, n_written + len(floats))
             frame = pd.concat(
                 [
                     pd.DataFrame(floats, index, [*_constituent_columns(N_MAX), *_TRUTH], copy=False),
-                    pd.DataFrame(integers, index, ["ttv", "is_signal_new"], copy=False),
+                    pd.DataFrame(integers[part], index, ["ttv", "is_signal_new"], copy=False),
                 ],
                 axis=1,
             )
@@ -128,7 +136,7 @@ def jet_writer(path: str | os.PathLike, mantissa_bits: int = 23) -> Iterator[Cal
             n_written += len(frame)
 
     with replacing(path) as partial:
-        with pd.HDFStore(partial, "w", complib="zlib", complevel=4) as store:
+        with written(), pd.HDFStore(partial, "w", complib="zlib", complevel=4) as store:
             yield append
             if n_written == 0:
                 raise ValueError(f"no jets were written to {path}; append at least one chunk")
@@ -141,30 +149,41 @@ def jet_writer(path: str | os.PathLike, mantissa_bits: int = 23) -> Iterator[Cal
             raise OSError(f"{path} could not be written completely; is the disk full? Nothing was kept.")
 
 
-def _table_blocks(jets, labels, truth, ttv, mantissa_bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the (N, 804) float32 and (N, 2) int64 blocks of the reference table."""
+def _checked_ttv(ttv: np.ndarray) -> np.ndarray:
+    if ttv.ndim != 1 or not np.isin(ttv, (0, 1, 2)).all():
+        raise ValueError("ttv must be 0 (training), 1 (test) or 2 (validation), one number for each jet or for all")
+    return ttv.astype(np.int64)
+
+
+def _float_columns(jets: ak.Array, path, first: int, mantissa_bits: int) -> np.ndarray:
+    """Return the (N, 804) float32 block of the reference table, without the truth; `first` numbers the rows."""
     packed, counts = pack(jets, ("E", "px", "py", "pz"))
-    if not np.isin(labels, (0, 1)).all() or not np.isin(ttv, (0, 1, 2)).all():
-        raise ValueError("labels must be 0 or 1, ttv 0 (training), 1 (test) or 2 (validation)")
-    if (counts == 0).any():
-        raise ValueError(f"{np.count_nonzero(counts == 0)} jets have no constituents; drop empty jets before saving")
-    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused
-        packed = _round_mantissa(packed.astype(np.float32), mantissa_bits)
-    if not (np.isfinite(packed).all() and (packed[:, 0] > 0).all()):
-        raise ValueError("constituents need finite momenta and energies above zero: zero energy is padding in the file")
+    packed = _rounded(packed, mantissa_bits)
+    require_sound(packed, packed[:, 0], counts, path, first)
     pt2 = packed[:, 1].astype(np.float64) ** 2 + packed[:, 2].astype(np.float64) ** 2
     order = np.lexsort((-pt2, jet_numbers(counts)))
     floats = np.zeros((len(counts), 4 * N_MAX + 4), np.float32)
     floats[:, : 4 * N_MAX] = pad(packed[order], counts, N_MAX).reshape(len(counts), -1)
-    if truth is not None:
-        momentum = np.stack([ak.to_numpy(getattr(truth, name)) for name in ("E", "px", "py", "pz")], axis=1)
-        floats[:, 4 * N_MAX :] = _round_mantissa(momentum.astype(np.float32), mantissa_bits)
-    return floats, np.stack([ttv, labels], axis=1).astype(np.int64)
+    return floats
 
 
-def _round_mantissa(x: np.ndarray, bits: int) -> np.ndarray:
-    """Round float32 values to the nearest with `bits` bits of mantissa; the zeroed rest compresses away."""
+def _truth_columns(truth: ak.Array, mantissa_bits: int) -> np.ndarray:
+    """Return the (N, 4) float32 momenta of the true particles, once they are known to be numbers."""
+    truth = plain(truth, "truth")
+    momenta = _rounded(
+        np.stack([ak.to_numpy(getattr(truth, name)) for name in ("E", "px", "py", "pz")], axis=1), mantissa_bits
+    )
+    finite = np.isfinite(momenta).all(axis=1)
+    if not finite.all():
+        raise ValueError(f"truth of jet {np.argmin(finite)} is NaN or infinite; give zeros where there is no top quark")
+    return momenta
+
+
+def _rounded(x: np.ndarray, bits: int) -> np.ndarray:
+    """Return float32 values with `bits` bits of mantissa, to the nearest; the zeroed rest compresses away."""
     dropped = 23 - bits
+    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused
+        x = np.ascontiguousarray(x, dtype=np.float32)
     if dropped == 0:
         return x
     as_integers = x.view(np.uint32) + np.uint32(1 << (dropped - 1))  # half of the last kept bit; a carry is right too
@@ -227,21 +246,21 @@ def load_jets(
     ([[1.0], [1.0, 1.0, 1.0]], [0, 1])
     """
     packed, counts, labels = [], [], []
-    with open_table(path, key) as table:
-        where = _columns(table)
-        n_max = max(1, sum(name.startswith("E_") and name[2:].isdigit() for name in where))
-        momenta = _places(where, _constituent_columns(n_max), path)
-        is_signal = _places(where, ["is_signal_new"], path)
-        for rows in read_blocks(table, path, start, stop):
-            padded = _take(rows, momenta).reshape(len(rows), n_max, 4)  # (n, P, 4) of E px py pz
-            real, number = unpad(padded, padded[..., 0] != 0)
-            packed.append(real.astype(np.float32, copy=False))
-            counts.append(number)
-            labels.append(_take(rows, is_signal)[:, 0].astype(np.int64))
-    packed, counts, labels = np.concatenate(packed), np.concatenate(counts), np.concatenate(labels)
-    check_constituents(packed, counts, path, start)
-    e, px, py, pz = np.ascontiguousarray(packed.T)
-    return four_momenta({"px": px, "py": py, "pz": pz, "E": e}, counts), labels
+    with enough_memory(path):
+        with open_table(path, key) as table:
+            momenta, is_signal = _places(columns(table, path), path)
+            for rows in read_blocks(table, path, start, stop):
+                padded = _take(rows, momenta).reshape(len(rows), -1, 4)  # (n, P, 4) of E px py pz
+                real, number = unpad(padded, filled(padded))
+                with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused
+                    packed.append(real.astype(np.float32, copy=False))
+                counts.append(number)
+                labels.append(_take(rows, is_signal)[:, 0].copy())
+        packed, counts, labels = np.concatenate(packed), np.concatenate(counts), np.concatenate(labels)
+        require_sound(packed, packed[:, 0], counts, path, start)
+        labels = binary_labels(labels, source=path, what="is_signal_new", start=start)
+        e, px, py, pz = np.ascontiguousarray(packed.T)
+        return four_momenta({"px": px, "py": py, "pz": pz, "E": e}, counts), labels
 
 
 def count_jets(path: str | os.PathLike, key: str = "table") -> int:
@@ -250,59 +269,25 @@ def count_jets(path: str | os.PathLike, key: str = "table") -> int:
         return int(table.nrows)
 
 
-@contextlib.contextmanager
-def open_table(path: str | os.PathLike, key: str):
-    import tables
-
-    path = existing_file(path)
-    with path.open("rb") as file:
-        head = file.read(8)
-    if head != b"\x89HDF\r\n\x1a\n":
-        raise ValueError(
-            f"{path} is not an HDF5 file: " + (f"it starts with {head!r}" if head else "it is empty (0 bytes)")
-        )
-    try:
-        file = tables.open_file(path)
-    except (tables.HDF5ExtError, OSError) as error:
-        raise OSError(
-            f"{path} is truncated or damaged ({path.stat().st_size} bytes); fetch or make it again"
-        ) from error
-    with file:
-        if f"/{key}" not in file:
-            names = [group._v_pathname[1:] for group in file.walk_groups() if "pandas_type" in group._v_attrs]
-            raise KeyError(f"{path} has no table {key!r};{near(key, names)} it has {listed(names)}")
-        node = file.get_node(f"/{key}")
-        if isinstance(node, tables.Group) and "table" in node:
-            node = node.table
-        if not isinstance(node, tables.Table):
-            raise ValueError(
-                f"{path}: {key!r} is not a table that can be read in slices; "
-                f"write it with DataFrame.to_hdf(path, key={key!r}, format='table')"
-            )
-        yield node
+def _places(where: dict[str, Column], path) -> tuple[list[tuple[str, slice]], list[tuple[str, slice]]]:
+    """Say where the constituents and the labels lie, in one slice each if they can, as in the public files."""
+    found = [re.fullmatch(r"(?:E|PX|PY|PZ)_(\d+)", name, re.ASCII) for name in where]
+    n_max = 1 + max((int(match[1]) for match in found if match), default=0)
+    return _slices(where, _constituent_columns(n_max), path), _slices(where, ["is_signal_new"], path)
 
 
-def _columns(table) -> dict[str, tuple[str, int]]:
-    """Map each column of the data frame to the table's field that holds it and its place there."""
-    where = {}
-    for field in table.colnames:
-        # pandas gathers columns of one type in a block and keeps their names beside it.
-        names = getattr(table.attrs, f"{field}_kind", None)
-        for place, name in enumerate(names if isinstance(names, list) else [field]):
-            where[str(name)] = field, place
-    return where
-
-
-def _places(where: dict, names: Sequence[str], path) -> list[tuple[str, slice]]:
-    """Say where the named columns lie: one slice when they lie side by side, as in the public files."""
+def _slices(where: dict[str, Column], names: Sequence[str], path) -> list[tuple[str, slice]]:
     require_columns(where, names, path)
     places = []
     for name in names:
-        field, place = where[name]
-        if places and places[-1][0] == field and places[-1][1].stop == place:
-            places[-1] = field, slice(places[-1][1].start, place + 1)
+        column = where[name]
+        if column.coded or column.dtype.kind not in "biuf" or column.dtype.shape:
+            raise ValueError(f"{path}: column {name} holds {column.dtype}; expected one number in each row")
+        place = column.place or 0
+        if places and places[-1][0] == column.field and places[-1][1].stop == place:
+            places[-1] = column.field, slice(places[-1][1].start, place + 1)
         else:
-            places.append((field, slice(place, place + 1)))
+            places.append((column.field, slice(place, place + 1)))
     return places
 
 
@@ -310,59 +295,3 @@ def _take(rows: np.ndarray, places: list[tuple[str, slice]]) -> np.ndarray:
     """Return columns of table rows as an (n, F) array, a view if they are one slice."""
     parts = [rows[field].reshape(len(rows), -1)[:, place] for field, place in places]
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-
-
-def require_columns(names, wanted: Sequence[str], path) -> None:
-    missing = [name for name in wanted if name not in names]
-    if missing:
-        raise KeyError(
-            f"{path} lacks {len(missing)} of the {len(wanted)} columns needed, the first {missing[0]!r};"
-            f"{near(missing[0], names)} there is {listed(names)}"
-        )
-
-
-def read_blocks(table, path, start: int, stop: int | None) -> Iterator[np.ndarray]:
-    import tables
-
-    start, stop = checked_range(path, start, stop, int(table.nrows))
-    buffer = np.empty(min(_BLOCK, stop - start), table.dtype)
-    for first in range(start, stop, _BLOCK):
-        last = min(first + _BLOCK, stop)
-        rows = buffer[: last - first]
-        try:
-            table.read(first, last, out=rows)
-        except tables.HDF5ExtError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise OSError(
-                f"{path}: rows {first} to {last} cannot be read ({reason}); fetch or make the file again"
-            ) from error
-        yield rows
-
-
-def existing_file(path: str | os.PathLike) -> Path:
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; `coursekit data` lists what can be fetched or simulated")
-    return path
-
-
-def checked_range(path, start: int, stop: int | None, n: int) -> tuple[int, int]:
-    if n == 0:
-        raise ValueError(f"{path} has no jets; make it again")
-    stop = n if stop is None else stop
-    if not 0 <= start < stop <= n:
-        raise IndexError(f"{path} has {n} jets; expected 0 <= start < stop <= {n}, got start {start} and stop {stop}")
-    return start, stop
-
-
-def check_constituents(packed: np.ndarray, counts: np.ndarray, path, start: int) -> None:
-    if (counts == 0).any():
-        empty = np.flatnonzero(counts == 0)
-        raise ValueError(
-            f"{path}: {len(empty)} jets have no constituents, the first is row {start + empty[0]}; "
-            "drop them where the file is made"
-        )
-    finite = np.isfinite(packed)
-    if not finite.all():
-        jet = jet_numbers(counts)[~finite.all(axis=1)][0]
-        raise ValueError(f"{path}: row {start + jet} has a momentum that is NaN or infinite; make the file again")

@@ -8,7 +8,7 @@ from coursekit.jets.arrays import jet_numbers, rapidity, require_jagged
 
 def constituents(jets: ak.Array) -> tuple[np.ndarray, np.ndarray]:
     """Return px, py, pz, E of all constituents as (4, T) float64, and the counts (N,)."""
-    require_jagged(jets)
+    jets = require_jagged(jets)
     # To float64 first: px may have to be computed of pt and phi, if that is what is stored.
     flat = ak.values_astype(ak.flatten(jets), np.float64)
     momenta = np.stack([ak.to_numpy(getattr(flat, name)) for name in ("px", "py", "pz", "E")])

@@ -1,7 +1,6 @@
 """Tables of HDF5 files, as pandas writes them: their columns for training, and their rows for the shuffle."""
 
 import contextlib
-import errno
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +10,7 @@ import numpy as np
 
 from coursekit.events import Array
 from coursekit.jets import load_jets
-from coursekit.jets.reference import open_table, read_blocks
+from coursekit.jets.hdf5 import columns, open_table, read_blocks, written
 from coursekit.streaming.columns import required
 
 HDF5 = threading.Lock()  # the HDF5 library is not made for several threads at once
@@ -22,16 +21,9 @@ class Table:
 
     def __init__(self, path: Path, key: str):
         self.path, self.key = path, key
-        self._where = {}  # for each column of the data frame the field of the table, and the index of the column there
         with self._table() as table:
             self.n_events, self._dtype = int(table.nrows), table.dtype
-            for field in table.colnames:
-                # pandas gathers columns of one type in a block and keeps their names beside it
-                names = getattr(table.attrs, f"{field}_kind", None)
-                if isinstance(names, list) and self._dtype[field].shape:
-                    self._where |= {str(name): (field, np.s_[:, place]) for place, name in enumerate(names)}
-                else:
-                    self._where[field] = field, ...
+            self._where = columns(table, path)
         self._has_jets = {"E_0", "PX_0", "PY_0", "PZ_0", "is_signal_new"} <= self._where.keys()
 
     @contextlib.contextmanager
@@ -43,8 +35,7 @@ class Table:
         return required(self.path, self.key, names, list(self._where))
 
     def column_bytes(self, name: str) -> float:
-        field, index = self._where[name]
-        return (self._dtype[field] if index is ... else self._dtype[field].base).itemsize
+        return self._where[name].dtype.itemsize
 
     def cut(self, start: int, stop: int) -> int:
         return stop
@@ -57,8 +48,8 @@ class Table:
         with self._table() as table:
             for rows in read_blocks(table, self.path, start, stop):
                 for name, part in parts.items():
-                    field, index = self._where[name]
-                    part.append(rows[field][index].copy())
+                    part.append(self._where[name].values(rows, name, self.path, start))
+                start += len(rows)
         return {name: np.concatenate(parts[name]) for name in names or parts}
 
     # for the shuffle
@@ -90,7 +81,7 @@ class Table:
     def writer(self, path: Path, n_baskets: int) -> Iterator[Callable]:
         import tables
 
-        try:
+        with written():
             with tables.open_file(path, "w") as file:
                 with self._table() as table:
                     new = _copy_empty(table, file)
@@ -102,8 +93,6 @@ class Table:
                 yield append
             # When the disk is full, closing a file reports nothing; but opening it finds that it is too short.
             tables.open_file(path).close()
-        except tables.HDF5ExtError as error:  # which has no number of its own
-            raise OSError(errno.ENOSPC, "HDF5 could not write, probably for lack of space,") from error
 
 
 def _copy_empty(table, file):

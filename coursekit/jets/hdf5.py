@@ -1,0 +1,295 @@
+"""Tables of HDF5 files: found under any name that a library prints, read in blocks, each column as pandas means it."""
+
+import contextlib
+import errno
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from coursekit.jets.reading import checked_range, existing_file
+from coursekit.words import listed, near
+
+_TEXT = ("encoding", "UTF-8"), ("errors", "strict"), ("nan_rep", "nan")  # what pandas writes beside text
+_BLOCK = 2048  # rows in hand at once: 7 MB of the padded reference table whatever the number of jets
+
+
+@contextlib.contextmanager
+def open_table(path: str | os.PathLike, key: str):
+    """Open a table of an HDF5 file for reading: a ``tables.Table``, sound as far as its head tells.
+
+    Parameters
+    ----------
+    path : path-like
+    key : str
+        As pandas, PyTables or h5py print it: ``table``, ``/table``, ``table/table``.
+
+    Raises
+    ------
+    FileNotFoundError, PermissionError
+    BlockingIOError
+        Another program has the file open for writing.
+    OSError
+        The file is truncated or damaged, or lies where HDF5 cannot lock it.
+    KeyError
+        There is no such table; the error lists those that there are.
+    ValueError
+        The file is not HDF5, or what is there is not a table of rows.
+    """
+    import tables
+
+    path = existing_file(path)
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head != b"\x89HDF\r\n\x1a\n" and not tables.is_hdf5_file(path):
+        raise ValueError(
+            f"{path} is not an HDF5 file: " + (f"it starts with {head!r}" if head else "it is empty (0 bytes)")
+        )
+    # PyTables warns of names that are no Python names, and of what it cannot read, which is refused below if wanted.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        file = _opened(path)
+        try:
+            table = _found(file, path, key)
+        except BaseException:
+            file.close()
+            raise
+    with file:
+        yield table
+
+
+def _opened(path: Path):
+    import tables
+
+    try:
+        return tables.open_file(path)
+    except ValueError as error:  # of PyTables, which knows what this process has open
+        raise BlockingIOError(f"{path} is open for writing in this very Python; close it there first") from error
+    except (tables.HDF5ExtError, OSError) as error:
+        size = path.stat().st_size
+        raise _translated(
+            error, path, f"{path} is truncated or damaged ({size} bytes), fetch or make it again"
+        ) from error
+
+
+def _translated(error: Exception, path, what: str) -> Exception:
+    """Say in one line what HDF5 says in a back trace: `what` happened, unless it was not the file."""
+    text = str(error)
+    if re.search(r"memory allocation failed|(can't|unable to) allocate|Cannot allocate memory", text):
+        return MemoryError(f"{path}: HDF5 got no memory; read fewer rows at once, or close other programs")
+    if lock := re.search(r"unable to lock file, errno = (\d+), error message = '([^']*)'", text):
+        if int(lock[1]) in (errno.EAGAIN, errno.EACCES):
+            return BlockingIOError(f"{path} is open for writing in another program, or here; close it there first")
+        return OSError(
+            f"{path} cannot be locked by HDF5 where it lies ({lock[2]}); if nobody writes to it, set "
+            "HDF5_USE_FILE_LOCKING=FALSE in the environment before Python starts, or copy it to a local disk"
+        )
+    if "already open for write" in text:
+        return BlockingIOError(
+            f"{path} is marked as open for writing: another program writes to it, or one was killed while it did; "
+            "close it there, or take the mark away with `h5clear --status`"
+        )
+    if needed := re.search(r"required filter '?([^'\n]*?)'? is not registered", text):
+        return OSError(
+            f"{path} is compressed with the filter {needed[1]!r}, which PyTables does not have; write it again with "
+            "another one, gzip for instance"
+        )
+    reasons = re.findall(r"^    (.*)", text, re.MULTILINE) or text.strip().splitlines()[-1:]
+    return OSError(f"{what}: {reasons[-1] if reasons else type(error).__name__}")
+
+
+@contextlib.contextmanager
+def written() -> Iterator[None]:
+    """Say in one line, with a number, why HDF5 could not write."""
+    import tables
+
+    try:
+        yield
+    except tables.HDF5ExtError as error:
+        # Without a number it is a file that is too short when it is opened again.
+        number = re.search(r"errno = (\d+), error message = '([^']*)'", str(error))
+        number, reason = (int(number[1]), number[2]) if number else (errno.ENOSPC, "probably for lack of space")
+        raise OSError(number, f"HDF5 could not write ({reason})") from error
+
+
+def _found(file, path: Path, key: str):
+    """Return the table of that name."""
+    import tables
+
+    place = "/" + "/".join(filter(None, key.split("/")))
+    try:
+        node = file.get_node(place) if place != "/" and place in file else None
+        if isinstance(node, tables.Group):
+            node = node.table if "table" in node else node if "pandas_type" in node._v_attrs else None
+        names = _names(file) if node is None else []
+    except Exception as error:  # PyTables raises many kinds where a length or a name is not what was written
+        raise _translated(error, path, f"{path} is damaged, fetch or make it again") from error
+    if node is None:
+        raise KeyError(f"{path} has no table {key!r};{near(place[1:], names)} it has {listed(names)}")
+    if not isinstance(node, tables.Table):
+        raise ValueError(
+            f"{path}: {key!r} is not a table that can be read in slices, with columns of numbers or text of fixed "
+            f"length; write it with DataFrame.to_hdf(path, key={place[1:]!r}, format='table')"
+        )
+    if "CLASS" not in node._v_attrs:  # neither pandas nor PyTables made it
+        _require_rows(path, node)
+    return node
+
+
+def _names(file) -> list[str]:
+    """Name the tables of a file as `open_table` takes them: those of pandas by their group."""
+    import tables
+
+    groups = [group._v_pathname for group in file.walk_groups() if "pandas_type" in group._v_attrs]
+    leaves = [leaf._v_pathname for leaf in file.walk_nodes("/", "Leaf") if isinstance(leaf, tables.Table)]
+    owned = tuple(f"{group}/" for group in groups)
+    names = groups + [leaf for leaf in leaves if not leaf.startswith(owned)]
+    return [name[1:] for name in names if "/meta/" not in name]  # where pandas keeps the names of categories
+
+
+def _require_rows(path: Path, table) -> None:
+    """Refuse a data set that PyTables takes for a table with other rows than those that h5py sees."""
+    import h5py
+
+    with h5py.File(path) as file:
+        rows = file[table._v_pathname]
+        if rows.ndim != 1 or rows.dtype.names != table.dtype.names:
+            raise ValueError(
+                f"{path}: {table._v_pathname} has the shape {rows.shape} and the columns {listed(rows.dtype.names)}; "
+                "expected one row after the other, with names that begin with a letter"
+            )
+
+
+def read_blocks(table, path, start: int, stop: int | None) -> Iterator[np.ndarray]:
+    import tables
+
+    start, stop = checked_range(path, start, stop, int(table.nrows))
+    buffer = np.empty(min(_BLOCK, stop - start), table.dtype)
+    for first in range(start, stop, _BLOCK):
+        last = min(first + _BLOCK, stop)
+        rows = buffer[: last - first]
+        try:
+            table.read(first, last, out=rows)
+        except tables.HDF5ExtError as error:
+            what = f"{path}: rows {first} to {last} cannot be read, fetch or make the file again"
+            raise _translated(error, path, what) from error
+        yield rows
+
+
+# --- columns ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a data frame in the rows of a table.
+
+    Attributes
+    ----------
+    field : str
+        The field of the rows in which it lies.
+    place : int or None
+        Its place there, where pandas gathers columns of one type; None where the field is the column.
+    dtype : numpy.dtype
+        Of what `values` gives; of text at most.
+    problem : str
+        Why it cannot be read as what it stands for, to be put behind its name; "" mostly.
+    categories : (K,) array, optional
+        What the numbers of a categorical column stand for.
+    text : tuple of str, optional
+        Encoding, error handler, and how a missing text is written.
+    """
+
+    field: str
+    place: int | None
+    dtype: np.dtype
+    problem: str = ""
+    categories: np.ndarray | None = None
+    text: tuple[str, str, str] | None = None
+
+    @property
+    def coded(self) -> bool:
+        """Whether the numbers in the rows stand for something else."""
+        return bool(self.problem) or self.categories is not None or self.text is not None
+
+    def values(self, rows: np.ndarray, name: str, path, start: int) -> np.ndarray:
+        """Return the values in some rows, (n,) or (n, ...), as pandas would; `start` numbers the rows in errors."""
+        if self.problem:
+            raise ValueError(f"{path}: column {name} {self.problem}; leave it out, or read it with pandas.read_hdf")
+        stored = rows[self.field] if self.place is None else rows[self.field][:, self.place]
+        if self.categories is not None:
+            _require_present(stored < 0, name, path, start)
+            return self.categories[stored]
+        if self.text is not None:
+            encoding, errors, missing = self.text
+            decoded = np.char.decode(stored, encoding, errors)
+            _require_present(decoded == missing, name, path, start)
+            return decoded
+        return np.array(stored if stored.dtype == self.dtype.base else stored.view(self.dtype), order="C")
+
+
+def _require_present(missing: np.ndarray, name: str, path, start: int) -> None:
+    if missing.any():
+        raise ValueError(
+            f"{path}: column {name} has no value in row {start + np.argmax(missing)}; drop such rows, or fill them, "
+            "where the file is made"
+        )
+
+
+def columns(table, path) -> dict[str, Column]:
+    """Map the name of each column of the data frame, or of a plain table, to where it lies and what it stands for."""
+    found = {}
+    for field in table.colnames:
+        dtype, kind = table.dtype[field], getattr(table.attrs, f"{field}_kind", None)
+        gathered = isinstance(kind, list) and dtype.shape != ()
+        names = kind if isinstance(kind, list) else [field]
+        if isinstance(kind, bytes) or (gathered and dtype.shape != (len(names),)):
+            raise OSError(f"{path} is damaged: the names of the columns in {field} are lost; fetch or make it again")
+        meaning = {"dtype": dtype.base if gathered else dtype} | _meaning(table, field, kind)
+        for place, name in enumerate(map(str, names)):
+            column = Column(field, place if gathered else None, **meaning)
+            if name in found and found[name].field != "index":  # a column may be called as the index is
+                column = Column(field, None, dtype, "is there twice")
+            found[name] = column
+    return found
+
+
+def _meaning(table, field: str, kind) -> dict:
+    """Say what the numbers of a field stand for, from what pandas, or h5py for bools, wrote beside them."""
+    stored, group = table.dtype[field].base, table._v_parent._v_attrs
+    if table.coltypes.get(field) == "enum" and set(table.get_enum(field)._names) == {"FALSE", "TRUE"}:
+        return {"dtype": np.dtype((bool, table.dtype[field].shape))}
+    if kind is None:
+        return {}
+    wrote = str(kind if isinstance(kind, str) else getattr(table.attrs, f"{field}_dtype", ""))  # of index, or column
+    about = getattr(group, "info", {}).get(field, {})
+    if getattr(table.attrs, f"{field}_meta", None) == "category":
+        categories = _categories(table, field)
+        return {"categories": categories, "dtype": categories.dtype}
+    if stored.kind == "S":
+        encoding, errors, missing = (str(getattr(group, name, default)) for name, default in _TEXT)
+        return {"text": (encoding, errors, missing), "dtype": np.dtype(f"U{stored.itemsize}")}
+    if wrote in ("datetime64[ns]", "timedelta64[ns]") and not about.get("tz"):
+        return {"dtype": np.dtype(wrote)}
+    if wrote == "bool":
+        return {"dtype": np.dtype(bool)}
+    if wrote.startswith(("date", "timedelta")) or (wrote == "integer" and "freq" in about):
+        unit = f"{wrote} in the time zone {about['tz']}" if about.get("tz") else f"{wrote} {about.get('freq', '')}"
+        return {"problem": f"holds numbers that stand for times ({unit.strip()})"}
+    return {}
+
+
+def _categories(table, field: str) -> np.ndarray:
+    """Return the categories of a categorical column, which pandas keeps in a table of their own."""
+    import tables
+
+    try:
+        node = table._v_file.get_node(f"{table._v_parent._v_pathname}/meta/{field}/meta/table")
+    except tables.NoSuchNodeError:  # no row has a value
+        return np.empty(0, "U1")
+    path = table._v_file.filename
+    *_, (name, column) = columns(node, path).items()  # behind the index
+    return column.values(node[:], f"{name} of the categories of {field}", path, 0)

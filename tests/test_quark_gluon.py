@@ -64,5 +64,5 @@ def test_bad_quark_gluon_files(tmp_path):
         cj.load_quark_gluon(tmp_path / "qg.npz", 30, 50)
     content = (tmp_path / "qg.npz").read_bytes()
     (tmp_path / "qg.npz").write_bytes(content[: len(content) // 2])
-    with pytest.raises(OSError, match="qg.npz is truncated"):
+    with pytest.raises(OSError, match=r"qg.npz is truncated"):
         cj.load_quark_gluon(tmp_path / "qg.npz")

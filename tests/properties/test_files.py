@@ -137,6 +137,7 @@ def test_any_slice_of_a_tree_is_that_slice_of_the_whole(events, basket, data):
 def test_slices_of_jetclass_join_to_all(n, data):
     counts = np.array(data.draw(st.lists(st.integers(1, 5), min_size=n, max_size=n)))
     values = data.draw(hnp.arrays(np.float32, (int(counts.sum()), 4), elements=st.floats(-1e3, 1e3, width=32)))
+    values[:, 3] = np.abs(values[:, 3]) + 0.5
     classes = np.array(data.draw(st.lists(st.integers(0, 9), min_size=n, max_size=n)))
     names = ["part_px", "part_py", "part_pz", "part_energy"]
     events = {name: ak.unflatten(column, counts) for name, column in zip(names, values.T, strict=True)}

@@ -151,7 +151,7 @@ def rejection(labels, score, signal_efficiency: float, weights=None) -> Estimate
     roc = roc_curve(labels, score, weights)
     point = np.argmax(roc.signal_efficiency >= signal_efficiency * (1 - 1e-12))  # the first; sums of floats need 1e-12
     efficiency, error = float(roc.background_efficiency[point]), float(roc.background_error[point])
-    return Estimate(1 / efficiency, error / efficiency**2) if efficiency > 0 else Estimate(np.inf, np.inf)
+    return Estimate(1 / efficiency, error / efficiency / efficiency) if efficiency > 0 else Estimate(np.inf, np.inf)
 
 
 def accuracy(labels, score, threshold: float = 0.5, weights=None) -> Estimate:

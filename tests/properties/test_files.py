@@ -15,7 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from coursekit.events import load_events
+from coursekit.events import concatenate_events, load_events
 from coursekit.jets import JETCLASS_LABELS, load_jetclass
 from coursekit.streaming import BatchStream, plan_shuffle, read_chunks, shuffle_file
 from coursekit.streaming.shuffle import LIBRARIES
@@ -129,6 +129,9 @@ def test_any_slice_of_a_tree_is_that_slice_of_the_whole(events, basket, data):
             pieces = list(read_chunks(path, chunk=data.draw(st.integers(1, 50)), start=start, stop=stop))
             for name, column in whole.items():
                 assert same(ak.concatenate([piece[name] for piece in pieces]), column[start:stop]), name
+            samples = [{name: column[a:b] for name, column in whole.items()} for a, b in ((0, start), (start, n))]
+            for name, column in concatenate_events(samples).items():
+                assert same(column, whole[name]), name
         names = data.draw(st.permutations(list(whole)))
         assert list(load_events(path, names, allow_nonfinite=True)) == names
 
@@ -165,7 +168,8 @@ def numbered(folder, place, n, basket, suffix):
     path = folder / f"{place}_{n}_{basket}{suffix}"
     events = np.arange(n) + 1000 * place
     if suffix == ".root":
-        write_tree(path, {"event": events, "x": events / 7}, basket)
+        hits = ak.unflatten(np.repeat(events, events % 4), events % 4)  # as many as the event has
+        write_tree(path, {"event": events, "x": events / 7, "hits": hits}, basket)
     else:
         pd.DataFrame({"event": events, "x": events / 7}).to_hdf(path, key="table", format="table")
     return path
@@ -230,6 +234,24 @@ def test_without_a_generator_the_order_is_kept(folder, setting):
     numbers = np.concatenate(epoch_of(opened(folder, seed=None)))
     for i, n in enumerate(sizes):
         np.testing.assert_array_equal(numbers[numbers // 1000 == i], 1000 * i + np.arange(n))
+
+
+@given(st.lists(SIZES, min_size=1, max_size=3), st.integers(1, 60), st.integers(0, 60), st.integers(1, 60))
+def test_jagged_inputs_come_with_their_events(folder, sizes, chunk, more, batch_size):
+    files = {numbered(folder, i, n, basket, ".root"): i for i, (n, basket, _) in enumerate(sizes)}
+    stream = BatchStream(
+        files,
+        lambda events, place: (events["hits"], np.full(len(events["x"]), place), events["event"]),
+        np.random.default_rng(1),
+        batch_size=batch_size,
+        chunk=chunk,
+        buffer=chunk + more,
+    )
+    found = []
+    for hits, _, numbers in stream:
+        assert hits.to_list() == [[number] * (number % 4) for number in numbers.tolist()]
+        found += numbers.tolist()
+    assert sorted(found) == [1000 * i + k for i, (n, _, _) in enumerate(sizes) for k in range(n)]
 
 
 @given(streams(), st.lists(st.floats(0, 1, exclude_min=True, exclude_max=True), min_size=1, max_size=3, unique=True))

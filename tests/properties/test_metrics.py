@@ -134,7 +134,7 @@ def test_effective_events_lie_between_none_and_all(weights):
     n = refused(effective_events, weights)
     if n is not None:
         assert 0 < n <= len(weights) * EVENTS
-    if len(set(weights)) == 1 and 1e-300 < weights[0] < 1e300:
+    if len(set(weights)) == 1 and 1e-99 < weights[0] < 1e99:
         assert n == pytest.approx(len(weights))
 
 

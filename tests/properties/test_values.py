@@ -3,6 +3,8 @@
 import tempfile
 from pathlib import Path
 
+import awkward as ak
+import nbformat
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -12,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 from coursekit.checks.compare import agree, difference
 from coursekit.ledger import record, recorded
 from coursekit.preprocess import Scaler
+from coursekit.reproducing import differences, reproduced
 from coursekit.splitting import (
     duplicates_across,
     fingerprint,
@@ -194,6 +197,16 @@ def test_an_answer_equal_to_the_reference_passes(right):
     assert agree(right.tolist(), right)
 
 
+@given(st.lists(st.lists(st.floats()), min_size=1), st.data())
+def test_a_jagged_answer_passes_if_it_is_the_reference(lists, data):
+    right = ak.Array(lists)
+    assert difference("the answer", ak.Array(lists), right) == ""
+    assert agree(lists, right)
+    fewer = [row[:-1] for row in lists]
+    assert agree(ak.Array(fewer), right) == (fewer == lists)
+    assert (difference("the answer", ak.Array(fewer), right) == "") == (fewer == lists)
+
+
 @given(st.data())
 def test_a_value_beyond_the_tolerance_does_not_pass(data):
     right = data.draw(hnp.arrays(np.float64, hnp.array_shapes(max_dims=2, max_side=4)))
@@ -218,6 +231,23 @@ def test_words_are_found_for_any_names(name, known):
     assert all(word in text for word in known[:1])
     if name in known:
         assert near(name, known) or not name
+
+
+OUTPUT = st.text() | st.text("0123456789.,-+−± aboutgivek\n").map("about 2 ± 0.5, give or take ".__add__)
+
+
+@given(OUTPUT, OUTPUT)
+def test_what_was_printed_reproduces_itself(text, other):
+    assert reproduced(text, text) == text
+    assert reproduced({"text": [text]}, {"text": [other]}) == {"text": [reproduced(text, other)]}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, said in (("a", text), ("b", text), ("c", text + "x")):
+            output = nbformat.v4.new_output("stream", text=said)
+            cells = [nbformat.v4.new_code_cell("print(text)", outputs=[output], id="0")]
+            nbformat.write(nbformat.v4.new_notebook(cells=cells), f"{folder}/{name}.ipynb")
+        a, b, c = (Path(folder) / f"{name}.ipynb" for name in "abc")
+        assert differences(a, b) == []
+        assert differences(a, c)
 
 
 @pytest.mark.parametrize("text", ["", "\ud800", "{}", "%s"])

@@ -158,11 +158,8 @@ def _of_objects(values: np.ndarray, name: str, source: object) -> np.ndarray:
     """Return numbers or text that came as Python objects with the type that they have together."""
     if values.ndim == 0:
         raise ValueError(f"{_of(source)}{name} is {values[()]!r}, where an array is expected.")
-    rows = values.reshape(len(values), -1) if len(values) else []
-    missing = [
-        any(item is None or item is np.ma.masked or type(item).__name__ == "NAType" for item in row) for row in rows
-    ]
-    _refuse(np.array(missing, dtype=bool), name, source, "a default")
+    missing = [item is None or item is np.ma.masked or type(item).__name__ == "NAType" for item in values.reshape(-1)]
+    _refuse(np.array(missing, dtype=bool).reshape(values.shape), name, source, "a default")
     found = np.array(values.tolist()) if len(values) else np.empty(values.shape)
     if found.dtype == object or found.shape != values.shape:
         kinds = sorted({type(item).__name__ for item in values.reshape(-1)})

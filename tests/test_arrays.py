@@ -160,3 +160,23 @@ def test_labels_of_any_number_type():
 def test_no_events_at_all_are_an_array_too(values):
     assert plain(values, "x").shape == values.shape
     assert events_with(plain(values, "x"), np.isnan).tolist() == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.ma.array(np.zeros((0, 3))),
+        np.zeros((0, 3), object),
+        np.ma.array(np.zeros(0, [("pt", "f4", 2)])),
+        pd.Series([], dtype="Int64"),
+        pd.DataFrame({"mth": pd.array([], dtype="Int64")}),
+        ak.Array([[], []]),
+        ak.Array(["a"])[:0],
+        ak.unflatten(np.zeros(0), [0, 0, 0]),
+    ],
+    ids=lambda values: type(values).__name__,
+)
+def test_nothing_is_missing_in_no_events_or_in_empty_lists(values):
+    assert len(plain(values, "mth")) == len(values)
+    if isinstance(values, ak.Array):
+        assert events_with(values, np.isnan).tolist() == [False] * len(values)

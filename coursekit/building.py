@@ -5,6 +5,8 @@ what was there before.
 """
 
 import ast
+import contextlib
+import errno
 import json
 import os
 import re
@@ -13,8 +15,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +35,7 @@ from coursekit.authoring import (
     solution_notebook,
     verdicts,
 )
+from coursekit.files import FULL, is_running, naming_if_full
 from coursekit.reproducing import joined
 from coursekit.threads import share
 from coursekit.words import near
@@ -39,6 +43,8 @@ from coursekit.words import near
 __all__ = ["Built", "build", "check_parameters", "execute"]
 #: A lesson is slow when it takes so many times what it says it takes.
 SLOW = 10
+#: How a lesson's process ends when the disk is full; with the second, where Python could not even write its last words.
+NO_ROOM = (3, 120)
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,7 @@ def execute(source: Path, target: Path, parameters: Mapping[str, object] | None 
         When a cell raises; the message is that of the cell.
     """
     import papermill
+    from nbclient.exceptions import DeadKernelError
 
     bar = {"file": progress, "bar_format": "{n_fmt} {total_fmt}\n", "mininterval": 0} if progress else False
     with tempfile.TemporaryDirectory() as scratch:
@@ -91,6 +98,8 @@ def execute(source: Path, target: Path, parameters: Mapping[str, object] | None 
             )
         except papermill.PapermillExecutionError as error:
             raise BuildError(f"cell {error.exec_count} raised {error.ename}: {error.evalue}") from None
+        except DeadKernelError:
+            raise BuildError("its kernel died, most often because memory ran out; take fewer jobs") from None
         for scores in Path(scratch).glob("work/ledger/*.npz"):
             shutil.copyfile(scores, target.with_suffix(".ledger.npz"))
     executed = nbformat.read(target, as_version=4)
@@ -172,6 +181,8 @@ def build(
     BuildError
         For a source that is not well formed, an unknown parameter, a solution that fails or writes to stderr. The other
         lessons are finished first.
+    OSError
+        The disk is full; the notebooks that were there stay.
     """
     lessons = [read_lesson(path) for path in sources]
     parameters = check_parameters(lessons, parameters or {})
@@ -179,11 +190,11 @@ def build(
     for folder in ("notebooks", "solutions"):
         (output / folder).mkdir(parents=True, exist_ok=True)
     waiting, running, built, failed = list(lessons), [], {}, []
-    with tempfile.TemporaryDirectory(prefix=".build-", dir=output) as scratch:
+    with naming_if_full(output), _scratch(output) as scratch:
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
-                    running.append(_Run(waiting.pop(0), root, parameters, Path(scratch), jobs))
+                    running.append(_Run(waiting.pop(0), root, parameters, scratch, jobs))
                     progress(running[-1].lesson.stem, 0, 1)
                     say(f"{running[-1].lesson.stem}: running")
                 for run in list(running):
@@ -228,6 +239,7 @@ class _Run:
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 list(map(str, command)),
+                stdin=subprocess.PIPE,  # which ends with this process, however that ends, and ends the other
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=os.environ | environment | share(jobs),
@@ -258,8 +270,13 @@ class _Run:
     def finish(self, output: Path) -> Built:
         seconds = time.perf_counter() - self.started
         lines = self.log.read_text().splitlines()
-        if self.process.returncode:
+        self.process.stdin.close()
+        if (status := self.process.returncode) in NO_ROOM:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if status:
             said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")] or lines[-8:]
+            if status < 0:
+                said = [f"it was ended by signal {-status}, most often because memory ran out; take fewer jobs"]
             raise BuildError(f"{self.lesson.stem} does not build: " + "\n".join(said))
         executed = nbformat.read(self.target, as_version=4)
         for cell in executed.cells:
@@ -282,7 +299,7 @@ class _Run:
         return Built(self.lesson.stem, passed, len(self.lesson.exercises), seconds, peak, solution)
 
     def stop(self) -> None:
-        self.process.send_signal(signal.SIGINT)  # nbclient shuts its kernel down on the way out
+        self.process.stdin.close()  # nbclient shuts its kernel down on the way out
         try:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
@@ -290,14 +307,18 @@ class _Run:
 
 
 def _worker(source: str, target: str, parameters: str) -> int:
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a background job ignores it, and its children inherit that
+    # A background job ignores Ctrl-C, and its children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     try:
         execute(Path(source), Path(target), json.loads(parameters), progress=sys.stdout)
     except BuildError as error:
         print("\n".join(f"error: {line}" for line in str(error).splitlines()))
         return 1
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        return NO_ROOM[0]  # the log is on the same disk, and would not hold a sentence
     except KeyboardInterrupt:
         return 130
     try:
@@ -310,6 +331,23 @@ def _worker(source: str, target: str, parameters: str) -> int:
         peak = float("nan")
     print(f"peak_mib {peak}")
     return 0
+
+
+def _end_with_the_parent() -> None:
+    """Interrupt this process when its standard input ends: the build has stopped it, or is no more."""
+    os.read(0, 1)  # not through sys.stdin, whose lock a thread that waits would hold when Python ends
+    signal.raise_signal(signal.SIGINT)
+
+
+@contextlib.contextmanager
+def _scratch(output: Path) -> Iterator[Path]:
+    """Make a hidden folder for this build alone, and remove those that killed builds have left."""
+    for folder in output.glob(".build-*-*"):
+        number = folder.name.split("-")[1]
+        if number.isdigit() and not is_running(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f".build-{os.getpid()}-", dir=output) as scratch:
+        yield Path(scratch)
 
 
 def _convert(name: str, value: object, default: object) -> object:

@@ -89,17 +89,27 @@ def save_arrays(path: str | os.PathLike, **arrays) -> None:
 
 @contextlib.contextmanager
 def naming_if_full(path: str | os.PathLike) -> Iterator[None]:
-    """Name the file that is being written, and what to do, in the error of a full disk, which names nothing."""
+    """Name what is being written, and what to do, in the error of a full disk, which names nothing.
+
+    Raises
+    ------
+    OSError
+        The disk is full, or a limit is reached: with the same `errno`, in one line.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in FULL or isinstance(error, _Full):
             raise
-        raise OSError(
+        raise _Full(
             error.errno,
-            f"{error.strerror} while {path} was written; nothing of it is kept, and a file of this name is as it was. "
-            "Make room, or write to another disk",
+            f"{error.strerror} while {path} was written; nothing of it is kept, and what was there before is as it "
+            "was. Make room, or write to another disk",
         ) from error
+
+
+class _Full(OSError):
+    """Of a full disk, with the name of what was being written."""
 
 
 @contextlib.contextmanager
@@ -128,11 +138,12 @@ def _remove_abandoned(path: Path) -> None:
     """Remove what processes that were killed have left of this file."""
     for partial in path.parent.glob(f".*.*.part.{glob.escape(path.name)}"):
         number = partial.name.split(".")[1]
-        if number.isdigit() and not _is_running(int(number)):
+        if number.isdigit() and not is_running(int(number)):
             partial.unlink(missing_ok=True)
 
 
-def _is_running(number: int) -> bool:
+def is_running(number: int) -> bool:
+    """Tell whether a process of this number may be running; where that cannot be known, it may."""
     if os.name == "nt":
         return True  # there os.kill would end it
     try:

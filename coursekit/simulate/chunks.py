@@ -7,6 +7,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from itertools import count, islice
 from multiprocessing import get_context
@@ -81,6 +82,8 @@ def run_chunks(work: Callable, tasks: Iterable, jobs: int = 1) -> Iterator:
     ------
     ValueError
         If `jobs` is less than 1.
+    ChildProcessError
+        If a process is killed, as a system does when its memory runs out.
 
     Examples
     --------
@@ -102,6 +105,11 @@ def run_chunks(work: Callable, tasks: Iterable, jobs: int = 1) -> Iterator:
             result = pending.popleft().result()
             pending.extend(pool.submit(work, task) for task in islice(tasks, 1))
             yield result
+    except BrokenProcessPool:
+        raise ChildProcessError(
+            f"one of the {jobs} processes was ended from outside, most often because memory ran out; nothing is kept. "
+            "Take fewer jobs"
+        ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 

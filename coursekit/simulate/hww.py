@@ -12,7 +12,7 @@ import awkward as ak
 import numpy as np
 import uproot
 
-from coursekit.files import replacing
+from coursekit.files import naming_if_full, replacing
 from coursekit.simulate.chunks import chunk_seeds, read_spool, spool_chunks
 from coursekit.simulate.dilepton import branches, detect
 from coursekit.simulate.pythia import generate, generated, make_pythia
@@ -171,6 +171,10 @@ def simulate_hww(
         If pythia8mc or fastjet is missing.
     ValueError
         If a number is out of range or a sample unknown.
+    OSError
+        If the folder cannot be written or the disk is full; what was there before stays.
+    ChildProcessError
+        If one of several processes is killed.
 
     References
     ----------
@@ -196,7 +200,7 @@ def simulate_hww(
     for name, path in zip(samples, paths, strict=True):
         report = partial(progress, name) if progress else lambda done, total: None
         # What a weight is divided by is known only at the end, so the events wait in a nameless file, not in memory.
-        with tempfile.TemporaryFile(dir=folder) as spool:
+        with naming_if_full(path), tempfile.TemporaryFile(dir=folder) as spool:
             n_generated = spool_chunks(spool, partial(simulate_chunk, name, seed), events, jobs, report)
             rng = chunk_seeds(seed, f"{name} signs", 0)[1]
             # +1 or -1 for each generated event, those that were not selected counted together.

@@ -5,15 +5,17 @@ A table of a pandas ``HDFStore`` with one row per jet: 200 constituents, sorted 
 """
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import awkward as ak
 import numpy as np
 
 from coursekit.arrays import binary_labels, plain
-from coursekit.files import replacing
+from coursekit.files import naming_if_full, replacing
 from coursekit.jets.arrays import N_MAX, four_momenta, jet_numbers, pack, pad, unpad, whole
 from coursekit.jets.hdf5 import Column, columns, open_table, read_blocks, written
 from coursekit.jets.reading import enough_memory, filled, require_columns, require_sound
@@ -102,6 +104,13 @@ def jet_writer(path: str | os.PathLike, mantissa_bits: int = 23) -> Iterator[Cal
     ...     count_jets(f"{folder}/jets.h5")
     3
     """
+    with replacing(path) as partial, table_writer(partial, path, mantissa_bits) as append:
+        yield append
+
+
+@contextlib.contextmanager
+def table_writer(partial: Path, path: str | os.PathLike, mantissa_bits: int) -> Iterator[Callable[..., None]]:
+    """Do what `jet_writer` does to a file that gets its name later, `path`, which is that of the messages."""
     import pandas as pd
 
     if not 1 <= mantissa_bits <= 23:
@@ -135,7 +144,7 @@ def jet_writer(path: str | os.PathLike, mantissa_bits: int = 23) -> Iterator[Cal
             store.append("table", frame, format="table", index=False)
             n_written += len(frame)
 
-    with replacing(path) as partial:
+    with naming_if_full(path):
         with written(), pd.HDFStore(partial, "w", complib="zlib", complevel=4) as store:
             yield append
             if n_written == 0:
@@ -146,7 +155,7 @@ def jet_writer(path: str | os.PathLike, mantissa_bits: int = 23) -> Iterator[Cal
         except (OSError, ValueError):
             complete = False
         if not complete:
-            raise OSError(f"{path} could not be written completely; is the disk full? Nothing was kept.")
+            raise OSError(errno.ENOSPC, "HDF5 left the end away, probably for lack of space,")
 
 
 def _checked_ttv(ttv: np.ndarray) -> np.ndarray:

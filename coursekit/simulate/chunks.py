@@ -143,6 +143,7 @@ def spool_chunks(spool, work: Callable, size: int, jobs: int, report: Callable[[
             n_generated += generated if kept == len(entries) else round(generated * kept / len(entries))
             done += kept
             report(done, size)
+    spool.flush()  # here, where whoever called knows what a full disk is about
     return n_generated
 
 

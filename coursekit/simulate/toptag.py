@@ -12,7 +12,9 @@ from pathlib import Path
 import awkward as ak
 import numpy as np
 
-from coursekit.jets import jet_writer, unpack
+from coursekit.files import naming_if_full, replacing
+from coursekit.jets import unpack
+from coursekit.jets.reference import table_writer
 from coursekit.simulate.chunks import chunk_seeds, read_spool, spool_chunks
 from coursekit.simulate.clustering import cluster
 from coursekit.simulate.detector import Detector, detectable, energy_flow
@@ -276,6 +278,10 @@ def simulate_jets(
         If pythia8mc or fastjet is missing.
     ValueError
         If a number is out of range.
+    OSError
+        If the folder cannot be written or the disk is full; what was there before stays.
+    ChildProcessError
+        If one of several processes is killed.
 
     Examples
     --------
@@ -304,9 +310,16 @@ def simulate_jets(
             spool = stack.enter_context(tempfile.TemporaryFile(dir=folder))
             report = partial(progress, process) if progress else lambda done, total: None
             work = partial(simulate_jet_chunk, recipe, process, seed)
-            spool_chunks(spool, work, np.count_nonzero(labels == label), jobs, report)
+            with naming_if_full(folder):
+                spool_chunks(spool, work, np.count_nonzero(labels == label), jobs, report)
             ready.append(read_spool(spool, [np.count_nonzero(block == label) for *_, block in blocks]))
-        append = {name: stack.enter_context(jet_writer(path, MANTISSA_BITS)) for name, path in paths.items()}
+        # All three take their names when all are complete: new jets beside old ones could be in two of the files.
+        partials = {name: stack.enter_context(replacing(path)) for name, path in paths.items()}
+        writers = stack.enter_context(ExitStack())
+        append = {
+            name: writers.enter_context(table_writer(partials[name], path, MANTISSA_BITS))
+            for name, path in paths.items()
+        }
         for name, ttv, block in blocks:
             both = ak.concatenate([next(reader) for reader in ready])
             mixed = both[np.argsort(np.argsort(block, kind="stable"))]

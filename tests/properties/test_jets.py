@@ -165,10 +165,7 @@ def test_observables_have_a_value_wherever_they_are_defined(jets):
 def test_a_jet_alone_is_measured_as_among_others(jets):
     packed, counts = jets
     together = observables.measure_jets(unpack(packed, counts, FIELDS))
-    ends = np.cumsum(counts)
-    for jet in (0, len(counts) - 1):
-        alone = unpack(packed[ends[jet] - counts[jet] : ends[jet]], counts[jet : jet + 1], FIELDS)
-        for name, values in observables.measure_jets(alone).items():
-            if name in ("c3", "d2", "c2", "tau21", "tau32"):  # quotients of what may be rounding alone
-                continue
-            assert values[0] == pytest.approx(together[name][jet], rel=1e-9, abs=1e-12, nan_ok=True), name
+    alone = unpack(packed[-counts[-1] :], counts[-1:], FIELDS)
+    for name, values in observables.measure_jets(alone).items():
+        if name not in ("c2", "c3", "d2", "tau21", "tau32"):  # quotients of what may be rounding alone
+            assert values[0] == pytest.approx(together[name][-1], rel=1e-9, abs=1e-12, nan_ok=True), name

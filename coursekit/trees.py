@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import uproot
+import xxhash  # a part of uproot's own equipment
 from uproot.source.file import MultithreadedFileSource
 
 from coursekit.words import listed, near
@@ -120,8 +121,20 @@ def open_tree(file, path: Path, tree: str):
     with explained(path):
         found = file[key]
         # Parts that uproot reads when they are first asked for, so that damage there shows now.
-        _ = [branch.cache_key for branch in found.branches] if isinstance(found, uproot.TTree) else found.page_link_list
+        if isinstance(found, uproot.TTree):
+            _ = [branch.cache_key for branch in found.branches]
+        else:
+            _require_whole_pages(found)
         return found
+
+
+def _require_whole_pages(ntuple) -> None:
+    """Look at the checksum of each list of pages, as uproot does not: the numbers there say how much memory to take."""
+    for record in ntuple.footer.cluster_group_records:
+        link = record.page_list_link
+        content = bytes(ntuple.read_locator(link.locator, link.env_uncomp_size)[0].raw_data)
+        if xxhash.xxh3_64_intdigest(content[:-8]) != int.from_bytes(content[-8:], "little"):
+            raise OSError("the list of its pages is not what was written")
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------

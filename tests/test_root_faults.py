@@ -1,4 +1,4 @@
-"""Why a tree cannot be read: damage, too little memory, or a type that uproot does not know, each called by its name."""
+"""Why a tree cannot be read: damage, too little memory, or a type unknown to uproot, each called by its name."""
 
 import errno
 import re

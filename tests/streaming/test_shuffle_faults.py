@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 
 from coursekit.events import load_events
-from coursekit.streaming import (
-    shuffle_file,
-)
+from coursekit.streaming import hdf5_tables, root_trees, shuffle_file
 from tests.streaming.conftest import SMALL, write_tree
 from tests.streaming.test_shuffle import leftovers, order_of
 
@@ -190,3 +188,60 @@ def test_two_shuffles_to_one_target(tmp_path, tree_file):
     shuffle(tree_file, target, progress=at("write", second))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.root", "c.root"]
     np.testing.assert_array_equal(load_events(target, ["event"])["event"], order_of(5000))
+
+
+def change(rows, lists):
+    rows["event"][3] ^= 1
+
+
+def drop(rows, lists):
+    return rows[:-1], lists
+
+
+def swap_bits_that_add_up(rows, lists):
+    rows["event"][:2] += [1, -1]
+
+
+@pytest.mark.parametrize("spoil", [change, drop, swap_bits_that_add_up])
+@pytest.mark.parametrize("fixture", ["tree_file", "table_file"])
+def test_what_was_written_is_compared_with_what_was_read(tmp_path, monkeypatch, request, fixture, spoil):
+    source = request.getfixturevalue(fixture)
+    target = tmp_path / f"b{source.suffix}"
+    target.write_bytes(b"the old one")
+    reader = root_trees.Tree if fixture == "tree_file" else hdf5_tables.Table
+    writer = reader.writer
+
+    @contextlib.contextmanager
+    def failing(self, *args):
+        with writer(self, *args) as append:
+            yield lambda rows, lists: append(*(spoil(rows := rows.copy(), lists) or (rows, lists)))
+
+    monkeypatch.setattr(reader, "writer", failing)
+    with pytest.raises(
+        OSError, match=rf"b\{source.suffix} would not hold what .*{source.name} does: .*event.* came back"
+    ):
+        shuffle(source, target)
+    assert target.read_bytes() == b"the old one"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_branch_that_is_not_written_is_missed(tmp_path, tree_file, monkeypatch):
+    recreate = root_trees.uproot.recreate
+
+    @contextlib.contextmanager
+    def forgetful(*args, **kwargs):
+        with recreate(*args, **kwargs) as file:
+
+            def mktree(key, kinds, **more):
+                kinds.pop("mth")
+                tree = file.mktree(key, kinds, **more)
+                return types.SimpleNamespace(
+                    extend=lambda columns: tree.extend({name: columns[name] for name in kinds})
+                )
+
+            yield types.SimpleNamespace(mktree=mktree)
+
+    monkeypatch.setattr(root_trees.uproot, "recreate", forgetful)
+    with pytest.raises(OSError, match=r"would not hold what .*: mth came back otherwise \(5000 events of 5000\)"):
+        shuffle(tree_file, tmp_path / "b.root")
+    assert list(tmp_path.iterdir()) == []

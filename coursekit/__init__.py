@@ -6,7 +6,7 @@ stays quick and loads no deep-learning framework.
 
 import importlib
 
-from coursekit.threads import sleep_while_waiting
+from coursekit.threads import let_numexpr_load, sleep_while_waiting
 
 __version__ = "0.1.0"
 
@@ -26,6 +26,7 @@ __all__ = ["__version__", *_HOME]
 
 
 sleep_while_waiting()
+let_numexpr_load()
 
 
 def __getattr__(name: str):

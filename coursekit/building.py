@@ -37,7 +37,7 @@ from coursekit.authoring import (
 )
 from coursekit.files import FULL, is_running, naming_if_full
 from coursekit.reproducing import joined
-from coursekit.threads import share
+from coursekit.threads import cores, share
 from coursekit.words import near
 
 __all__ = ["Built", "build", "check_parameters", "execute"]
@@ -256,15 +256,15 @@ class _Run:
         if self.slow or not self.stored or not stated or seconds < SLOW * stated:
             return
         self.slow = True
-        load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
+        load, n_cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, cores()
         why = (
             "it may have too little memory, and swap"
-            if load <= cores + 1
+            if load <= n_cores + 1
             else "something else computes on this machine"
         )
         say(
             f"{self.lesson.stem}: slow, {seconds:.0f} s instead of about {stated}; {why} "
-            f"(load {load:.1f} on {cores} cores)"
+            f"(load {load:.1f} on {n_cores} cores)"
         )
 
     def finish(self, output: Path) -> Built:

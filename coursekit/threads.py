@@ -4,9 +4,12 @@ The libraries read these environment variables when they are loaded, so they are
 a build for its children, and by the tests for their workers.
 """
 
+import contextlib
+import math
 import os
+from pathlib import Path
 
-__all__ = ["NUMBERS", "WAITING", "share", "sleep_while_waiting"]
+__all__ = ["NUMBERS", "WAITING", "cores", "let_numexpr_load", "share", "sleep_while_waiting", "workers"]
 
 #: How the libraries of the lessons are told the number of their threads.
 NUMBERS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
@@ -15,6 +18,7 @@ NUMBERS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM
 #: microseconds, and then sleep: GNU's runtime, and those of Intel and LLVM, which count in milliseconds. With 1000 a
 #: training alone lost a fifth, with 30 000 one beside another gained little; `benchmarks/bench_threads.py` shows it.
 WAITING = {"GOMP_SPINCOUNT": "5000", "KMP_BLOCKTIME": "1"}
+_CONTROL = Path("/sys/fs/cgroup")
 
 
 def sleep_while_waiting() -> None:
@@ -25,6 +29,42 @@ def sleep_while_waiting() -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         for name, value in WAITING.items():
             os.environ.setdefault(name, value)
+
+
+def let_numexpr_load() -> None:
+    """Tell numexpr a number of threads where ``OMP_NUM_THREADS`` is none.
+
+    pandas and PyTables import it, and it takes ``4,2``, which is well formed, for the reason to fail.
+    """
+    said = os.environ.get("NUMEXPR_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or "1"
+    if not (said.strip().isdecimal() and int(said)):
+        os.environ["NUMEXPR_NUM_THREADS"] = str(workers())
+
+
+def cores() -> int:
+    """Return how many cores this process may use, at least 1.
+
+    Fewer than the machine has where a batch system binds the process to some, or a container gets a share of time.
+    """
+    try:
+        found = len(os.sched_getaffinity(0))
+    except (AttributeError, OSError):  # macOS and Windows bind nobody
+        found = os.cpu_count() or 1
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # the second and first version
+        with contextlib.suppress(OSError, ValueError):  # not there, or "max"
+            said = " ".join((_CONTROL / name).read_text(encoding="ascii") for name in names)
+            quota, period = map(int, said.split())
+            found = min(found, math.ceil(quota / period)) if quota > 0 and period > 0 else found
+    return max(1, found)
+
+
+def workers() -> int:
+    """Return how many threads to start: what ``OMP_NUM_THREADS`` asks for, and no more than there are cores.
+
+    It is a number, or a list for nested levels, ``4,2``, of which the first counts. Anything else, such as the 0 or -1
+    of a batch system, asks for nothing.
+    """
+    return min(_asked("OMP_NUM_THREADS") or cores(), cores())
 
 
 def share(processes: int) -> dict[str, str]:
@@ -46,5 +86,11 @@ def share(processes: int) -> dict[str, str]:
     >>> set(share(10_000)) >= {"OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"}
     True
     """
-    threads = str(max(1, (os.cpu_count() or 1) // processes))
-    return {name: os.environ.get(name, threads) for name in NUMBERS}
+    threads = max(1, cores() // processes)
+    return {name: str(_asked(name) or threads) for name in NUMBERS}
+
+
+def _asked(name: str) -> int:
+    """Return the number of threads that a variable asks for, 0 if it says none."""
+    first = os.environ.get(name, "").split(",")[0].strip()
+    return int(first) if first.isdecimal() else 0

@@ -52,8 +52,51 @@ def test_the_runtime_of_pytorch_hears_it():
 def test_each_process_gets_its_share_of_the_cores(monkeypatch):
     for name in threads.NUMBERS:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(threads, "cores", lambda: 4)
     assert set(threads.share(2).values()) == {"2"}
     assert set(threads.share(8).values()) == {"1"}
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv("MKL_NUM_THREADS", "all")  # TensorFlow and others complain of what is no number
     assert threads.share(2) == dict.fromkeys(threads.NUMBERS, "2") | {"OMP_NUM_THREADS": "3"}
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [(None, 4), ("", 4), ("0", 4), ("-1", 4), ("all", 4), ("2.5", 4), (",2", 4), (" 2 ", 2), ("3,2", 3), ("64", 4)],
+)
+def test_what_is_no_number_of_threads_asks_for_none(monkeypatch, said, expected):
+    monkeypatch.setattr(threads, "cores", lambda: 4)
+    monkeypatch.setenv("OMP_NUM_THREADS", said or "")
+    if said is None:
+        monkeypatch.delenv("OMP_NUM_THREADS")
+    assert threads.workers() == expected
+
+
+@pytest.mark.parametrize("said", ["-1", "4,2"])
+def test_observables_and_tables_work_whatever_the_environment_says(said):
+    code = (
+        "import coursekit, tables; from coursekit.jets import unpack; from coursekit.observables import tau21; "
+        "print(len(tau21(unpack([[5, 3, 0, 4], [6, 0, 3, 5], [9, 4, 4, 7]], [3]))))"
+    )
+    plain = {name: value for name, value in os.environ.items() if name != "NUMEXPR_NUM_THREADS"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=plain | {"OMP_NUM_THREADS": said}, capture_output=True, text=True)
+    assert done.stdout == "1\n", done.stderr
+
+
+def test_a_process_may_use_fewer_cores_than_there_are(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    monkeypatch.setattr(threads, "_CONTROL", tmp_path)
+    assert threads.cores() == 8
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert threads.cores() == 8
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("350000\n")
+    assert threads.cores() == 4
+    (tmp_path / "cpu.max").write_text("20000 100000\n")
+    assert threads.cores() == 1
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert threads.cores() == 1

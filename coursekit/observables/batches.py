@@ -1,7 +1,6 @@
 """Functions of all pairs of constituents, for jets of any length: in padded batches of similar jets, by threads."""
 
 import functools
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +8,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from coursekit.jets.arrays import sum_by_jet
+from coursekit.threads import workers
 
 
 def r2(y: np.ndarray, phi: np.ndarray) -> np.ndarray:
@@ -52,8 +52,7 @@ def in_batches(
         result[batch] = function(z, y[index], phi[index], counts[batch])
 
     # One BLAS thread in each of ours: many small products are faster side by side than each one shared out.
-    n_threads = int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0] or os.cpu_count() or 1)
-    with _thread_pools().limit(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
+    with _thread_pools().limit(limits=1, user_api="blas"), ThreadPoolExecutor(workers()) as pool:
         list(pool.map(work, batches))
     return result
 

@@ -5,13 +5,12 @@ in the cache, and is then downloaded through pooch, in pieces that survive an in
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
-import time
 import tomllib
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,10 +18,10 @@ from urllib.parse import urlsplit
 
 import platformdirs
 import requests
-from filelock import FileLock
-from rich.console import Console
-from rich.progress import DownloadColumn, Progress
 
+from coursekit.files import FULL
+from coursekit.locks import locked
+from coursekit.receiving import PASSING, receive, size_of
 from coursekit.words import listed, near
 
 __all__ = [
@@ -37,8 +36,6 @@ __all__ = [
     "status",
     "verify",
 ]
-
-_PASSING = (429, 500, 502, 503, 504)  # answers of a server that may be others a moment later
 
 
 class DataNotFound(FileNotFoundError):
@@ -87,8 +84,21 @@ def constraints_file() -> Path:
 
 
 def cache_folder() -> Path:
-    """Return the folder of downloaded data: ``$COURSEKIT_DATA`` or the user's cache."""
-    return Path(os.environ.get("COURSEKIT_DATA") or platformdirs.user_cache_dir("coursekit")).expanduser()
+    """Return the folder of downloaded data, which need not exist: ``$COURSEKIT_DATA`` or the user's cache.
+
+    Raises
+    ------
+    FileNotFoundError
+        When the user has no home folder, as in some containers, and nothing else is said.
+    """
+    named = os.environ.get("COURSEKIT_DATA")
+    try:
+        return Path(named or platformdirs.user_cache_dir("coursekit")).expanduser().absolute()
+    except (RuntimeError, KeyError, OSError):  # from pathlib, from the list of users, from the current folder
+        raise FileNotFoundError(
+            f"{named or 'your cache'} is in a home folder that is not known here: set COURSEKIT_DATA to a folder with "
+            "room in which you may write"
+        ) from None
 
 
 @cache
@@ -162,7 +172,7 @@ def fetch(name: str, *, progress: bool = False) -> Path:
         return own
     tried = []
     for state, path in _copies(file) if file.bytes else []:
-        if not path.is_file():
+        if not _is_file(path):
             tried.append(f"it is not {state} ({path})")
         elif path.stat().st_size != file.bytes:
             tried.append(f"the {state} copy ({path}) has {path.stat().st_size} bytes, expected {file.bytes}")
@@ -176,9 +186,8 @@ def fetch(name: str, *, progress: bool = False) -> Path:
             tried.append(f"the download from {file.url} failed: {reason}")
     elif file.make:
         shipped = "reinstall the course, which ships it, or " if file.bytes else ""
-        remedy = (
-            f"{shipped}make it with `{file.make} --folder {cache_folder()}` and set COURSEKIT_DATA={cache_folder()}"
-        )
+        folder = _cache() or "FOLDER"
+        remedy = f"{shipped}make it with `{file.make} --folder {folder}` and set COURSEKIT_DATA={folder}"
     else:
         remedy = "reinstall the course"
     places = "; ".join(tried) or "you have not simulated it, or COURSEKIT_DATA does not say where it is"
@@ -209,7 +218,7 @@ def status(name: str) -> tuple[str, Path | None]:
     file = _lookup(name)
     if own := _own(file):
         return "own", own
-    present = [(state, path) for state, path in _copies(file) if path.is_file()]
+    present = [(state, path) for state, path in _copies(file) if _is_file(path)]
     for state, path in present:
         if path.stat().st_size == file.bytes:
             return state, path
@@ -242,7 +251,7 @@ def verify(name: str) -> Path:
         return path
     if path is None:
         remedy = f"`coursekit data fetch {name}` gets it" if file.bytes else f"`{file.make}` makes it"
-        raise DataNotFound(f"{name} is neither in {shipped_folder()} nor in {cache_folder()}; {remedy}")
+        raise DataNotFound(f"{name} is neither in {shipped_folder()} nor in {_cache() or 'a cache'}; {remedy}")
     if path.stat().st_size != file.bytes:
         raise ValueError(f"{path} has {path.stat().st_size} bytes, expected {file.bytes}; delete it and fetch it again")
     algorithm, expected = file.hash.split(":")
@@ -268,28 +277,44 @@ def _lookup(name: str) -> File:
 def _own(file: File) -> Path | None:
     # A file of one's own hides the shipped one only where somebody says so; without a shipped one it hides nothing.
     wanted = file.make and (os.environ.get("COURSEKIT_DATA") or not file.bytes)
-    path = cache_folder() / file.name
-    return path if wanted and path.is_file() else None
+    folder = _cache()
+    return folder / file.name if wanted and folder and _is_file(folder / file.name) else None
 
 
 def _copies(file: File) -> list[tuple[str, Path]]:
-    return [("shipped", shipped_folder() / file.name), ("cached", cache_folder() / file.name)]
+    cached = [("cached", folder / file.name)] if (folder := _cache()) else []
+    return [("shipped", shipped_folder() / file.name), *cached]
+
+
+def _cache() -> Path | None:
+    """Return the folder of the cache, None where there can be none: what is shipped does not need it."""
+    with contextlib.suppress(FileNotFoundError):
+        return cache_folder()
+    return None
+
+
+def _is_file(path: Path) -> bool:
+    """Say whether a file is there; one in a folder that may not be entered is not there for us."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _download(file: File, progress: bool) -> Path:
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     path, part = folder / file.name, folder / f"{file.name}.part"
-    with FileLock(f"{part}.lock"):  # Two notebooks that want the same file must not write into one another's part.
-        if _size(path) == file.bytes:
+    with locked(part):  # Two notebooks that want the same file must not write into one another's part.
+        if size_of(path) == file.bytes:
             return path
-        if _size(part) > file.bytes:
+        if size_of(part) > file.bytes:
             part.unlink()  # Left by another edition of the file: nothing that follows it could be right.
-        needed, free = file.bytes - _size(part), shutil.disk_usage(folder).free
-        if needed > free:
-            raise OSError(f"{folder} has {_megabytes(free)} free, {_megabytes(needed)} are needed")
+        needed, free = file.bytes - size_of(part), shutil.disk_usage(folder).free
+        if needed > free > 0:  # 0 is also what a file system says that does not count
+            raise OSError(errno.ENOSPC, f"{folder} has {_megabytes(free)} free, {_megabytes(needed)} are needed")
 
-        _receive(file, part, progress)
+        receive(file.url, file.bytes, part, pause=_pause, progress=progress)
 
         def hand_over(url: str, output_file: str, _pooch) -> None:
             os.replace(part, output_file)
@@ -312,56 +337,6 @@ def _download(file: File, progress: bool) -> Path:
         return path
 
 
-def _receive(file: File, part: Path, progress: bool, attempts: int = 4) -> None:
-    """Bring `part` to its full size, going on from what is there; give up when `attempts` in a row brought nothing."""
-    fruitless = 0
-    columns = (*Progress.get_default_columns(), DownloadColumn())
-    console = Console(stderr=True, quiet=not progress)  # A disabled bar still ends its line.
-    with Progress(*columns, console=console, disable=not progress) as bar:
-        task = bar.add_task(file.name, total=file.bytes)
-        while (there := _size(part)) < file.bytes:
-            try:
-                _receive_once(file, part, there, lambda at: bar.update(task, completed=at))
-            except requests.RequestException as error:
-                if isinstance(error, requests.HTTPError) and error.response.status_code not in (416, *_PASSING):
-                    raise
-                fruitless = 0 if _size(part) > there else fruitless + 1
-                if fruitless == attempts:
-                    raise
-                time.sleep(_pause(fruitless, error))
-
-
-def _receive_once(file: File, part: Path, there: int, report: Callable[[int], None]) -> None:
-    # A compressed answer could be neither counted nor continued.
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={there}-"} if there else {})
-    with requests.get(file.url, headers=headers, stream=True, timeout=(10, 30)) as answer:
-        if answer.status_code == 416:
-            part.unlink(missing_ok=True)  # The server's file is shorter than our part, and only ours can be dropped.
-        answer.raise_for_status()
-        at = there if answer.status_code == 206 else 0
-        announced = answer.headers.get("Content-Length")
-        # Size before hash, and before anything is written: a login page must not replace half a gigabyte that is there.
-        if announced is not None and at + int(announced) != file.bytes:
-            kind = answer.headers.get("Content-Type", "unknown type")
-            raise ValueError(f"the server offers {announced} bytes ({kind}), expected {file.bytes - at}")
-        with part.open("ab") as stream:
-            # Small blocks: the one during which the connection is cut is lost.
-            for block in answer.iter_content(1 << 15):
-                # A server may ignore the range and send everything: then what is there is passed over.
-                stream.write(block[max(0, there - at) :])
-                at += len(block)
-                report(at)
-                if at > file.bytes:
-                    break
-    if at == file.bytes:
-        return
-    if announced is None:
-        os.truncate(part, there)  # Nothing says that this was the beginning of our file, so nothing of it is kept.
-    if at > file.bytes:
-        raise ValueError(f"the server sends more than the {file.bytes} bytes expected")
-    raise requests.ConnectionError(f"the answer ended after {at} bytes, expected {file.bytes}")
-
-
 def _pause(fruitless: int, fault: requests.RequestException) -> float:
     """Seconds to wait after so many attempts without a byte; a busy server may ask for more, up to a minute."""
     asked = "" if fault.response is None else fault.response.headers.get("Retry-After", "")
@@ -370,29 +345,28 @@ def _pause(fruitless: int, fault: requests.RequestException) -> float:
 
 def _diagnose(file: File, error: Exception) -> tuple[str, str]:
     """Say in a student's words what went wrong with a download, and what to do."""
-    elsewhere = f"download it with a browser and put it into {cache_folder()}"
+    folder = _cache() or "a folder that COURSEKIT_DATA names"
+    elsewhere = f"download it with a browser and put it into {folder}"
     if isinstance(error, requests.HTTPError):
         code = error.response.status_code
-        remedy = "the server is busy, fetch again in some minutes" if code in _PASSING else "update the course"
+        remedy = "the server is busy, fetch again in some minutes" if code in PASSING else "update the course"
         return f"the server answered {code} {error.response.reason}", f"{remedy}, or {elsewhere}"
     if isinstance(error, requests.RequestException):
-        arrived = _megabytes(_size(cache_folder() / f"{file.name}.part"))
+        arrived = _megabytes(size_of(Path(folder) / f"{file.name}.part"))
         return (
             f"the connection to {urlsplit(file.url).hostname} failed or broke off ({type(error).__name__})",
             f"check the connection and fetch again, which goes on from the {arrived} of {_megabytes(file.bytes)} that "
             f"have arrived, or {elsewhere}",
         )
     if isinstance(error, OSError):
-        return str(error), "make room there, or set COURSEKIT_DATA to a folder with room in which you may write"
+        reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+        room = "make room there, or " if error.errno in FULL else ""
+        return reason, f"{room}set COURSEKIT_DATA to a folder with room in which you may write"
     return (
         str(error),
         f"see in a browser whether your network asks for a login first, then fetch again; if the same comes again, the "
         f"published file has changed: update the course, or {elsewhere}",
     )
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
 
 
 def _megabytes(size: int) -> str:

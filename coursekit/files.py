@@ -1,16 +1,20 @@
-"""Files that appear under their names only when they are complete, and that one process changes at a time."""
+"""Files that appear under their names only when they are complete."""
 
 import contextlib
 import errno
 import glob
+import hashlib
 import io
 import os
+import platform
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import filelock
 import numpy as np
+
+__all__ = ["FULL", "is_running", "naming_if_full", "replacing", "save_arrays", "unwritable"]
 
 #: How a system says that no more can be written: the disk, the user's share of it, or a limit on the size of a file.
 FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
@@ -20,13 +24,11 @@ FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Write a file under a temporary name, which takes the place of `path` when the block ends well.
 
-    Threads and processes may replace the same file at once: each writes its own, and the last that ends stays.
-
     Parameters
     ----------
     path : path-like
-        The name that the file shall have; a file that has it now stays as it is until then. Where it is a link, the
-        file that it leads to is replaced.
+        The name that the file shall have; a file that has it now stays as it is until then, and passes its permissions
+        on. Where it is a link, the file that it leads to is replaced.
 
     Yields
     ------
@@ -41,35 +43,43 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         The folder does not exist, or the block wrote nothing.
     IsADirectoryError
         There is a folder of this name.
+    PermissionError
+        The file that is there is write-protected, or its folder is, or (on Windows) another program has it open.
     OSError
-        The disk is full, or the folder does not let a file be replaced.
+        The disk is full; the folder cannot be written; `path` is no file but a device. What can be known before the
+        block begins is said then.
 
     Examples
     --------
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "variables.json"
     >>> with replacing(path) as partial:
-    ...     _ = partial.write_text("{}")
-    >>> path.read_text(), [file.name for file in path.parent.iterdir()]
+    ...     _ = partial.write_text("{}", encoding="utf-8")
+    >>> path.read_text(encoding="utf-8"), [file.name for file in path.parent.iterdir()]
     ('{}', ['variables.json'])
     """
     path, final = Path(path), Path(os.path.realpath(path))
-    if final.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "is a folder: give the name of a file to write", str(path))
-    if not final.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "no such folder: make it, or choose another", str(path.parent))
-    _remove_abandoned(final)
-    partial = final.with_name(f".{os.getpid()}.{secrets.token_hex(4)}.part.{final.name}")
+    name = path.name[-50:]  # 200 bytes at most: what is put before it must not make it too long
+    mine = final.with_name(f".{os.getpid()}.{_machine()}.{secrets.token_hex(4)}")
+    partial, room = (mine.with_name(f"{mine.name}.part.{last}") for last in (name, "room"))
+    _require_replaceable(path, final, partial)
+    _remove_abandoned(final.parent, name)
     try:
-        with naming_if_full(path):
+        with naming_if_full(path, partial):
             yield partial
+            _store(partial, room)
+            if final.exists():
+                with contextlib.suppress(OSError):  # file systems without permissions
+                    shutil.copymode(final, partial)
             os.replace(partial, final)
     except OSError as error:
-        if error.filename == str(partial):  # nobody knows it by this name
-            error.filename = str(path)
-        raise
+        if error.filename != str(partial):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # nobody knows it by the other name
     finally:
-        partial.unlink(missing_ok=True)
+        for file in (partial, room):
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)
 
 
 def save_arrays(path: str | os.PathLike, **arrays) -> None:
@@ -87,9 +97,31 @@ def save_arrays(path: str | os.PathLike, **arrays) -> None:
         partial.write_bytes(content.getbuffer())
 
 
+def unwritable(folder: str | os.PathLike, error: OSError) -> OSError:
+    """Return the error that says in one line which folder cannot be written, why, and what to do.
+
+    Examples
+    --------
+    >>> raise unwritable("work", OSError(errno.EROFS, os.strerror(errno.EROFS)))
+    Traceback (most recent call last):
+    OSError: [Errno 30] work cannot be written (Read-only file system): choose another folder, in which you may write
+    """
+    remedy = {errno.ENOENT: "make it first"} | dict.fromkeys(FULL, "make room there, or choose another folder")
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    what = remedy.get(error.errno, "choose another folder, in which you may write")
+    return OSError(error.errno or errno.EIO, f"{folder} cannot be written ({reason}): {what}")
+
+
 @contextlib.contextmanager
-def naming_if_full(path: str | os.PathLike) -> Iterator[None]:
+def naming_if_full(path: str | os.PathLike, partial: Path | None = None) -> Iterator[None]:
     """Name what is being written, and what to do, in the error of a full disk, which names nothing.
+
+    Parameters
+    ----------
+    path : path-like
+        The name to say.
+    partial : pathlib.Path, optional
+        Where it is written: of a full disk, NumPy and PyTorch report what nobody can read, so it is tried out.
 
     Raises
     ------
@@ -98,13 +130,14 @@ def naming_if_full(path: str | os.PathLike) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno not in FULL or isinstance(error, _Full):
+    except (OSError, RuntimeError) as error:
+        full = error if getattr(error, "errno", None) in FULL else partial and _full(partial)
+        if not full or isinstance(error, _Full):
             raise
         raise _Full(
-            error.errno,
-            f"{error.strerror} while {path} was written; nothing of it is kept, and what was there before is as it "
-            "was. Make room, or write to another disk",
+            full.errno,
+            f"{os.strerror(full.errno)} while {path} was written; nothing of it is kept, and what was there before is "
+            "as it was. Make room, or write to another disk",
         ) from error
 
 
@@ -112,34 +145,66 @@ class _Full(OSError):
     """Of a full disk, with the name of what was being written."""
 
 
-@contextlib.contextmanager
-def locked(path: str | os.PathLike) -> Iterator[None]:
-    """Read, change and write a file while all others that lock it, threads and processes, wait for the block to end.
+def _require_replaceable(path: Path, final: Path, partial: Path) -> None:
+    """Find out before the work is done whether its result can be kept."""
+    try:
+        there, is_folder, has_folder = final.exists(), final.is_dir(), final.parent.is_dir()
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise OSError(error.errno, f"{error.strerror}: choose another name or folder", str(path)) from None
+    if is_folder:
+        raise IsADirectoryError(errno.EISDIR, "is a folder: give the name of a file to write", str(path))
+    if not has_folder:
+        raise FileNotFoundError(errno.ENOENT, "no such folder: make it, or choose another", str(path.parent))
+    try:
+        partial.touch()
+        partial.unlink()
+    except OSError as error:
+        raise unwritable(final.parent, error) from None
+    if there and not final.is_file():
+        raise OSError(errno.EINVAL, "is no file, but a device or a pipe: choose another name", str(path))
+    if there and not (final.stat().st_mode & 0o222 and os.access(final, os.W_OK)):  # os.replace would not mind
+        raise PermissionError(errno.EACCES, "is write-protected: unprotect it, or choose another name", str(path))
 
-    Parameters
-    ----------
-    path : path-like
-        The file, which need not exist; its folder must. A hidden empty file beside it, ``.name.lock``, stays: whoever
-        removed it could let two in at once.
 
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "count"
-    >>> with locked(path), replacing(path) as partial:
-    ...     _ = partial.write_text("1")
+def _store(partial: Path, room: Path) -> None:
+    """Bring a file to the disk, and believe that it is there only if there is room left.
+
+    A server's refusal, as of a quota, is heard only then, and HDF5 loses what it cannot write without a word.
     """
-    path = Path(path)
-    with filelock.FileLock(path.with_name(f".{path.name}.lock")):
-        yield
+    with partial.open("rb+") as file:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP):  # does not know how
+                raise
+    if full := _full(room):
+        raise full
 
 
-def _remove_abandoned(path: Path) -> None:
-    """Remove what processes that were killed have left of this file."""
-    for partial in path.parent.glob(f".*.*.part.{glob.escape(path.name)}"):
+def _full(file: Path) -> OSError | None:
+    """Return the error of a disk that does not take another block at the end of the file."""
+    try:
+        with file.open("ab") as stream:
+            stream.write(bytes(1 << 16))
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        return error if error.errno in FULL else None
+    return None
+
+
+def _machine() -> str:
+    """Return what stands for this machine, or this container: another has processes of the same numbers."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _remove_abandoned(folder: Path, name: str) -> None:
+    """Remove what processes of this machine that were killed have left of a file."""
+    for partial in folder.glob(f".*.{_machine()}.*.part.{glob.escape(name)}"):
         number = partial.name.split(".")[1]
-        if number.isdigit() and not is_running(int(number)):
-            partial.unlink(missing_ok=True)
+        if number.isdecimal() and not is_running(int(number)):
+            with contextlib.suppress(OSError):  # somebody else's
+                partial.unlink()
 
 
 def is_running(number: int) -> bool:

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from coursekit import data
-from coursekit.files import locked, save_arrays
+from coursekit.files import save_arrays
+from coursekit.locks import locked
 
 __all__ = ["Entry", "record", "recorded"]
 

@@ -18,9 +18,19 @@ def lesson_folder(lesson: int | str) -> Path:
     """Return the folder that a lesson's source, exercises and figure texts lie in, ``lessons/NN_slug``.
 
     In a clone, an installed wheel and Colab alike. ``$COURSEKIT_ROOT`` names another clone, as a build of one does.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there are no lessons.
     """
     root = Path(os.environ.get("COURSEKIT_ROOT") or data.shipped_folder().parent)
     stem = f"{int(lesson):02d}_"
+    if not (root / "lessons").is_dir():
+        which = (
+            "COURSEKIT_ROOT names no clone of the course" if "COURSEKIT_ROOT" in os.environ else "reinstall the course"
+        )
+        raise FileNotFoundError(f"{root / 'lessons'} does not exist: {which}")
     return next((root / "lessons").glob(f"{stem}*/"), root / "lessons" / stem)
 
 
@@ -43,6 +53,8 @@ def setup(lesson: str) -> Path:
     ------
     coursekit.data.DataNotFound
         When a file of the lesson is neither shipped nor cached and cannot be downloaded; says what to do.
+    OSError
+        When the folder cannot be made.
     """
     global _current
     # Read when the frameworks start, so it has to be said before anything imports them.
@@ -54,11 +66,20 @@ def setup(lesson: str) -> Path:
     if number := os.environ.get("COURSEKIT_SHAKE"):  # set by `coursekit build --shake`, by nobody else
         from coursekit import perturbing
 
+        if not number.isdecimal():
+            raise ValueError(f"COURSEKIT_SHAKE is the number of a shake, got {number!r}: unset it")
         perturbing.install(int(number))
     data.ensure(lesson)
     _current = lesson
     work = Path("work") / f"{int(lesson):02d}"
-    work.mkdir(parents=True, exist_ok=True)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"the folder {work} cannot be made beside the notebook ({error.strerror}), and the lesson writes its files "
+            "there: copy the notebook to a folder in which you may write",
+        ) from None
     return work
 
 

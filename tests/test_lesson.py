@@ -1,13 +1,16 @@
 """What a lesson does first, and how it prints numbers and figures."""
 
 import base64
+import json
 import os
+import subprocess
+import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from coursekit import data, figure, lesson, setup, show
+from coursekit import data, figure, homes, lesson, setup, show
 from coursekit.plots import figure as drawn
 
 
@@ -102,6 +105,81 @@ def test_a_figure_of_a_lesson_has_the_text_of_its_name(tmp_path, monkeypatch):
     assert shown[0]["text/plain"] == "A line. It rises by 2 μm."
     with pytest.raises(KeyError, match=r"figures\.toml has no text for the figure 'lien'; it has line"):
         figure("lien")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("COURSEKIT_SHAKE", "hard", "COURSEKIT_SHAKE is the number of a shake, got 'hard': unset it"),
+        ("COURSEKIT_ROOT", "/no/clone", "lessons does not exist: COURSEKIT_ROOT names no clone of the course"),
+    ],
+)
+def test_nonsense_in_the_environment_is_named(tmp_path, monkeypatch, name, value, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(name, value)
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        lesson.lesson_folder(setup("01").name)
+
+
+def test_a_folder_in_which_nobody_may_write(tmp_path, monkeypatch):
+    (tmp_path / "work").write_text("a file")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        OSError, match=r"the folder work.01 cannot be made beside the notebook \(Not a directory\).* copy"
+    ):
+        setup("01")
+
+
+#: An interpreter whose user nobody knows, as in a container that runs under any number.
+NOBODY = """
+import os, pwd
+def nobody(uid): raise KeyError("getpwuid(): uid not found")
+pwd.getpwuid = nobody
+from coursekit import data, setup
+from coursekit.doctor import examine
+from coursekit.plots import figure
+import jupyter_core.paths
+assert os.environ['KERAS_HOME'].startswith(os.path.dirname(os.environ['MPLCONFIGDIR']))
+print(setup("01"))
+assert set(examine()["data"]) == set(data.catalogue())
+with figure("a line") as ax: ax.plot([1, 2])
+try: data.fetch("test.h5")
+except data.DataNotFound as error: print(error)
+print(os.listdir())
+"""
+
+
+def homeless(**environment):
+    gone = ("HOME", "XDG_CACHE_HOME", "COURSEKIT_DATA", *homes.FOLDERS)
+    kept = {name: value for name, value in os.environ.items() if name not in gone}
+    return kept | {"PYTHONPATH": os.pathsep.join(sys.path), "MPLBACKEND": "agg"} | environment
+
+
+@pytest.mark.skipif(os.name == "nt", reason="users as on POSIX")
+def test_a_lesson_needs_no_home(tmp_path):
+    (tmp_path / "run").mkdir()
+    command = [sys.executable, "-c", NOBODY]
+    done = subprocess.run(
+        command, cwd=tmp_path / "run", env=homeless(), capture_output=True, encoding="utf-8", timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("work/01\n")
+    assert "set COURSEKIT_DATA to a folder with room in which you may write" in done.stdout
+    assert done.stdout.endswith("['work']\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="users as on POSIX")
+@pytest.mark.parametrize("home", ["a file", "nothing", "."])
+def test_a_home_that_is_no_use_is_not_used(tmp_path, home):
+    (tmp_path / "a file").touch()
+    code = f"import coursekit, json, os; print(json.dumps([os.environ.get(name) for name in {homes.FOLDERS}]))"
+    command = [sys.executable, "-c", code]
+    environment = homeless(HOME=str(tmp_path / home), KERAS_HOME="/as/said")
+    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True)
+    found = dict(zip(homes.FOLDERS, json.loads(done.stdout), strict=True))
+    assert found.pop("KERAS_HOME") == "/as/said"
+    assert all(found.values()) == (home != ".")
+    assert not os.path.exists(found["MPLCONFIGDIR"] or "")  # it is gone when Python ends
 
 
 @pytest.mark.parametrize(

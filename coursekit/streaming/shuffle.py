@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
 import numpy as np
 
-from coursekit.files import FULL
+from coursekit.files import FULL, unwritable
+from coursekit.locks import locked
 from coursekit.streaming.columns import offsets_of
 from coursekit.streaming.files import open_source
 
@@ -364,37 +364,30 @@ def _require_target(source: Path, target: Path, plan: ShufflePlan) -> None:
 def _own_folder(target: Path) -> Iterator[Path]:
     """Make a folder beside the target for this process alone, empty it of what a killed one left, and remove it."""
     folder = target.absolute().with_name(f".{target.name}.shuffling")
-    lock = filelock.FileLock(folder / "lock")
-    try:
-        _acquire(lock, target)
-        _empty(folder)
-        yield folder
-    finally:
-        if lock.is_locked:
+    with contextlib.ExitStack() as lock:
+        try:
+            folder.mkdir(exist_ok=True)
+            lock.enter_context(locked(folder / "this", wait=False))
+        except TimeoutError:
+            raise FileExistsError(
+                f"another process is shuffling to {target}: wait for it, or choose another name"
+            ) from None
+        except OSError as error:
+            raise unwritable(folder.parent, error) from error
+        try:
             _empty(folder)
-            with contextlib.suppress(OSError):  # where an open file cannot be removed, the release does it
-                (folder / "lock").unlink()
-            lock.release()
-        with contextlib.suppress(OSError):  # not empty: another process has come in between
-            folder.rmdir()
-
-
-def _acquire(lock: filelock.FileLock, target: Path) -> None:
-    folder = Path(lock.lock_file).parent
-    try:
-        folder.mkdir(exist_ok=True)
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise FileExistsError(
-            f"another process is shuffling to {target}: wait for it, or choose another name"
-        ) from None
-    except OSError as error:
-        raise OSError(
-            error.errno, f"{folder.parent} cannot be written ({error.strerror}): choose another folder for the result"
-        ) from error
+            yield folder
+        finally:
+            _empty(folder)
+            for path in folder.iterdir():
+                with contextlib.suppress(OSError):  # where an open file cannot be removed
+                    path.unlink()
+            lock.close()
+            with contextlib.suppress(OSError):  # not empty: another process has come in between
+                folder.rmdir()
 
 
 def _empty(folder: Path) -> None:
     for path in folder.iterdir():
-        if path.name != "lock":
+        if path.suffix != ".lock":
             path.unlink()

@@ -68,6 +68,36 @@ def test_cache_folder_is_that_of_the_user(monkeypatch):
     assert data.cache_folder().is_absolute()
 
 
+def test_a_cache_needs_a_home_or_a_name(monkeypatch):
+    monkeypatch.setenv("COURSEKIT_DATA", "~nobody-of-this-name/data")
+    with pytest.raises(
+        FileNotFoundError, match=r"~nobody-of-this-name/data is in a home .*: set COURSEKIT_DATA to a f"
+    ):
+        data.cache_folder()
+    for name in data.catalogue():
+        assert data.status(name)[0] in ("shipped", "absent")
+    with pytest.raises(data.DataNotFound, match="set COURSEKIT_DATA to a folder with room"):
+        data.fetch("test.h5")
+    with pytest.raises(data.DataNotFound, match=r"--folder FOLDER` and set COURSEKIT_DATA=FOLDER\."):
+        data.fetch("jetimages_test.h5")
+    monkeypatch.setenv("COURSEKIT_DATA", "simulated")  # a message shall say where that was
+    assert data.cache_folder() == Path.cwd() / "simulated"
+
+
+def test_a_cache_that_may_not_be_entered_is_empty(monkeypatch):
+    real = Path.stat
+
+    def stat(path, **options):
+        if path.is_relative_to("/root/of"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **options)
+
+    monkeypatch.setenv("COURSEKIT_DATA", "/root/of/somebody")
+    monkeypatch.setattr(Path, "stat", stat)
+    assert {data.status(name)[0] for name in data.catalogue()} == {"shipped", "absent"}
+    data.ensure("01")
+
+
 # --- the three places -------------------------------------------------------------------------------------------------
 
 

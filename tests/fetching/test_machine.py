@@ -1,5 +1,6 @@
 """Fetching on a machine that misbehaves, and what is printed meanwhile."""
 
+import errno
 import itertools
 import json
 import os
@@ -56,6 +57,26 @@ def test_a_file_system_without_links(course, monkeypatch):
 
     monkeypatch.setattr(os, "link", refuse)
     fetched(course)
+
+
+@pytest.mark.parametrize("reason", [errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS])
+def test_a_file_system_without_locks(course, monkeypatch, caplog, reason):
+    def refuse(*_):
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", refuse)
+    fetched(course)
+    assert "without locks" in caplog.text
+
+
+@pytest.mark.parametrize("reason", [errno.EACCES, errno.EROFS, errno.ENAMETOOLONG])
+def test_what_is_no_full_disk_is_not_called_one(course, monkeypatch, reason):
+    def refuse(path, *_, **__):
+        raise OSError(reason, os.strerror(reason), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    message = refused(f"{course.cache}: {os.strerror(reason)}. What to do: set COURSEKIT_DATA to a folder with room")
+    assert "make room" not in message
 
 
 def elsewhere(course, code):

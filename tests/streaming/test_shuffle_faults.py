@@ -1,6 +1,7 @@
 """What can go wrong with a shuffle: it says so, and leaves nothing half-written."""
 
 import contextlib
+import errno
 import os
 import shutil
 import subprocess
@@ -54,6 +55,16 @@ def test_targets_that_cannot_be(tmp_path, tree_file, monkeypatch):
     with pytest.raises(OSError, match=r"has 0 MB of free space, \d+ MB are needed .*temporary files: 5000 events"):
         shuffle(tree_file, tmp_path / "b.root")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.root"]
+
+
+def test_a_folder_without_locks(tmp_path, tree_file, monkeypatch, caplog):
+    def refuse(*_):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", refuse)
+    shuffle_file(tree_file, tmp_path / "out.root", np.random.default_rng(1))
+    assert "without locks" in caplog.text
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_an_unwritable_folder(tmp_path, tree_file, monkeypatch):

@@ -1,0 +1,35 @@
+"""A place for what the libraries keep in the home folder, where there is none or nobody may write there."""
+
+import os
+from pathlib import Path
+
+__all__ = ["FOLDERS", "do_without_home"]
+
+#: How the libraries of the lessons are told where to keep fonts, settings and sockets. Without, matplotlib and Jupyter
+#: fail where the user has no home folder, as in a container that runs under any number, and Keras makes a folder "~".
+FOLDERS = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "KERAS_HOME", "MPLCONFIGDIR")
+
+
+def do_without_home() -> None:
+    """Let the libraries that are loaded from now on use a temporary folder if the home folder is no use.
+
+    It is deleted when Python ends. What the environment says already is left as it is.
+    """
+    try:
+        home = Path.home()
+        usable = home.is_dir() and os.access(home, os.W_OK | os.X_OK)
+    except (RuntimeError, KeyError, OSError):  # nobody knows this user, or he may not look there
+        usable = False
+    if usable or all(name in os.environ for name in FOLDERS):
+        return
+    import atexit
+    import shutil
+    import tempfile
+
+    try:
+        folder = tempfile.mkdtemp(prefix="coursekit-")
+    except OSError:  # no place for temporary files either: the libraries say so themselves
+        return
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name in FOLDERS:
+        os.environ.setdefault(name, os.path.join(folder, name.lower()))

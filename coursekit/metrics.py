@@ -162,6 +162,8 @@ def accuracy(labels, score, threshold: float = 0.5, weights=None) -> Estimate:
     >>> print(accuracy([0, 1, 0, 1], [0.1, 0.4, 0.4, 0.9]))
     0.75 ± 0.22
     """
+    if np.ndim(threshold) or np.isnan(threshold):
+        raise ValueError(f"threshold must be one number, got {threshold}")
     labels, score, weights = _checked(labels, score, weights)
     right = (score >= threshold) == (labels == 1)
     value = float((weights * right).sum() / positive_sum(weights, "the weights"))
@@ -176,7 +178,8 @@ def bootstrap(
     """Return statistic(*arrays) and the spread of its values on events drawn with replacement.
 
     For what has no formula, such as the ratio of the rejections of two taggers on the same events. The arrays, (N, ...)
-    each, are drawn together; the error is itself known to 1/sqrt(2 n_replicas), 5% by default.
+    each, are drawn together; the error is itself known to 1/sqrt(2 n_replicas), 5% by default. A replica without a
+    finite value raises ValueError: a rejection that no background passes, for instance.
 
     Examples
     --------
@@ -188,8 +191,13 @@ def bootstrap(
     n = len(arrays[0])
     if any(len(array) != n for array in arrays):
         raise ValueError(f"arrays must have one length, got {[len(array) for array in arrays]}")
+    if n == 0 or n_replicas < 2:
+        raise ValueError(f"a spread takes events and at least 2 replicas, got {n} events and {n_replicas} replicas")
     draws = (rng.integers(n, size=n) for _ in range(n_replicas))
-    values = [statistic(*(array[draw] for array in arrays)) for draw in draws]
+    values = np.array([float(statistic(*(array[draw] for array in arrays))) for draw in draws])
+    n_bad = np.count_nonzero(~np.isfinite(values))
+    if n_bad:
+        raise ValueError(f"the statistic is NaN or infinite in {n_bad} of {n_replicas} replicas: it has no spread")
     return Estimate(float(statistic(*arrays)), float(np.std(values, ddof=1)))
 
 

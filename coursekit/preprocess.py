@@ -102,6 +102,8 @@ class Scaler:
                 f"{(weights < 0).sum()} weights are negative, and a variance can then be negative too. "
                 f"Fit with np.abs(weights), or without weights."
             )
+        if not weights.any():
+            raise ValueError(f"all {len(weights)} weights are zero: every event failed a cut. Look at each factor.")
         for name, value in defaults.items():
             if name not in inputs:
                 raise KeyError(f"a default is given for {name}, which is not among the inputs {', '.join(inputs)}.")

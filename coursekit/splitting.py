@@ -82,7 +82,7 @@ def split_indices(
     _require_generator(rng)
     ends = np.rint(n * _upper_edges(fractions)).astype(np.int64)
     sizes = np.diff(ends, prepend=0)
-    if (sizes == 0).any():
+    if (sizes <= 0).any():
         raise ValueError(f"{n} events in fractions {list(fractions)} give parts of {sizes.tolist()}: one is empty.")
     return tuple(np.split(rng.permutation(n), ends[:-1]))
 

@@ -179,7 +179,7 @@ def reweight_2d(
         raise TypeError("bins is a pair of lists of edges, such as (np.linspace(-2.5, 2.5, 6), [20, 50, 100, 500]).")
     x_edges, y_edges = (np.asarray(edges, dtype=np.float64) for edges in bins)
     for edges in (x_edges, y_edges):
-        if len(edges) < 2 or not (np.diff(edges) > 0).all():
+        if len(edges) < 2 or not (edges[1:] > edges[:-1]).all():
             raise ValueError(f"bin edges must rise, and be at least two: {edges.tolist()} came.")
     n_bins = (len(x_edges) - 1) * (len(y_edges) - 1)
     sums = {}

@@ -190,6 +190,12 @@ def test_accuracy():
     assert error == pytest.approx(oracle.error, rel=0.2)
 
 
+@pytest.mark.parametrize("threshold", [np.nan, [0.5, 0.95]])
+def test_a_threshold_is_one_number(threshold):
+    with pytest.raises(ValueError, match="threshold must be one number"):
+        metrics.accuracy([0, 1], [0.1, 0.9], threshold)
+
+
 def test_bootstrap_draws_whole_events_from_its_own_generator():
     x = np.arange(50.0)
     first, second = (metrics.bootstrap(np.mean, x, rng=np.random.default_rng(5)) for _ in range(2))
@@ -197,6 +203,13 @@ def test_bootstrap_draws_whole_events_from_its_own_generator():
     assert metrics.bootstrap(lambda a, b: float((a - b).sum()), x, x, rng=np.random.default_rng(0)) == (0, 0)
     with pytest.raises(ValueError, match=r"one length, got .50, 49"):
         metrics.bootstrap(np.mean, x, x[1:], rng=np.random.default_rng(0))
+    for arguments, message in [
+        ((np.mean, x[:0]), "got 0 events and 200 replicas"),
+        ((np.mean, x, 1), "got 50 events and 1 replicas"),
+        ((lambda x: np.inf if 0 in x else 1.0, x), "the statistic is NaN or infinite in [0-9]+ of 200 replicas"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            metrics.bootstrap(*arguments[:2], rng=np.random.default_rng(0), n_replicas=(*arguments, 200)[2])
 
 
 def test_scores_at_the_ends_of_float64_have_a_curve():

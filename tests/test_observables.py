@@ -364,9 +364,10 @@ def test_one_momentum_per_jet_is_not_a_jet():
         obs.c2(ak.sum(random_jets(3), axis=1))
 
 
-def test_a_momentum_that_is_not_a_number():
+@pytest.mark.parametrize(("bad", "column"), [(np.nan, 2), (1e200, 0), (-1, 3)])
+def test_a_momentum_that_is_none(bad, column):
     packed = np.ones((6, 4))
-    packed[4, 2] = np.nan
+    packed[4, column] = bad
     with pytest.raises(ValueError, match="jet 1 has a constituent"):
         obs.c2(unpack(packed, [3, 2, 1]))
 

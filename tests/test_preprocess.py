@@ -116,6 +116,11 @@ def test_scaler_refuses_constant_inputs(table):
         Scaler.fit(table[:, 1:], INPUTS[1:], defaults={"ptTOT_cut": -1})
 
 
+def test_weights_of_zero_are_not_taken_for_defaults(table):
+    with pytest.raises(ValueError, match="all 500 weights are zero"):
+        Scaler.fit(table, INPUTS, np.zeros(len(table)))
+
+
 def test_what_no_float32_holds_is_refused_by_name():
     for column, message in [([1e300, 1], "mth reaches 1e.300, beyond float32"), ([0, 5e-324], "mth varies by")]:
         with pytest.raises(ValueError, match=message):

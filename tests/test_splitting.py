@@ -80,6 +80,8 @@ def test_split_refuses():
             split_indices(10, rng(), fractions)
     with pytest.raises(ValueError, match=r"2 events in fractions .* give parts of \[1, 1, 0\]: one is empty"):
         split_indices(2, rng())
+    with pytest.raises(ValueError, match="one is empty"):
+        split_indices(-5, rng())
     with pytest.raises(TypeError, match="rng is a NumPy Generator"):
         split_indices(10, 1)
 

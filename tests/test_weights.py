@@ -126,6 +126,7 @@ def test_reweighting_refuses():
     for wrong in (10, (10, 10), ([0, 1],), np.array([0, 1, 2])):
         with pytest.raises(TypeError, match="pair of lists of edges"):
             reweight_2d(x, x, x, x, bins=wrong)
+    assert reweight_2d(x, x, x, x, bins=([-1.5e308, 1.5e308], [-np.inf, np.inf])).ratios.tolist() == [[1]]
     for edges in ([0, 2, 1], [0], [0, np.nan]):
         with pytest.raises(ValueError, match="bin edges must rise"):
             reweight_2d(x, x, x, x, bins=(edges, [0, 1, 2]))

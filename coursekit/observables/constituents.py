@@ -13,10 +13,14 @@ def constituents(jets: ak.Array) -> tuple[np.ndarray, np.ndarray]:
     flat = ak.values_astype(ak.flatten(jets), np.float64)
     momenta = np.stack([ak.to_numpy(getattr(flat, name)) for name in ("px", "py", "pz", "E")])
     counts = ak.to_numpy(ak.num(jets))
-    finite = np.isfinite(momenta).all(axis=0)
-    if not finite.all():
-        jet = jet_numbers(counts)[~finite][0]
-        raise ValueError(f"jet {jet} has a constituent whose momentum is NaN or infinite; leave such jets out")
+    good = (np.abs(momenta) <= np.finfo(np.float32).max).all(axis=0)  # products of six of them are float64
+    good &= momenta[3] >= 0
+    if not good.all():
+        jet = jet_numbers(counts)[~good][0]
+        raise ValueError(
+            f"jet {jet} has a constituent whose momentum is NaN, infinite or beyond float32, or whose energy is "
+            f"negative; leave such jets out"
+        )
     return momenta, counts
 
 

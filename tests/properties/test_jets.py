@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from coursekit import observables
 from coursekit.jets import load_jets, load_quark_gluon, pack, pad, save_jets, unpack, unpad
+from tests.properties.strategies import refused
 
 DTYPES = ["f4", "f8", "i4", "i8", "u1"]
 FIELDS = ("E", "px", "py", "pz")
@@ -159,6 +160,15 @@ def test_observables_have_a_value_wherever_they_are_defined(jets):
         assert (measured[name][~np.isnan(measured[name])] >= 0).all(), name
     for name in ("tau21", "tau32"):
         assert (measured[name][~np.isnan(measured[name])] <= 1 + 1e-9).all(), name
+
+
+@given(packed_jets(dtypes=["f4", "f8"]))
+def test_momenta_of_any_size_are_measured_or_refused(jets):
+    packed, counts = jets
+    measured = refused(observables.measure_jets, unpack(packed, counts, FIELDS))
+    if measured is not None:
+        assert (measured["jet_pt"] >= 0).all()
+        assert np.isfinite(measured["jet_mass"]).all()
 
 
 @given(momenta(min_count=1))

@@ -6,11 +6,13 @@ from pathlib import Path
 import awkward as ak
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from coursekit.arrays import plain
 from coursekit.checks.compare import agree, difference
 from coursekit.ledger import record, recorded
 from coursekit.preprocess import Scaler
@@ -31,6 +33,38 @@ from tests.properties.strategies import FINITE, TIED, USUAL, floats, labels_of_b
 SEEDS = st.integers(0, 2**32 - 1)
 NAMES = st.text(st.characters(exclude_categories=["Cc", "Zl", "Zp"]), min_size=1)  # in one line
 FRACTIONS = st.lists(st.floats(0.05, 1), min_size=2, max_size=5).map(lambda x: [y / sum(x) for y in x])
+
+
+# ------------------------------------------------------------------------------------------------------------ arrays
+
+
+@given(st.integers(0, 20), st.sampled_from(["?", "i2", "i8", "u1", "f4", "f8", ">f8", ">i4"]), st.data())
+def test_an_array_is_the_same_whatever_it_comes_as_and_whole(n, dtype, data):
+    elements = {"allow_nan": False} if "f" in dtype else None  # pandas takes NaN for missing in its own types
+    values, missing = data.draw(hnp.arrays(np.dtype(dtype), n, elements=elements)), data.draw(hnp.arrays(bool, n))
+    right = values.astype(values.dtype.newbyteorder("="))
+    order = data.draw(st.permutations(range(n)))  # an index of pandas is not looked at
+    with_none = [None if gone else value for value, gone in zip(values.tolist(), missing, strict=True)]
+    dressed = [
+        (values, False),
+        (np.repeat(values, 2)[::2], False),
+        (pd.Series(right, index=order), False),
+        (ak.Array(right), False),
+        (np.ma.array(values, mask=missing), True),
+        (ak.mask(ak.Array(right), ~missing), True),
+        (pd.Series(pd.array(with_none, dtype="Float64" if right.dtype.kind == "f" else "Int64"), index=order), True),
+        (with_none, True),
+    ]
+    for came, may_miss in dressed:
+        if may_miss and missing.any():
+            first = f"missing in {missing.sum()} of {n} events, first in event {np.argmax(missing)}"
+            with pytest.raises(ValueError, match=first):
+                plain(came, "mth")
+        elif n:
+            array = plain(came, "mth")
+            assert type(array) is np.ndarray
+            assert array.dtype.isnative
+            np.testing.assert_array_equal(array, right)
 
 
 # ----------------------------------------------------------------------------------------------------------- splitting

@@ -170,7 +170,10 @@ def event_weights(events: Mapping[str, Array]) -> np.ndarray:
     """
     columns = _flat_columns(events, WEIGHT_BRANCHES)
     require_finite(columns, source="event weights")
-    return np.prod([column.astype(np.float64) for column in columns.values()], axis=0)
+    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused on the next line
+        weights = np.prod([column.astype(np.float64) for column in columns.values()], axis=0)
+    require_finite({"the product of the factors": weights}, source="event weights")
+    return weights
 
 
 def to_table(events: Mapping[str, Array], branches: Sequence[str]) -> np.ndarray:

@@ -180,6 +180,9 @@ def test_event_weights_refuse_missing_unequal_and_nonfinite():
         event_weights(events | {"GenLepMatch2l": np.ones(2)})
     with pytest.raises(ValueError, match="event weights: XSWeight is NaN"):
         event_weights(events | {"XSWeight": np.array([1, np.nan, 1])})
+    large = np.array([1, 1, 1e200])
+    with pytest.raises(ValueError, match="the product of the factors is NaN or infinite in 1 of 3 events, first in"):
+        event_weights(events | {"XSWeight": large, "GenLepMatch2l": large})
 
 
 def test_to_table_by_hand_and_permuted():

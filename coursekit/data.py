@@ -315,6 +315,8 @@ def _download(file: File, progress: bool) -> Path:
             raise OSError(errno.ENOSPC, f"{folder} has {_megabytes(free)} free, {_megabytes(needed)} are needed")
 
         receive(file.url, file.bytes, part, pause=_pause, progress=progress)
+        hidden = folder / f".{file.name}.hashing"
+        shutil.rmtree(hidden, ignore_errors=True)  # left by a process that was killed
 
         def hand_over(url: str, output_file: str, _pooch) -> None:
             os.replace(part, output_file)
@@ -329,10 +331,13 @@ def _download(file: File, progress: bool) -> Path:
         pooch.get_logger().setLevel("WARNING")
         try:
             # pooch hashes what came under a temporary name and renames it only if the hash is right.
-            pooch.retrieve(file.url, known_hash=file.hash, fname=file.name, path=folder, downloader=hand_over)
+            pooch.retrieve(file.url, known_hash=file.hash, fname=file.name, path=hidden, downloader=hand_over)
+            os.replace(hidden / file.name, path)
         except ValueError:
             part.unlink(missing_ok=True)  # Complete and wrong: going on from it would never end well.
             raise
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
         part.unlink(missing_ok=True)
         return path
 

@@ -20,6 +20,10 @@ __all__ = ["FULL", "is_running", "naming_if_full", "replacing", "save_arrays", "
 FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
+class DiskFull(OSError):
+    """The disk is full, or a limit of it is reached, with the name of what was being written."""
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Write a file under a temporary name, which takes the place of `path` when the block ends well.
@@ -125,24 +129,20 @@ def naming_if_full(path: str | os.PathLike, partial: Path | None = None) -> Iter
 
     Raises
     ------
-    OSError
-        The disk is full, or a limit is reached: with the same `errno`, in one line.
+    DiskFull
+        In the place of the error that names nothing, with the same `errno`.
     """
     try:
         yield
     except (OSError, RuntimeError) as error:
         full = error if getattr(error, "errno", None) in FULL else partial and _full(partial)
-        if not full or isinstance(error, _Full):
+        if not full or isinstance(error, DiskFull):
             raise
-        raise _Full(
+        raise DiskFull(
             full.errno,
             f"{os.strerror(full.errno)} while {path} was written; nothing of it is kept, and what was there before is "
             "as it was. Make room, or write to another disk",
         ) from error
-
-
-class _Full(OSError):
-    """Of a full disk, with the name of what was being written."""
 
 
 def _require_replaceable(path: Path, final: Path, partial: Path) -> None:

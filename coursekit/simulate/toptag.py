@@ -303,15 +303,14 @@ def simulate_jets(
         for block in np.split(part, range(BLOCK, len(part), BLOCK))
     ]
     paths = {name: folder / f"{recipe.name}_{name}.h5" for name in SPLIT}
-    with ExitStack() as stack:
+    with naming_if_full(folder / f"{recipe.name}_*.h5"), ExitStack() as stack:
         ready = []
         for label, process in enumerate(("qcd", "top")):
             # How many jets a chunk yields is known only afterwards, so they wait in a nameless file for the other kind.
             spool = stack.enter_context(tempfile.TemporaryFile(dir=folder))
             report = partial(progress, process) if progress else lambda done, total: None
             work = partial(simulate_jet_chunk, recipe, process, seed)
-            with naming_if_full(folder):
-                spool_chunks(spool, work, np.count_nonzero(labels == label), jobs, report)
+            spool_chunks(spool, work, np.count_nonzero(labels == label), jobs, report)
             ready.append(read_spool(spool, [np.count_nonzero(block == label) for *_, block in blocks]))
         # All three take their names when all are complete: new jets beside old ones could be in two of the files.
         partials = {name: stack.enter_context(replacing(path)) for name, path in paths.items()}

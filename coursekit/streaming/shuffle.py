@@ -364,7 +364,8 @@ def _require_target(source: Path, target: Path, plan: ShufflePlan) -> None:
 def _own_folder(target: Path) -> Iterator[Path]:
     """Make a folder beside the target for this process alone, empty it of what a killed one left, and remove it."""
     folder = target.absolute().with_name(f".{target.name}.shuffling")
-    with contextlib.ExitStack() as lock:
+    with contextlib.ExitStack() as after, contextlib.ExitStack() as lock:
+        after.callback(_remove_if_empty, folder)  # it is not when another process has come in between
         try:
             folder.mkdir(exist_ok=True)
             lock.enter_context(locked(folder / "this", wait=False))
@@ -383,8 +384,11 @@ def _own_folder(target: Path) -> Iterator[Path]:
                 with contextlib.suppress(OSError):  # where an open file cannot be removed
                     path.unlink()
             lock.close()
-            with contextlib.suppress(OSError):  # not empty: another process has come in between
-                folder.rmdir()
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _empty(folder: Path) -> None:

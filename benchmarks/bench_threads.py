@@ -49,7 +49,7 @@ def environment(ours):
 def speed(ours, units, trainings, busy):
     """Return the mean speed of 1 + `trainings` trainings at once, beside some processes that do nothing but count."""
     command = [sys.executable, __file__, str(units)]
-    options = {"env": environment(ours), "stdout": subprocess.PIPE, "text": True}
+    options = {"env": environment(ours), "stdout": subprocess.PIPE, "encoding": "utf-8"}
     counting = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
     try:
         running = [subprocess.Popen(command, **options) for _ in range(1 + trainings)]

@@ -146,7 +146,7 @@ def main(
             rows.append([*map(str, values), f"{result['seconds']:.0f}"])
             if stem:
                 stem.with_suffix(".json").write_text(
-                    json.dumps({"folder": str(folder), "jets": jets, **result}, indent=1)
+                    json.dumps({"folder": str(folder), "jets": jets, **result}, indent=1), encoding="utf-8"
                 )
                 np.savez(stem.with_suffix(".npz"), labels=parts["test"].targets[:, 0].cpu(), score=score)
                 stem.with_suffix(".pt").unlink()  # it was for an interruption; without it the next run is a new one

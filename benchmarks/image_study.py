@@ -142,7 +142,7 @@ def main(
         print(f"{name.ljust(14)}{table_row(runs)}   {runs[0]['parameters']} parameters, {seconds:.0f} s", flush=True)
     if output:
         settings = {"folder": str(folder), "jets": jets, "epochs": epochs, "batch_size": batch_size}
-        output.write_text(json.dumps({"settings": settings, "results": results}, indent=1))
+        output.write_text(json.dumps({"settings": settings, "results": results}, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ stays quick and loads no deep-learning framework.
 
 import importlib
 
-from coursekit.homes import do_without_home
+from coursekit.surroundings import do_without_home, print_all_letters
 from coursekit.threads import let_numexpr_load, sleep_while_waiting
 
 __version__ = "0.1.0"
@@ -29,6 +29,7 @@ __all__ = ["__version__", *_HOME]
 sleep_while_waiting()
 let_numexpr_load()
 do_without_home()
+print_all_letters()
 
 
 def __getattr__(name: str):

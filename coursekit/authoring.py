@@ -238,7 +238,7 @@ def course_settings(root: Path) -> dict[str, str]:
     BuildError
         When it lacks title, repository or tag.
     """
-    settings = tomllib.loads((root / "course.toml").read_text())
+    settings = tomllib.loads((root / "course.toml").read_text(encoding="utf-8"))
     if missing := {"title", "repository", "tag"} - settings.keys():
         raise BuildError(f"{root / 'course.toml'} lacks {', '.join(sorted(missing))}")
     return settings
@@ -289,7 +289,7 @@ def readme(root: Path) -> str:
         links = f"[exercises](notebooks/{stem}.ipynb) · [solution](solutions/{stem}.ipynb)"
         title = lesson.title.split(" · ", 1)[-1]
         rows.append(f"| {stem[:2]} | **{title}**<br>{links} | {lesson.time} | {_badges(stem, settings)} |")
-    text = (root / "README.md").read_text()
+    text = (root / "README.md").read_text(encoding="utf-8")
     begin, end = "<!-- lessons: written by `coursekit build` -->", "<!-- end of lessons -->"
     if begin not in text or end not in text:
         raise BuildError(f"{root / 'README.md'} needs the lines {begin!r} and {end!r} round the table of lessons")

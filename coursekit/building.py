@@ -36,6 +36,7 @@ from coursekit.authoring import (
     verdicts,
 )
 from coursekit.files import FULL, is_running, naming_if_full
+from coursekit.notebooks import read_notebook, write_notebook
 from coursekit.reproducing import joined
 from coursekit.threads import cores, share
 from coursekit.words import near
@@ -102,13 +103,13 @@ def execute(source: Path, target: Path, parameters: Mapping[str, object] | None 
             raise BuildError("its kernel died, most often because memory ran out; take fewer jobs") from None
         for scores in Path(scratch).glob("work/ledger/*.npz"):
             shutil.copyfile(scores, target.with_suffix(".ledger.npz"))
-    executed = nbformat.read(target, as_version=4)
+    executed = read_notebook(target)
     for cell in executed.cells:
         cell.metadata = {key: cell.metadata[key] for key in KEPT if cell.metadata.get(key)}
         if cell.cell_type == "code":
             cell.outputs = joined(cell.outputs)
     executed.metadata = nbformat.from_dict(KERNEL)
-    nbformat.write(executed, target)
+    write_notebook(executed, target)
     return executed
 
 
@@ -184,6 +185,8 @@ def build(
     OSError
         The disk is full; the notebooks that were there stay.
     """
+    if jobs < 1:
+        raise ValueError(f"the number of jobs must be 1 or more, got {jobs}")
     lessons = [read_lesson(path) for path in sources]
     parameters = check_parameters(lessons, parameters or {})
     output = output or root
@@ -228,15 +231,16 @@ class _Run:
         self.source = scratch / f"{lesson.stem}.source.ipynb"
         self.target = scratch / f"{lesson.stem}.ipynb"
         self.log = scratch / f"{lesson.stem}.log"
-        nbformat.write(solution_notebook(lesson, self.settings), self.source)
+        write_notebook(solution_notebook(lesson, self.settings), self.source)
         # PYTEST_CURRENT_TEST keeps ipykernel from storing what C code writes, which nbval would not see.
         self.stored = not parameters
         build = "stored" if self.stored else "with parameters"
         environment = {"COURSEKIT_BUILD": build, "PYTEST_CURRENT_TEST": "build", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        environment["PYTHONUTF8"] = "1"  # a lesson prints the same letters everywhere
         environment["COURSEKIT_ROOT"] = str(root)  # the exercises of this clone, wherever the package lies
         command = [sys.executable, "-m", "coursekit.building", self.source, self.target, json.dumps(parameters)]
         self.started, self.slow = time.perf_counter(), False
-        with self.log.open("w") as log:
+        with self.log.open("w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 list(map(str, command)),
                 stdin=subprocess.PIPE,  # which ends with this process, however that ends, and ends the other
@@ -247,7 +251,7 @@ class _Run:
             )
 
     def cells(self) -> tuple[int, int]:
-        counts = re.findall(r"^(\d+) (\d+)$", self.log.read_text(), re.M)
+        counts = re.findall(r"^(\d+) (\d+)$", self.log.read_text(encoding="utf-8", errors="replace"), re.M)
         return tuple(map(int, counts[-1])) if counts else (0, 1)
 
     def complain(self, say: Callable[[str], None]) -> None:
@@ -269,7 +273,7 @@ class _Run:
 
     def finish(self, output: Path) -> Built:
         seconds = time.perf_counter() - self.started
-        lines = self.log.read_text().splitlines()
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         self.process.stdin.close()
         if (status := self.process.returncode) in NO_ROOM:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -278,7 +282,7 @@ class _Run:
             if status < 0:
                 said = [f"it was ended by signal {-status}, most often because memory ran out; take fewer jobs"]
             raise BuildError(f"{self.lesson.stem} does not build: " + "\n".join(said))
-        executed = nbformat.read(self.target, as_version=4)
+        executed = read_notebook(self.target)
         for cell in executed.cells:
             for out in cell.get("outputs", []):
                 if out.output_type == "stream" and out.name == "stderr":
@@ -286,7 +290,7 @@ class _Run:
                         f"{self.lesson.stem} does not build: a cell writes to stderr: {out.text.strip()[:300]}"
                     )
         exercise = self.target.with_suffix(".exercise.ipynb")
-        nbformat.write(exercise_notebook(self.lesson, self.settings), exercise)
+        write_notebook(exercise_notebook(self.lesson, self.settings), exercise)
         os.replace(exercise, output / "notebooks" / f"{self.lesson.stem}.ipynb")
         solution = output / "solutions" / f"{self.lesson.stem}.ipynb"
         os.replace(self.target, solution)

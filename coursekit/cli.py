@@ -203,7 +203,7 @@ def build(
             _compare(root, target, sources)
         elif output is None:
             with replacing(root / "README.md") as partial:
-                partial.write_text(authoring.readme(root), encoding="utf-8")
+                partial.write_text(authoring.readme(root), encoding="utf-8", newline="\n")
         places = ["(compared)" if check else os.path.relpath(row.notebook) for row in built]
         table = Table("lesson", "exercises passed", "seconds", "peak MiB", box=None)
         table.add_column("executed notebook")
@@ -243,7 +243,7 @@ def _compare(root, target, sources) -> None:
         for folder in ("notebooks", "solutions"):
             name = Path(folder) / f"{path.parent.name}.ipynb"
             lines += reproducing.differences(root / name, target / name)
-    if (root / "README.md").read_text() != authoring.readme(root):
+    if (root / "README.md").read_text(encoding="utf-8") != authoring.readme(root):
         lines.append("the table of lessons in README.md is not the one that `coursekit build` writes")
     if lines:
         out.print("\n".join(lines), markup=False, highlight=False)
@@ -337,7 +337,7 @@ def doctor(as_json: AsJson = False) -> None:
         print(json.dumps(found, indent=1))
         return
     out.print(f"coursekit {__version__}, Python {found['python']} on {found['platform']}, {found['cores']} cores")
-    out.print(f"GPU: {found['gpu']}")
+    out.print(f"GPU: {found['gpu']}", markup=False)
     out.print(
         f"Python version: {'supported' if found['python_supported'] else '[red]not supported, take 3.11 to 3.13[/]'}"
     )

@@ -8,6 +8,8 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from coursekit.notebooks import read_notebook
+
 __all__ = ["differences", "joined", "reproduced"]
 
 _NUMBER = r"[-+−]?[\d,]*\.?\d+"
@@ -103,7 +105,7 @@ def _agreeing(before: re.Match, after: re.Match) -> str:
 
 
 def _comparable(path: Path) -> NotebookNode:
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read_notebook(path)
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):

@@ -22,11 +22,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
 from nbformat import NotebookNode
 
 from coursekit.authoring import BuildError, course_settings, read_lesson, solution_notebook
 from coursekit.building import build
+from coursekit.notebooks import read_notebook
 from coursekit.reproducing import joined, reproduced
 from coursekit.threads import NUMBERS
 
@@ -160,7 +160,7 @@ def departures(committed: Path, shaken: Path) -> list[tuple[int, str, str]]:
         When they have different cells.
     """
     found = []
-    for before, after in _code(committed, nbformat.read(shaken, as_version=4)):
+    for before, after in _code(committed, read_notebook(shaken)):
         texts = [[_printed(output) for output in joined(cell.outputs)] for cell in (before, after)]
         lines = ("\n".join(text).splitlines() for text in (texts[0], reproduced(*texts)))
         pairs = itertools.zip_longest(*lines, fillvalue="")
@@ -173,8 +173,7 @@ def _code(committed: Path, other: NotebookNode) -> list[tuple[NotebookNode, Note
     if not committed.is_file():
         raise BuildError(f"{committed} does not exist; run `coursekit build` first")
     old, new = (
-        [cell for cell in notebook.cells if cell.cell_type == "code"]
-        for notebook in (nbformat.read(committed, as_version=4), other)
+        [cell for cell in notebook.cells if cell.cell_type == "code"] for notebook in (read_notebook(committed), other)
     )
     if [cell.source for cell in old] != [cell.source for cell in new]:
         raise BuildError(f"{committed} is not what its lesson builds; run `coursekit build` first")

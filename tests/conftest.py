@@ -73,7 +73,7 @@ def clone(tmp_path):
     folder = tmp_path / "lessons" / "01_toy"
     folder.mkdir(parents=True)
     for name, text in (("lesson.py", toy.TOY), ("exercises.py", toy.EXERCISES), ("figures.toml", toy.FIGURES)):
-        (folder / name).write_text(text)
-    (tmp_path / "course.toml").write_text(toy.COURSE)
-    (tmp_path / "README.md").write_text(toy.README)
+        (folder / name).write_text(text, encoding="utf-8")
+    (tmp_path / "course.toml").write_text(toy.COURSE, encoding="utf-8")
+    (tmp_path / "README.md").write_text(toy.README, encoding="utf-8")
     return tmp_path

@@ -69,7 +69,9 @@ def test_badges_and_setup_follow_course_toml(clone):
     assert before.count("colab.research.google.com/github/some-group/some-course/blob/v1/notebooks/01_toy.ipynb") == 2
     assert before.count("mybinder.org/v2/gh/some-group/some-course/v1?labpath=notebooks%2F01_toy.ipynb") == 2
     assert "git+https://github.com/some-group/some-course@v1" in before
-    (clone / "course.toml").write_text(COURSE.replace("some-group/some-course", "other/fork").replace("v1", "v2"))
+    (clone / "course.toml").write_text(
+        COURSE.replace("some-group/some-course", "other/fork").replace("v1", "v2"), encoding="utf-8"
+    )
     after = text()
     assert "some-group" not in after
     assert after.count("other/fork/blob/v2/") == 2
@@ -77,7 +79,9 @@ def test_badges_and_setup_follow_course_toml(clone):
 
 
 def test_a_course_that_is_not_on_github_has_no_badges(clone):
-    (clone / "course.toml").write_text('title = "T"\nrepository = "file:///srv/course"\ntag = "main"\n')
+    (clone / "course.toml").write_text(
+        'title = "T"\nrepository = "file:///srv/course"\ntag = "main"\n', encoding="utf-8"
+    )
     text = "\n".join(sources(authoring.exercise_notebook(lesson(clone), authoring.course_settings(clone))))
     assert "git+file:///srv/course@main" in text
     assert "badge" not in text
@@ -130,6 +134,6 @@ def test_outside_a_clone_the_error_says_so(tmp_path):
 
 
 def test_course_toml_must_be_complete(clone):
-    (clone / "course.toml").write_text('title = "T"\n')
+    (clone / "course.toml").write_text('title = "T"\n', encoding="utf-8")
     with pytest.raises(authoring.BuildError, match="lacks repository, tag"):
         authoring.course_settings(clone)

@@ -29,7 +29,9 @@ def server(root, tmp_path):
     shutil.copytree(root / "notebooks", tmp_path / "notebooks")
     settings = tmp_path / "settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
     settings.parent.mkdir(parents=True)
-    settings.write_text(json.dumps({"windowingMode": "none"}))  # cells out of sight exist in the page, too
+    settings.write_text(
+        json.dumps({"windowingMode": "none"}), encoding="utf-8"
+    )  # cells out of sight exist in the page, too
     environment = os.environ | {
         "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"),
         "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
@@ -48,17 +50,17 @@ def server(root, tmp_path):
         "--port=0",
         "--ServerApp.root_dir=.",
     ]
-    with (tmp_path / "server.log").open("w") as log:
+    with (tmp_path / "server.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             command, cwd=tmp_path / "notebooks", env=environment, stdout=log, stderr=subprocess.STDOUT
         )
     try:
         deadline = time.monotonic() + 60
         while not (found := list((tmp_path / "runtime").glob("jpserver-*.json"))):
-            assert process.poll() is None, (tmp_path / "server.log").read_text()
-            assert time.monotonic() < deadline, (tmp_path / "server.log").read_text()
+            assert process.poll() is None, (tmp_path / "server.log").read_text(encoding="utf-8")
+            assert time.monotonic() < deadline, (tmp_path / "server.log").read_text(encoding="utf-8")
             time.sleep(0.2)
-        facts = json.loads(found[0].read_text())
+        facts = json.loads(found[0].read_text(encoding="utf-8"))
         yield f"http://127.0.0.1:{facts['port']}/lab/tree/{{name}}?token={facts['token']}"
     finally:
         process.terminate()

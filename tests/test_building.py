@@ -20,9 +20,11 @@ def test_two_builds_are_the_same_and_nothing_else_is_left(clone):
     (built,) = build(clone)
     assert (built.passed, built.exercises) == (2, 2)
     assert built.peak_mib > 10
-    texts = [(clone / folder / "01_toy.ipynb").read_text() for folder in ("notebooks", "solutions")]
+    texts = [(clone / folder / "01_toy.ipynb").read_text(encoding="utf-8") for folder in ("notebooks", "solutions")]
     build(clone)
-    assert texts == [(clone / folder / "01_toy.ipynb").read_text() for folder in ("notebooks", "solutions")]
+    assert texts == [
+        (clone / folder / "01_toy.ipynb").read_text(encoding="utf-8") for folder in ("notebooks", "solutions")
+    ]
     assert {path.name for path in clone.iterdir()} == {"lessons", "course.toml", "README.md", "notebooks", "solutions"}
     for folder in ("notebooks", "solutions"):
         notebook = nbformat.read(clone / folder / "01_toy.ipynb", as_version=4)
@@ -39,12 +41,12 @@ def test_a_new_lesson_is_a_folder(clone):
     folder.mkdir()
     for name, text in (("lesson.py", TOY), ("exercises.py", EXERCISES), ("figures.toml", FIGURES)):
         text = text.replace("# 1 · Toy", "# 11 · Clouds").replace('setup("01")', 'setup("11")')
-        (folder / name).write_text(text.replace("1.1", "11.1").replace("1.2", "11.2"))
+        (folder / name).write_text(text.replace("1.1", "11.1").replace("1.2", "11.2"), encoding="utf-8")
     done = CliRunner().invoke(app, ["build", "11", "--root", str(clone)])
     assert done.exit_code == 0, done.output
     assert "11_clouds: running" in done.output
     assert "11_clouds: 2 of 2 exercises passed" in done.output
-    assert "| 11 | **Clouds**" in (clone / "README.md").read_text()
+    assert "| 11 | **Clouds**" in (clone / "README.md").read_text(encoding="utf-8")
     solution = nbformat.read(clone / "solutions" / "11_clouds.ipynb", as_version=4)
     said = [text for texts in authoring.verdicts(solution).values() for text in texts]
     assert said == ["[PASS] 11.1 mean and spread\n", "[PASS] 11.2 a column normalised\n"]
@@ -85,13 +87,13 @@ def test_recorded_scores_are_kept_with_the_course_but_not_those_of_other_paramet
 @pytest.mark.lessons
 def test_a_solution_that_fails_its_check_fails_the_build_and_leaves_the_old_one(clone):
     build(clone)
-    before = (clone / "solutions" / "01_toy.ipynb").read_text()
+    before = (clone / "solutions" / "01_toy.ipynb").read_text(encoding="utf-8")
     edit(clone, 'check("1.1", mean, std,', 'check("1.1", mean, std**2,')
     with pytest.raises(
         authoring.BuildError, match=r"01_toy does not build: .*CheckFailed: \[NOT YET\] 1\.1 .*variance"
     ):
         build(clone)
-    assert (clone / "solutions" / "01_toy.ipynb").read_text() == before
+    assert (clone / "solutions" / "01_toy.ipynb").read_text(encoding="utf-8") == before
     assert not list(clone.glob(".build-*"))
 
 
@@ -143,9 +145,11 @@ def test_the_command_line_builds_aside_with_other_parameters(clone):
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert "2 of 2" in done.output
-    assert "settings: (False, 7, 0.5, 'toy')" in (clone / "out" / "solutions" / "01_toy.ipynb").read_text()
+    assert "settings: (False, 7, 0.5, 'toy')" in (clone / "out" / "solutions" / "01_toy.ipynb").read_text(
+        encoding="utf-8"
+    )
     assert not (clone / "solutions").exists()
-    assert (clone / "README.md").read_text() == README
+    assert (clone / "README.md").read_text(encoding="utf-8") == README
 
 
 @pytest.mark.lessons
@@ -156,19 +160,19 @@ def test_check_compares_with_what_is_committed(clone):
     assert CliRunner().invoke(app, ["build", "--root", str(clone)]).exit_code == 0
     assert check().exit_code == 0
     solution, exercise = clone / "solutions/01_toy.ipynb", clone / "notebooks/01_toy.ipynb"
-    originals = [path.read_text() for path in (solution, exercise, clone / "README.md")]
+    originals = [path.read_text(encoding="utf-8") for path in (solution, exercise, clone / "README.md")]
     for path, old, new in (
         (solution, "only in the solution: 2.500", "only in the solution: 2.501"),
         (exercise, "mean = ...", "mean = 2.5"),
         (clone / "README.md", "5 minutes", "6 minutes"),
     ):
-        assert old in path.read_text()
-        path.write_text(path.read_text().replace(old, new))
+        assert old in path.read_text(encoding="utf-8")
+        path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
         done = check()
         assert done.exit_code == 1
         assert "run `coursekit build`" in done.output
-        path.write_text(path.read_text().replace(new, old))
-    assert originals == [path.read_text() for path in (solution, exercise, clone / "README.md")]
+        path.write_text(path.read_text(encoding="utf-8").replace(new, old), encoding="utf-8")
+    assert originals == [path.read_text(encoding="utf-8") for path in (solution, exercise, clone / "README.md")]
     edit(clone, "    centred = x - x.mean()\n", "    centred = (x - x.mean())\n", "exercises.py")
     assert check().exit_code == 1
 

@@ -372,7 +372,7 @@ def test_an_exercise_of_another_lesson_is_refused(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     code = "from coursekit.checks import exercise\n"
     code += 'exercise("97.1", "g", cases=list, hints=(), mistakes={}, returns=("it",))(lambda: 1)\n'
-    (folder / "exercises.py").write_text(code)
+    (folder / "exercises.py").write_text(code, encoding="utf-8")
     monkeypatch.setenv("COURSEKIT_ROOT", str(tmp_path))
     with pytest.raises(ValueError, match=r"exercises\.py has exercise 97\.1, which belongs to another lesson"):
         exercises_of(98)

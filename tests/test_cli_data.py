@@ -24,7 +24,8 @@ def course(tmp_path, monkeypatch):
     cache.mkdir()
     (shipped / "events.root").write_bytes(b"event")
     (cache / "jets.h5").write_bytes(b"JETS")
-    (shipped / "registry.toml").write_text(f"""
+    (shipped / "registry.toml").write_text(
+        f"""
         [sim]
         make = "coursekit simulate hww"
         files."events.root" = {{ bytes = 5, hash = "sha256:{hashlib.sha256(b"event").hexdigest()}" }}
@@ -33,8 +34,10 @@ def course(tmp_path, monkeypatch):
         url = "http://127.0.0.1:9/{{name}}"
         files."jets.h5" = {{ bytes = 4, hash = "md5:{hashlib.md5(b"jets").hexdigest()}" }}
         files."absent.h5" = {{ bytes = 2500000, hash = "md5:0" }}
-        """)
-    (tmp_path / "course" / "constraints.txt").write_text("")
+        """,
+        encoding="utf-8",
+    )
+    (tmp_path / "course" / "constraints.txt").write_text("", encoding="utf-8")
     monkeypatch.setattr(data, "_shipped", lambda: tmp_path / "course")
     monkeypatch.setattr(data, "_pause", lambda *_: 0)
     monkeypatch.setenv("COURSEKIT_DATA", str(cache))
@@ -196,12 +199,14 @@ def test_doctor_says_which_data_are_present(course):
 
 def test_doctor_names_the_versions_that_differ(course):
     numpy, requests = metadata.version("numpy"), metadata.version("requests")
-    course.constraints.write_text(f"# exact versions\nNumPy==0.0.1\nrequests=={requests}\nno-such-package==1.0\n")
+    course.constraints.write_text(
+        f"# exact versions\nNumPy==0.0.1\nrequests=={requests}\nno-such-package==1.0\n", encoding="utf-8"
+    )
     assert doctor()["differ"] == {"NumPy": {"installed": numpy, "constraints": "0.0.1"}}
     printed = run("doctor").stdout
     assert f"NumPy {numpy} is installed, constraints.txt has 0.0.1\n" in printed
     assert "Every version" not in printed
-    course.constraints.write_text(f"numpy=={numpy}\n")
+    course.constraints.write_text(f"numpy=={numpy}\n", encoding="utf-8")
     assert doctor()["differ"] == {}
     assert "Every version is that of constraints.txt.\n" in run("doctor").stdout
 
@@ -211,7 +216,7 @@ def installed(**versions):
 
 
 def test_doctor_takes_a_local_build_for_the_version_it_is(course, monkeypatch):
-    course.constraints.write_text("torch==2.13.0\nkeras==3.13.2\n")
+    course.constraints.write_text("torch==2.13.0\nkeras==3.13.2\n", encoding="utf-8")
     monkeypatch.setattr(metadata, "distributions", installed(torch="2.13.0+cpu", keras="3.13.20"))
     assert doctor()["differ"] == {"keras": {"installed": "3.13.20", "constraints": "3.13.2"}}
 
@@ -238,17 +243,46 @@ def test_doctor_without_constraints(course):
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        ("echo 'Tesla T4, 15360 MiB'", "Tesla T4, 15360 MiB"),
-        ("echo 'driver mismatch' >&2; exit 18", "nvidia-smi says: driver mismatch"),
+        ("#!/bin/sh\necho 'Tesla T4, 15360 MiB'", "Tesla T4, 15360 MiB"),
+        ("#!/bin/sh\nprintf 'T4, [N/A]\\nT4, [/]\\033\\377\\n'", "T4, [N/A]; T4, [/]\N{REPLACEMENT CHARACTER}"),
+        ("#!/bin/sh\necho 'driver mismatch' >&2; exit 18", "nvidia-smi says: driver mismatch"),
+        ("#!/bin/sh\necho 'cannot communicate'; exit 9", "nvidia-smi says: cannot communicate"),
+        ("#!/bin/sh\nexit 9", "nvidia-smi says: exit status 9"),
+        ("#!/bin/sh\nexit 0", "nvidia-smi lists none; every lesson runs on the CPU"),
+        (
+            "#!/bin/sh\nexec sleep 60",
+            "nvidia-smi does not answer within 0.2 s: the driver hangs, and so would a framework",
+        ),
+        (
+            "\x7fELF of another processor",
+            "nvidia-smi cannot be run (Exec format error), so no GPU is seen; every lesson runs on the CPU",
+        ),
         (None, "none seen; every lesson runs on the CPU"),
     ],
 )
 def test_doctor_asks_the_driver_for_a_gpu(course, tmp_path, monkeypatch, script, words):
     tool = tmp_path / "nvidia-smi"
     if script:
-        tool.write_text(f"#!/bin/sh\n{script}\n")
+        tool.write_text(f"{script}\n", encoding="utf-8")
         tool.chmod(0o755)
     monkeypatch.setattr(shutil, "which", lambda name: str(tool) if script else None)
     monkeypatch.setattr(platform, "system", lambda: "Linux")
+    if "sleep" in (script or ""):
+        monkeypatch.setattr("coursekit.doctor.PATIENCE", 0.2)
     assert doctor()["gpu"] == words
     assert f"GPU: {words}\n" in run("doctor").stdout
+
+
+def test_doctor_passes_over_what_a_failed_installation_has_left(course, tmp_path, monkeypatch):
+    (tmp_path / "half-1.0.dist-info").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert doctor()["missing"] == {}
+
+
+def test_doctor_of_a_clone_that_is_not_installed(course, monkeypatch):
+    def absent(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "requires", absent)
+    monkeypatch.setattr(metadata, "distributions", installed())
+    assert doctor()["missing"] == {"coursekit": "coursekit itself: pip install it again"}

@@ -244,6 +244,6 @@ def test_a_missing_torch_names_the_extra(monkeypatch, module):
 
 def test_the_networks_load_nothing_else_of_the_course():
     code = "import sys, coursekit.nets.deepsets; print(*(m for m in sys.modules if m.startswith('coursekit.')))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     loaded = set(done.stdout.split()) - {"coursekit.threads"}  # which `import coursekit` itself loads
     assert loaded == {"coursekit.nets", "coursekit.nets.deepsets"}

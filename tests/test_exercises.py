@@ -109,7 +109,7 @@ def test_each_sentence_of_a_test_is_said(capsys, lesson):
         for _, mistake in exercise.mistakes:
             if (exercise.number, mistake) not in _made:  # by this worker
                 told(capsys, exercise, mistake)
-    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
     fails = [node for node in calls if isinstance(node.func, ast.Name) and node.func.id == "fail"]
     silent = [
         f"{path}:{node.lineno}"

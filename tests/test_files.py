@@ -43,7 +43,7 @@ WRITERS = {
     "file.h5": write_h5py,
     "file.root": write_uproot,
     "file.npz": lambda path: np.savez(path, x=np.arange(3)),
-    "file.json": lambda path: path.write_text(json.dumps([1, 2, 3])),
+    "file.json": lambda path: path.write_text(json.dumps([1, 2, 3]), encoding="utf-8"),
     "file.pt": write_torch,
 }
 
@@ -51,10 +51,10 @@ WRITERS = {
 @pytest.mark.parametrize("name", WRITERS)
 def test_every_writer_replaces_and_leaves_nothing_beside(tmp_path, name):
     path = tmp_path / name
-    path.write_text("the former file")
+    path.write_text("the former file", encoding="utf-8")
     with replacing(path) as partial:
         WRITERS[name](partial)
-        assert path.read_text() == "the former file"
+        assert path.read_text(encoding="utf-8") == "the former file"
     assert path.stat().st_size
     assert path.read_bytes() != b"the former file"
     assert os.listdir(tmp_path) == [name]
@@ -64,7 +64,7 @@ def test_every_writer_replaces_and_leaves_nothing_beside(tmp_path, name):
 @pytest.mark.parametrize("name", WRITERS)
 def test_after_an_error_the_former_file_is_there_and_nothing_else(tmp_path, name, error):
     path = tmp_path / name
-    path.write_text("the former file")
+    path.write_text("the former file", encoding="utf-8")
 
     def write():
         with replacing(path) as partial:
@@ -73,7 +73,7 @@ def test_after_an_error_the_former_file_is_there_and_nothing_else(tmp_path, name
 
     with pytest.raises(error):
         write()
-    assert path.read_text() == "the former file"
+    assert path.read_text(encoding="utf-8") == "the former file"
     assert os.listdir(tmp_path) == [name]
 
 
@@ -84,9 +84,9 @@ def test_a_block_that_writes_nothing_is_an_error(tmp_path):
 
 
 def test_the_file_has_the_rights_that_a_new_file_gets(tmp_path):
-    (tmp_path / "plain").write_text("")
+    (tmp_path / "plain").write_text("", encoding="utf-8")
     with replacing(tmp_path / "ours") as partial:
-        partial.write_text("")
+        partial.write_text("", encoding="utf-8")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
@@ -94,7 +94,7 @@ def test_the_permissions_of_the_former_file_stay(tmp_path):
     path = tmp_path / "private"
     path.touch(0o600)
     with replacing(path) as partial:
-        partial.write_text("new")
+        partial.write_text("new", encoding="utf-8")
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -105,17 +105,17 @@ def test_a_link_stays_and_its_file_is_replaced(tmp_path):
     for text in ("first", "second"):  # the first time, it points to nothing
         with replacing(link) as partial:
             assert partial.suffix == ".npz"
-            partial.write_text(text)
+            partial.write_text(text, encoding="utf-8")
         assert link.is_symlink()
-        assert real.read_text() == text
+        assert real.read_text(encoding="utf-8") == text
     assert os.listdir(tmp_path / "disk") == ["content"]
 
 
 def test_a_name_may_be_as_long_as_names_may_be(tmp_path):
     path = tmp_path / ("µ" * 125 + ".json")
     with replacing(path) as partial:
-        partial.write_text("{}")
-    assert path.read_text() == "{}"
+        partial.write_text("{}", encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == "{}"
 
 
 def protected(path):
@@ -157,7 +157,7 @@ def no_more_than(size):
 @pytest.mark.parametrize("name", ["file.npy", "file.json"])
 def test_a_full_disk_is_named_and_nothing_is_left(tmp_path, name):
     path = tmp_path / name
-    path.write_text("the former file")
+    path.write_text("the former file", encoding="utf-8")
     writers = {"file.npy": lambda partial: np.save(partial, np.zeros(50_000)), "file.json": write_long}
     with (
         pytest.raises(OSError, match=rf"File too large while .*{name} was written; .* Make room") as caught,
@@ -166,12 +166,12 @@ def test_a_full_disk_is_named_and_nothing_is_left(tmp_path, name):
     ):
         writers[name](partial)
     assert str(caught.value).count("\n") == 0
-    assert path.read_text() == "the former file"
+    assert path.read_text(encoding="utf-8") == "the former file"
     assert os.listdir(tmp_path) == [name]
 
 
 def write_long(path):
-    path.write_text("x" * 300_000)
+    path.write_text("x" * 300_000, encoding="utf-8")
 
 
 def test_a_disk_that_is_full_in_the_end_is_not_believed(tmp_path, monkeypatch):
@@ -188,7 +188,7 @@ def test_a_disk_that_is_full_in_the_end_is_not_believed(tmp_path, monkeypatch):
         pytest.raises(OSError, match=r"No space left on device while .*a\.txt was written"),
         replacing(tmp_path / "a.txt") as partial,
     ):
-        partial.write_text("short")
+        partial.write_text("short", encoding="utf-8")
     assert os.listdir(tmp_path) == []
 
 
@@ -287,14 +287,14 @@ def test_what_a_killed_process_left_goes_with_the_next_and_what_a_living_one_wri
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     here = files._machine()
-    (tmp_path / f".{dead.pid}.{here}.01234567.part.split.npz").write_text("half")
+    (tmp_path / f".{dead.pid}.{here}.01234567.part.split.npz").write_text("half", encoding="utf-8")
     stay = {
         f".{os.getppid()}.{here}.01234567.part.split.npz",
         f".{dead.pid}.{here}.01234567.part.another.npz",
         f".{dead.pid}.another0.01234567.part.split.npz",  # of another machine, where that process may be alive
     }
     for name in stay:
-        (tmp_path / name).write_text("half")
+        (tmp_path / name).write_text("half", encoding="utf-8")
     save_indices(tmp_path / "split.npz", {"train": [0]}, "x")
     assert set(os.listdir(tmp_path)) == stay | {"split.npz"}
 
@@ -305,7 +305,7 @@ def test_two_threads_may_write_one_file(tmp_path):
     def write(text):
         with replacing(path) as partial:
             both.wait()
-            partial.write_text(text)
+            partial.write_text(text, encoding="utf-8")
             both.wait()
 
     threads = [threading.Thread(target=write, args=(letter * 1000,)) for letter in "ab"]
@@ -313,24 +313,24 @@ def test_two_threads_may_write_one_file(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert path.read_text() in ("a" * 1000, "b" * 1000)
+    assert path.read_text(encoding="utf-8") in ("a" * 1000, "b" * 1000)
     assert os.listdir(tmp_path) == ["file.txt"]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
 def test_a_full_disk_names_the_file(tmp_path, number):
     path = tmp_path / "file.txt"
-    path.write_text("the former file")
+    path.write_text("the former file", encoding="utf-8")
 
     def write():
         with replacing(path) as partial:
-            partial.write_text("half")
+            partial.write_text("half", encoding="utf-8")
             raise OSError(number, os.strerror(number))
 
     with pytest.raises(OSError, match=rf"{os.strerror(number)} while .*file\.txt was written; .* Make room") as caught:
         write()
     assert caught.value.errno == number
-    assert path.read_text() == "the former file"
+    assert path.read_text(encoding="utf-8") == "the former file"
     assert os.listdir(tmp_path) == ["file.txt"]
 
 
@@ -366,16 +366,16 @@ def test_nothing_that_two_record_at_once_is_lost(tmp_path, monkeypatch):
 
 def test_who_locks_a_file_waits_for_the_other(tmp_path):
     path = tmp_path / "count"
-    path.write_text("0")
+    path.write_text("0", encoding="utf-8")
 
     def add():
         for _ in range(20):
             with locked(path), replacing(path) as partial:
-                partial.write_text(str(int(path.read_text()) + 1))
+                partial.write_text(str(int(path.read_text(encoding="utf-8")) + 1), encoding="utf-8")
 
     threads = [threading.Thread(target=add) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert path.read_text() == "80"
+    assert path.read_text(encoding="utf-8") == "80"

@@ -9,8 +9,8 @@ import pytest
 
 #: From low to high; a module imports only from the levels below its own.
 LEVELS = [
-    {"answers", "arrays", "files", "homes", "perturbing", "receiving", "reproducing", "threads", "words"},
-    {"locks", "trees"},
+    {"answers", "arrays", "files", "notebooks", "perturbing", "receiving", "surroundings", "threads", "words"},
+    {"locks", "reproducing", "trees"},
     {"branches"},
     {"data", "events", "jets", "metrics", "nets", "weights"},
     {"checkpoints", "images", "ledger", "observables", "plots", "preprocess", "simulate", "splitting", "streaming"},
@@ -55,7 +55,7 @@ def test_imports_point_down(root):
         if own == "__init__":
             continue
         assert own in level, f"{path} is a new module: give it a level in {__file__}"
-        for name in imported(ast.parse(path.read_text())):
+        for name in imported(ast.parse(path.read_text(encoding="utf-8"))):
             parts = name.split(".")
             if parts[0] != "coursekit" or len(parts) < 2 or parts[1] == own or parts[1] not in level:
                 continue
@@ -68,19 +68,23 @@ def test_imports_point_down(root):
 def test_takes_arrays_and_imports_nothing_of_ours(root, module):
     for path, own in modules(root):
         if own == module:
-            ours = {name for name in imported(ast.parse(path.read_text())) if name.startswith("coursekit")}
+            ours = {
+                name for name in imported(ast.parse(path.read_text(encoding="utf-8"))) if name.startswith("coursekit")
+            }
             assert all(name.startswith((f"coursekit.{module}", "coursekit.arrays")) for name in ours), path
 
 
 def test_checks_never_import_nets(root):
     for path, own in modules(root):
         if own == "checks":
-            assert not any(name.startswith("coursekit.nets") for name in imported(ast.parse(path.read_text()))), path
+            assert not any(
+                name.startswith("coursekit.nets") for name in imported(ast.parse(path.read_text(encoding="utf-8")))
+            ), path
 
 
 def test_heavy_packages_stay_at_home(root):
     for path, own in modules(root):
-        for name in imported(ast.parse(path.read_text())):
+        for name in imported(ast.parse(path.read_text(encoding="utf-8"))):
             package = name.split(".")[0]
             homes = HOMES.get(package, {own})
             assert own in homes or f"{own}.{path.stem}" in homes, f"{path} imports {package}"
@@ -94,7 +98,7 @@ def test_levels_and_homes_name_modules_that_exist(root):
 
 def fresh(code):
     """Run code in a new interpreter and return what it prints as JSON."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     return json.loads(done.stdout)
 
 

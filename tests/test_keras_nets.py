@@ -118,7 +118,7 @@ def test_a_missing_framework_names_the_extra(monkeypatch, missing):
 
 def test_importing_the_builders_loads_no_framework():
     code = "import sys, coursekit.nets.keras_nets; print({'keras', 'tensorflow', 'torch'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "set()"
 
 
@@ -167,7 +167,7 @@ score = score_of(model, table)
 print(json.dumps([model.count_params(), score[labels == 1].mean() - score[labels == 0].mean()]))
 """
     environment = os.environ | {"KERAS_BACKEND": "torch"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", env=environment)
     assert done.returncode == 0, done.stderr
     counted, learned = json.loads(done.stdout.splitlines()[-1])
     assert counted == 6 * 64 + 64 + 2 * (64 * 64 + 64) + 64 + 1

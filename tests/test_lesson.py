@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from coursekit import data, figure, homes, lesson, setup, show
+from coursekit import data, figure, lesson, setup, show, surroundings
 from coursekit.plots import figure as drawn
 
 
@@ -122,7 +122,7 @@ def test_nonsense_in_the_environment_is_named(tmp_path, monkeypatch, name, value
 
 
 def test_a_folder_in_which_nobody_may_write(tmp_path, monkeypatch):
-    (tmp_path / "work").write_text("a file")
+    (tmp_path / "work").write_text("a file", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
         OSError, match=r"the folder work.01 cannot be made beside the notebook \(Not a directory\).* copy"
@@ -150,7 +150,7 @@ print(os.listdir())
 
 
 def homeless(**environment):
-    gone = ("HOME", "XDG_CACHE_HOME", "COURSEKIT_DATA", *homes.FOLDERS)
+    gone = ("HOME", "XDG_CACHE_HOME", "COURSEKIT_DATA", *surroundings.FOLDERS)
     kept = {name: value for name, value in os.environ.items() if name not in gone}
     return kept | {"PYTHONPATH": os.pathsep.join(sys.path), "MPLBACKEND": "agg"} | environment
 
@@ -172,11 +172,11 @@ def test_a_lesson_needs_no_home(tmp_path):
 @pytest.mark.parametrize("home", ["a file", "nothing", "."])
 def test_a_home_that_is_no_use_is_not_used(tmp_path, home):
     (tmp_path / "a file").touch()
-    code = f"import coursekit, json, os; print(json.dumps([os.environ.get(name) for name in {homes.FOLDERS}]))"
+    code = f"import coursekit, json, os; print(json.dumps([os.environ.get(name) for name in {surroundings.FOLDERS}]))"
     command = [sys.executable, "-c", code]
     environment = homeless(HOME=str(tmp_path / home), KERAS_HOME="/as/said")
     done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True)
-    found = dict(zip(homes.FOLDERS, json.loads(done.stdout), strict=True))
+    found = dict(zip(surroundings.FOLDERS, json.loads(done.stdout), strict=True))
     assert found.pop("KERAS_HOME") == "/as/said"
     assert all(found.values()) == (home != ".")
     assert not os.path.exists(found["MPLCONFIGDIR"] or "")  # it is gone when Python ends

@@ -41,7 +41,7 @@ def test_the_notebooks_and_solutions_are_those_of_the_sources():
     stems = [folder.name for folder in LESSONS]
     for folder in ("notebooks", "solutions"):
         assert sorted(path.stem for path in (ROOT / folder).glob("*.ipynb")) == stems
-    assert (ROOT / "README.md").read_text() == authoring.readme(ROOT)
+    assert (ROOT / "README.md").read_text(encoding="utf-8") == authoring.readme(ROOT)
 
 
 def test_what_is_written_in_the_notebooks_is_what_the_source_says(lesson, settings):
@@ -111,7 +111,7 @@ def test_the_exercises_are_those_of_the_lesson(lesson):
 
 def test_a_guess_is_not_answered_by_the_source_of_the_next_cell(lesson):
     # the texts of figures are in figures.toml, and come with the outputs
-    text = lesson.path.read_text()
-    for line in lesson.path.with_name("figures.toml").read_text().splitlines():
+    text = lesson.path.read_text(encoding="utf-8")
+    for line in lesson.path.with_name("figures.toml").read_text(encoding="utf-8").splitlines():
         if len(line) > 40 and not line.startswith("#"):
             assert line not in text

@@ -148,7 +148,7 @@ def test_variables_file_returns_the_very_same_numbers(table, variables):
     np.testing.assert_array_equal(again.offset, scaler.offset)
     np.testing.assert_array_equal(again.scale, scaler.scale)
     np.testing.assert_array_equal(again.transform(table), scaler.transform(table))
-    rows = json.loads(variables.read_text())["inputs"]
+    rows = json.loads(variables.read_text(encoding="utf-8"))["inputs"]
     assert [(row["order"], row["name"], row["default"]) for row in rows] == [
         (0, "ptll", None),
         (1, "mth", None),
@@ -171,9 +171,9 @@ def test_variables_file_refuses_other_order_and_names(variables):
 def test_variables_file_refuses_what_is_not_one(tmp_path, variables):
     with pytest.raises(FileNotFoundError, match=r"none\.json does not exist. Fit a Scaler"):
         Scaler.load(tmp_path / "none.json")
-    text = variables.read_text()
+    text = variables.read_text(encoding="utf-8")
     for wrong in (text[:-40], "[]", "{}", '{"inputs": [{"name": "mth"}]}', '{"inputs": 3}', "\x00"):
-        variables.write_text(wrong)
+        variables.write_text(wrong, encoding="utf-8")
         with pytest.raises(ValueError, match=r"variables\.json is not a variables file"):
             Scaler.load(variables)
     for old, new, message in [
@@ -181,7 +181,7 @@ def test_variables_file_refuses_what_is_not_one(tmp_path, variables):
         ('"name": "mth"', '"name": "ptll"', "Edited by hand"),
         ('"scale": ', '"scale": -', "a scale not positive"),
     ]:
-        variables.write_text(text.replace(old, new))
+        variables.write_text(text.replace(old, new), encoding="utf-8")
         with pytest.raises(ValueError, match=message):
             Scaler.load(variables)
 

@@ -64,7 +64,7 @@ def code_cells(root, settings):
 def test_the_setup_cell_says_what_failed(root, colab, tmp_path):
     nowhere = {"title": "T", "repository": (tmp_path / "nowhere").as_uri(), "tag": "v1"}
     code = code_cells(root, nowhere)[1][0]
-    done = subprocess.run([colab, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT)
+    done = subprocess.run([colab, "-c", code], capture_output=True, encoding="utf-8", cwd=tmp_path, env=ENVIRONMENT)
     assert done.returncode != 0
     assert f"coursekit could not be installed from {nowhere['repository']}" in done.stderr
     assert "coursekit" not in versions(colab)
@@ -77,7 +77,7 @@ def test_the_setup_cell_installs_the_course_and_touches_nothing_else(root, publi
     assert before["numpy"] == "2.1.3"
 
     setup = tmp_path / "setup_cell.py"
-    setup.write_text(cells[0])
+    setup.write_text(cells[0], encoding="utf-8")
     assert run(colab, setup, cwd=tmp_path) == ""  # silent
     after = versions(colab)
     assert "coursekit" in after
@@ -88,7 +88,7 @@ def test_the_setup_cell_installs_the_course_and_touches_nothing_else(root, publi
 
     # the whole lesson, unsolved, with these versions and with the data that came along
     script = tmp_path / "lesson.ipy"
-    script.write_text("\n\n".join(cells))
+    script.write_text("\n\n".join(cells), encoding="utf-8")
     output = run(colab, "-m", "IPython", "--colors=NoColor", script, cwd=tmp_path)
     assert output.count("[TODO]") == 2 * len(lesson.exercises)  # each check, and the table at the end
     assert "Error" not in output

@@ -82,8 +82,10 @@ def clone(tmp_path):
     folder = tmp_path / "lessons" / "01_toy"
     folder.mkdir(parents=True)
     for name, text in [("lesson.py", LESSON), ("exercises.py", EXERCISES), ("figures.toml", "")]:
-        (folder / name).write_text(text)
-    (tmp_path / "course.toml").write_text('title = "T"\nrepository = "https://github.com/g/c"\ntag = "v1"\n')
+        (folder / name).write_text(text, encoding="utf-8")
+    (tmp_path / "course.toml").write_text(
+        'title = "T"\nrepository = "https://github.com/g/c"\ntag = "v1"\n', encoding="utf-8"
+    )
     building.build(authoring.select(tmp_path), tmp_path)
     return tmp_path
 
@@ -112,7 +114,9 @@ def test_what_leaves_its_tolerance_is_reported_and_what_does_not_build_too(clone
     assert "1 printed lines left their tolerance: another machine" in done.output
     # A lesson that was edited since is refused before anything is built.
     lesson = clone / "lessons" / "01_toy" / "lesson.py"
-    lesson.write_text(lesson.read_text().replace('show("rows", len(x))', 'show("rows", len(x) + 1)'))
+    lesson.write_text(
+        lesson.read_text(encoding="utf-8").replace('show("rows", len(x))', 'show("rows", len(x) + 1)'), encoding="utf-8"
+    )
     with pytest.raises(authoring.BuildError, match="is not what its lesson builds"):
         next(shaking.shake(authoring.select(clone), clone, 1))
 
@@ -282,7 +286,7 @@ assert LabelEncoder().fit_transform(["a", "b"]).tolist() == [0, 1]
 
 def in_a_process(code, backend, **variables):
     environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"} | variables
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -76,7 +76,7 @@ def test_shipped_jets_agree_with_the_public_set(shipped):
 
 
 def test_the_closure_table_stands_in_the_readme(root, shipped):
-    text = (root / "data" / "README.md").read_text()
+    text = (root / "data" / "README.md").read_text(encoding="utf-8")
     for name, row in closure_table(*shipped).iterrows():
         digits = 3 if row.kind == "absolute" else 2
         assert f"| {name} | {row.public:.{digits}f} | {row.ours:.{digits}f} |" in text, name

@@ -10,7 +10,7 @@ MODULE, FUNCTION, CELL = 400, 50, 25  # lines; of a function without its docstri
 
 def functions(path):
     """The name of each function and method of a file, nested ones included, with its number of lines."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0]
             is_doc = isinstance(first, ast.Expr) and isinstance(getattr(first.value, "value", None), str)
@@ -20,7 +20,7 @@ def functions(path):
 
 @pytest.mark.parametrize("folder", ["coursekit", "tests", "benchmarks"])
 def test_no_module_is_too_long(root, folder):
-    lines = {path: len(path.read_text().splitlines()) for path in (root / folder).rglob("*.py")}
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in (root / folder).rglob("*.py")}
     long = [f"{path.relative_to(root)}: {n} lines" for path, n in sorted(lines.items()) if n > MODULE]
     assert not long, f"more than {MODULE} lines hold two ideas, each of which wants its own room:\n" + "\n".join(long)
 
@@ -47,7 +47,8 @@ def test_no_cell_is_too_long(root):
 
 def test_the_docstring_does_not_count_and_a_nested_function_does(tmp_path):
     path = tmp_path / "module.py"
-    path.write_text(
+    text = (
         'class A:\n    def f(self):\n        """One.\n\n        Two.\n        """\n        def g():\n            pass\n'
     )
+    path.write_text(text, encoding="utf-8")
     assert dict(functions(path)) == {"f": 3, "g": 2}

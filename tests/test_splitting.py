@@ -247,7 +247,7 @@ def test_fingerprint_and_hash_are_the_same_in_another_process():
         "import numpy as np; from coursekit.splitting import *; a = np.arange(50);"
         "print(fingerprint(a), [part.tolist() for part in split_by_hash(a)])"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout.strip()
     a = np.arange(50)
     assert out == f"{fingerprint(a)} {[part.tolist() for part in split_by_hash(a)]}"
     # frozen: with other values, lists and splits made by an earlier version would no longer be recognised

@@ -15,7 +15,7 @@ def after_import(**environment):
     code = "import coursekit, json, os, torch; print(json.dumps(dict(os.environ)))"
     plain = {name: value for name, value in os.environ.items() if name not in {*threads.WAITING, "OMP_WAIT_POLICY"}}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=plain | environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], env=plain | environment, capture_output=True, encoding="utf-8", check=True
     )
     return json.loads(done.stdout)
 
@@ -41,7 +41,7 @@ def test_the_runtime_of_pytorch_hears_it():
         [sys.executable, "-c", code],
         env=plain | {"OMP_DISPLAY_ENV": "VERBOSE"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     if "GOMP_SPINCOUNT" not in done.stderr:
@@ -80,7 +80,7 @@ def test_observables_and_tables_work_whatever_the_environment_says(said):
     )
     plain = {name: value for name, value in os.environ.items() if name != "NUMEXPR_NUM_THREADS"}
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=plain | {"OMP_NUM_THREADS": said}, capture_output=True, text=True)
+    done = subprocess.run(command, env=plain | {"OMP_NUM_THREADS": said}, capture_output=True, encoding="utf-8")
     assert done.stdout == "1\n", done.stderr
 
 
@@ -89,13 +89,13 @@ def test_a_process_may_use_fewer_cores_than_there_are(monkeypatch, tmp_path):
     monkeypatch.setattr(threads, "_CONTROL", tmp_path)
     assert threads.cores() == 8
     (tmp_path / "cpu").mkdir()
-    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
-    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
-    (tmp_path / "cpu.max").write_text("max 100000\n")
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n", encoding="utf-8")
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n", encoding="utf-8")
+    (tmp_path / "cpu.max").write_text("max 100000\n", encoding="utf-8")
     assert threads.cores() == 8
-    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("350000\n")
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("350000\n", encoding="utf-8")
     assert threads.cores() == 4
-    (tmp_path / "cpu.max").write_text("20000 100000\n")
+    (tmp_path / "cpu.max").write_text("20000 100000\n", encoding="utf-8")
     assert threads.cores() == 1
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: None)

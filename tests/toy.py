@@ -93,8 +93,8 @@ COURSE = 'title = "Toy"\nrepository = "https://github.com/some-group/some-course
 
 def edit(clone, old, new, file="lesson.py"):
     path = clone / "lessons" / "01_toy" / file
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
+    assert old in path.read_text(encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
 
 def lesson(clone):

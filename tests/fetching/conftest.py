@@ -103,7 +103,8 @@ def course(server, tmp_path, monkeypatch):
     """A course of one simulated and one public file; its folders."""
     folders = SimpleNamespace(root=tmp_path / "course", shipped=tmp_path / "course" / "data", cache=tmp_path / "cache")
     folders.shipped.mkdir(parents=True)
-    (folders.shipped / "registry.toml").write_text(f"""
+    (folders.shipped / "registry.toml").write_text(
+        f"""
         [sim]
         make = "coursekit simulate hww"
         lessons = [1, 2]
@@ -112,7 +113,9 @@ def course(server, tmp_path, monkeypatch):
         url = "http://127.0.0.1:{server.server_port}/records/{{name}}?download=1"
         lessons = [2]
         files."{NAME}" = {{ bytes = {len(BODY)}, hash = "md5:{hashlib.md5(BODY).hexdigest()}" }}
-        """)
+        """,
+        encoding="utf-8",
+    )
     monkeypatch.setattr(data, "_shipped", lambda: folders.root)
     monkeypatch.setattr(data, "_pause", lambda *_: 0)
     monkeypatch.setenv("COURSEKIT_DATA", str(folders.cache))

@@ -47,7 +47,7 @@ def test_what_is_only_simulated_is_taken_from_your_own_folder_or_says_how_to_mak
 def test_a_name_is_used_once(tmp_path):
     registry = tmp_path / "registry.toml"
     entry = 'files."a.h5" = { bytes = 1, hash = "md5:0" }'
-    registry.write_text(f"[one]\n{entry}\n[two]\n{entry}\n")
+    registry.write_text(f"[one]\n{entry}\n[two]\n{entry}\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"registry\.toml has a\.h5 twice, in one and in two"):
         data.catalogue(registry)
 

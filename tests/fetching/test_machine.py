@@ -31,7 +31,7 @@ def test_a_full_disk_is_found_before_the_download(course, server, monkeypatch):
 
 
 def test_a_cache_that_cannot_be_written(course, server, monkeypatch):
-    (course.root / "file").write_text("")
+    (course.root / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("COURSEKIT_DATA", str(course.root / "file" / "cache"))
     message = refused("Not a directory", "COURSEKIT_DATA to a folder with room in which you may write")
     assert "connection" not in message
@@ -88,7 +88,7 @@ def elsewhere(course, code):
         print("ready", flush=True)
         {code}
         """
-    process = subprocess.Popen([sys.executable, "-c", start], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", start], stdout=subprocess.PIPE, encoding="utf-8")
     assert process.stdout.readline() == "ready\n"
     return process
 
@@ -162,5 +162,5 @@ def test_the_bar_is_written_to_stderr(course, capfd):
 def test_a_notebook_without_widgets_is_not_warned():
     # tqdm, which pooch imports, warns on stderr there, and a lesson's stored output would hold the warning.
     code = "import sys; import coursekit.data; import json; print(json.dumps([m for m in sys.modules if 'tqdm' in m]))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert json.loads(done.stdout) == []

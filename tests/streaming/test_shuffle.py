@@ -196,7 +196,7 @@ print(json.dumps([peak, plan.temporary_bytes, plan.n_buckets]))
 
 def peak_memory(source, target, memory):
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, source, target, memory], capture_output=True, text=True, check=True
+        [sys.executable, "-c", MEASURE, source, target, memory], capture_output=True, encoding="utf-8", check=True
     )
     return json.loads(done.stdout)
 

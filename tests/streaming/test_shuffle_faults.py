@@ -109,7 +109,7 @@ def test_a_disk_that_becomes_full(tmp_path, request, fixture, limit, memory):
     target = tmp_path / f"b{source.suffix}"
     target.write_bytes(b"the old one")
     command = [sys.executable, "-c", LIMITED, source, target, str(limit), memory]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     assert "b" + source.suffix + " was written" in done.stdout, done.stderr
     assert "MB are needed in its folder; what was written is removed. Make room" in done.stdout
     assert target.read_bytes() == b"the old one"

@@ -1,9 +1,11 @@
-"""A place for what the libraries keep in the home folder, where there is none or nobody may write there."""
+"""What a process finds around it and the course does without: a home folder, an output that knows all letters."""
 
+import io
 import os
+import sys
 from pathlib import Path
 
-__all__ = ["FOLDERS", "do_without_home"]
+__all__ = ["FOLDERS", "do_without_home", "print_all_letters"]
 
 #: How the libraries of the lessons are told where to keep fonts, settings and sockets. Without, matplotlib and Jupyter
 #: fail where the user has no home folder, as in a container that runs under any number, and Keras makes a folder "~".
@@ -33,3 +35,10 @@ def do_without_home() -> None:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name in FOLDERS:
         os.environ.setdefault(name, os.path.join(folder, name.lower()))
+
+
+def print_all_letters() -> None:
+    """Let what is printed where the locale has no ± or → appear as an escape, in the place of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
+            stream.reconfigure(errors="backslashreplace")

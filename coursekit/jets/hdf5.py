@@ -43,43 +43,94 @@ def open_table(path: str | os.PathLike, key: str):
     import tables
 
     path = existing_file(path)
-    with path.open("rb") as file:
-        head = file.read(8)
-    if head != b"\x89HDF\r\n\x1a\n" and not tables.is_hdf5_file(path):
-        raise ValueError(
-            f"{path} is not an HDF5 file: " + (f"it starts with {head!r}" if head else "it is empty (0 bytes)")
-        )
-    # PyTables warns of names that are no Python names, and of what it cannot read, which is refused below if wanted.
-    with warnings.catch_warnings():
+    place = _place(path, key)
+    # PyTables warns of names that are no Python names, and of what it cannot read, which is refused below.
+    unknown = (
+        f"{path} is sound, but PyTables cannot read {place}; with libver='latest' h5py writes what it does not know"
+    )
+    with warnings.catch_warnings(), _intact(path, unknown):
         warnings.simplefilter("ignore")
-        file = _opened(path)
+        file = tables.open_file(path)
         try:
-            table = _found(file, path, key)
+            table = file.get_node(place)
         except BaseException:
             file.close()
             raise
     with file:
+        if not isinstance(table, tables.Table):
+            raise _no_table(path, place)
         yield table
 
 
-def _opened(path: Path):
-    import tables
+def _place(path: Path, key: str) -> str:
+    """Say where in the file the table of that name is.
 
+    With h5py, and past the heads of all objects: where one of them is damaged, PyTables would end the process.
+    """
+    import h5py
+
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head != b"\x89HDF\r\n\x1a\n" and not h5py.is_hdf5(path):
+        raise ValueError(
+            f"{path} is not an HDF5 file: " + (f"it starts with {head!r}" if head else "it is empty (0 bytes)")
+        )
+    place = "/" + "/".join(filter(None, key.split("/")))
+    with _intact(path), h5py.File(path) as file:
+        for node in [file, *_all(file)]:
+            list(node.attrs)
+        node = file.get(place) if place != "/" else None
+        if isinstance(node, h5py.Group):
+            place += "/table"
+            node = node.get("table", node if "pandas_type" in node.attrs else None)
+        names = _names(file) if node is None else []
+        is_table = isinstance(node, h5py.Dataset) and _is_table(node)
+    if node is None:
+        raise KeyError(f"{path} has no table {key!r};{near(key.strip('/'), names)} it has {listed(names)}")
+    if not is_table:
+        raise _no_table(path, place)
+    return place
+
+
+def _all(file) -> list:
+    nodes = []
+    file.visititems(lambda name, node: nodes.append(node))
+    return nodes
+
+
+def _is_table(data) -> bool:
+    """Say whether PyTables would see the rows and columns of a data set that h5py sees."""
     try:
-        return tables.open_file(path)
-    except ValueError as error:  # of PyTables, which knows what this process has open
-        raise BlockingIOError(f"{path} is open for writing in this very Python; close it there first") from error
-    except (tables.HDF5ExtError, OSError) as error:
-        size = path.stat().st_size
-        raise _translated(
-            error, path, f"{path} is truncated or damaged ({size} bytes), fetch or make it again"
-        ) from error
+        names = data.dtype.names
+    except TypeError:  # a type that NumPy does not have
+        return False
+    return data.ndim == 1 and names is not None and not any("/" in name or name.startswith("_v_") for name in names)
+
+
+def _names(file) -> list[str]:
+    """Name the tables of a file as `open_table` takes them: those of pandas by their group."""
+    import h5py
+
+    shown = {
+        node.name[1:]: node for node in _all(file) if not re.search("/meta/|/_i_", node.name)
+    }  # of pandas, PyTables
+    groups = [name for name, node in shown.items() if isinstance(node, h5py.Group) and "pandas_type" in node.attrs]
+    tables = [name for name, node in shown.items() if isinstance(node, h5py.Dataset) and _is_table(node)]
+    return groups + [name for name in tables if name.rpartition("/")[0] not in groups]
+
+
+def _no_table(path: Path, place: str) -> ValueError:
+    key = place.removesuffix("/table")[1:]
+    return ValueError(
+        f"{path}: {key!r} is not a table that can be read in slices, rows whose columns are numbers or text of fixed "
+        f"length; write it with DataFrame.to_hdf(path, key={key!r}, format='table')"
+    )
 
 
 def _translated(error: Exception, path, what: str) -> Exception:
     """Say in one line what HDF5 says in a back trace: `what` happened, unless it was not the file."""
     text = str(error)
-    if re.search(r"memory allocation failed|(can't|unable to) allocate|Cannot allocate memory", text):
+    if isinstance(error, MemoryError) or re.search(r"(?i)memory allocation failed|(can.t|unable to) allocate", text):
         return MemoryError(f"{path}: HDF5 got no memory; read fewer rows at once, or close other programs")
     if lock := re.search(r"unable to lock file, errno = (\d+), error message = '([^']*)'", text):
         if int(lock[1]) in (errno.EAGAIN, errno.EACCES):
@@ -88,7 +139,7 @@ def _translated(error: Exception, path, what: str) -> Exception:
             f"{path} cannot be locked by HDF5 where it lies ({lock[2]}); if nobody writes to it, set "
             "HDF5_USE_FILE_LOCKING=FALSE in the environment before Python starts, or copy it to a local disk"
         )
-    if "already open for write" in text:
+    if "already open" in text:  # PyTables says so of a file that this process has open
         return BlockingIOError(
             f"{path} is marked as open for writing: another program writes to it, or one was killed while it did; "
             "close it there, or take the mark away with `h5clear --status`"
@@ -116,52 +167,15 @@ def written() -> Iterator[None]:
         raise OSError(number, f"HDF5 could not write ({reason})") from error
 
 
-def _found(file, path: Path, key: str):
-    """Return the table of that name."""
-    import tables
-
-    place = "/" + "/".join(filter(None, key.split("/")))
+@contextlib.contextmanager
+def _intact(path: Path, what: str = "") -> Iterator[None]:
+    """Turn what h5py and PyTables raise, of many kinds, where a name, a length or a pickle is not what was written."""
     try:
-        node = file.get_node(place) if place != "/" and place in file else None
-        if isinstance(node, tables.Group):
-            node = node.table if "table" in node else node if "pandas_type" in node._v_attrs else None
-        names = _names(file) if node is None else []
-    except Exception as error:  # PyTables raises many kinds where a length or a name is not what was written
-        raise _translated(error, path, f"{path} is damaged, fetch or make it again") from error
-    if node is None:
-        raise KeyError(f"{path} has no table {key!r};{near(place[1:], names)} it has {listed(names)}")
-    if not isinstance(node, tables.Table):
-        raise ValueError(
-            f"{path}: {key!r} is not a table that can be read in slices, with columns of numbers or text of fixed "
-            f"length; write it with DataFrame.to_hdf(path, key={place[1:]!r}, format='table')"
-        )
-    if "CLASS" not in node._v_attrs:  # neither pandas nor PyTables made it
-        _require_rows(path, node)
-    return node
-
-
-def _names(file) -> list[str]:
-    """Name the tables of a file as `open_table` takes them: those of pandas by their group."""
-    import tables
-
-    groups = [group._v_pathname for group in file.walk_groups() if "pandas_type" in group._v_attrs]
-    leaves = [leaf._v_pathname for leaf in file.walk_nodes("/", "Leaf") if isinstance(leaf, tables.Table)]
-    owned = tuple(f"{group}/" for group in groups)
-    names = groups + [leaf for leaf in leaves if not leaf.startswith(owned)]
-    return [name[1:] for name in names if "/meta/" not in name]  # where pandas keeps the names of categories
-
-
-def _require_rows(path: Path, table) -> None:
-    """Refuse a data set that PyTables takes for a table with other rows than those that h5py sees."""
-    import h5py
-
-    with h5py.File(path) as file:
-        rows = file[table._v_pathname]
-        if rows.ndim != 1 or rows.dtype.names != table.dtype.names:
-            raise ValueError(
-                f"{path}: {table._v_pathname} has the shape {rows.shape} and the columns {listed(rows.dtype.names)}; "
-                "expected one row after the other, with names that begin with a letter"
-            )
+        yield
+    except Exception as error:
+        size = Path(path).stat().st_size
+        what = what or f"{path} is truncated or damaged ({size} bytes), fetch or make it again"
+        raise _translated(error, path, what) from error
 
 
 def read_blocks(table, path, start: int, stop: int | None) -> Iterator[np.ndarray]:
@@ -221,7 +235,7 @@ class Column:
             raise ValueError(f"{path}: column {name} {self.problem}; leave it out, or read it with pandas.read_hdf")
         stored = rows[self.field] if self.place is None else rows[self.field][:, self.place]
         if self.categories is not None:
-            _require_present(stored < 0, name, path, start)
+            _require_present((stored < 0) | (stored >= len(self.categories)), name, path, start)
             return self.categories[stored]
         if self.text is not None:
             encoding, errors, missing = self.text
@@ -243,12 +257,13 @@ def columns(table, path) -> dict[str, Column]:
     """Map the name of each column of the data frame, or of a plain table, to where it lies and what it stands for."""
     found = {}
     for field in table.colnames:
-        dtype, kind = table.dtype[field], getattr(table.attrs, f"{field}_kind", None)
-        gathered = isinstance(kind, list) and dtype.shape != ()
-        names = kind if isinstance(kind, list) else [field]
-        if isinstance(kind, bytes) or (gathered and dtype.shape != (len(names),)):
-            raise OSError(f"{path} is damaged: the names of the columns in {field} are lost; fetch or make it again")
-        meaning = {"dtype": dtype.base if gathered else dtype} | _meaning(table, field, kind)
+        with _intact(path):
+            dtype, kind = table.dtype[field], getattr(table.attrs, f"{field}_kind", None)
+            gathered = isinstance(kind, list) and dtype.shape != ()
+            names = kind if isinstance(kind, list) else [field]
+            if isinstance(kind, bytes) or (gathered and dtype.shape != (len(names),)):
+                raise ValueError(f"the names of the columns in {field} are lost")
+            meaning = {"dtype": dtype.base if gathered else dtype} | _meaning(table, field, kind)
         for place, name in enumerate(map(str, names)):
             column = Column(field, place if gathered else None, **meaning)
             if name in found and found[name].field != "index":  # a column may be called as the index is
@@ -267,7 +282,10 @@ def _meaning(table, field: str, kind) -> dict:
     wrote = str(kind if isinstance(kind, str) else getattr(table.attrs, f"{field}_dtype", ""))  # of index, or column
     about = getattr(group, "info", {}).get(field, {})
     if getattr(table.attrs, f"{field}_meta", None) == "category":
-        categories = _categories(table, field)
+        try:
+            categories = _categories(table, field)
+        except ValueError:
+            return {"problem": "has a category that is missing, or that pandas takes for it"}
         return {"categories": categories, "dtype": categories.dtype}
     if stored.kind == "S":
         encoding, errors, missing = (str(getattr(group, name, default)) for name, default in _TEXT)

@@ -129,10 +129,10 @@ def open_source(path: str | os.PathLike, key: str | None):
         head = file.read(8)
     if head[:4] == b"root":
         with open_root(path) as file:
-            key = key or "Events"
+            key = "Events" if key is None else key
             yield _with_events(Tree(path, file, key, open_tree(file, path, key)))
     elif head == b"\x89HDF\r\n\x1a\n":
-        opened = Table(path, key or "table")
+        opened = Table(path, "table" if key is None else key)
         yield _with_events(opened)
     else:
         raise ValueError(

@@ -233,7 +233,8 @@ def concatenate_events(samples: Sequence[Mapping[str, Array]]) -> dict[str, Arra
     Raises
     ------
     ValueError
-        There is no sample, the samples have different branches, or unequal lengths within one.
+        There is no sample, the samples have different branches, or unequal lengths within one, or a branch is of types
+        in two samples, such as text and numbers, or int64 and uint64, of which no one holds the values of both.
 
     Examples
     --------
@@ -252,11 +253,30 @@ def concatenate_events(samples: Sequence[Mapping[str, Array]]) -> dict[str, Arra
                 f"them. Read the same branches from each file."
             )
         _require_equal_lengths(sample)
-    return {
-        name: ak.concatenate(parts) if isinstance(parts[0], ak.Array) else np.concatenate(parts)
-        for name in first
-        for parts in [[sample[name] for sample in samples]]
-    }
+    return {name: _joined(name, [sample[name] for sample in samples]) for name in first}
+
+
+def _joined(name: str, parts: list[Array]) -> Array:
+    """Append arrays of one kind to each other, and refuse those that would become something else by it."""
+    parts = [part if isinstance(part, ak.Array) else plain(part, name) for part in parts]
+    kinds = [str(ak.type(part).content) for part in parts]
+    if all(isinstance(part, np.ndarray) for part in parts) and len({part.shape[1:] for part in parts}) == 1:
+        joined = np.concatenate(parts)
+        # int64 and uint64 become float64, numbers beside text become text
+        whole = [part for part in parts if part.dtype.kind in "iu" and part.dtype != joined.dtype]
+        with np.errstate(invalid="ignore"):
+            lost = not all(np.array_equal(part.astype(joined.dtype).astype(part.dtype), part) for part in whole)
+        lost |= len({part.dtype.kind in "biuf" for part in parts}) > 1
+    else:
+        joined = ak.concatenate(parts)
+        lost = "union" in str(joined.type) and not any("union" in kind for kind in kinds)
+    if lost:
+        i = next(i for i, kind in enumerate(kinds) if kind != kinds[0])
+        raise ValueError(
+            f"{name} is {kinds[0]} in sample 0 and {kinds[i]} in sample {i}, and no type holds the values of both. "
+            f"Make it the same in all samples first."
+        )
+    return joined
 
 
 def _flat_columns(events: Mapping[str, Array], branches: Iterable[str]) -> dict[str, np.ndarray]:

@@ -234,3 +234,53 @@ def test_concatenate_refuses():
     for nothing in ([], sample):
         with pytest.raises(ValueError, match="at least one dictionary"):
             concatenate_events(nothing)
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        (np.array(["zll"]), np.array([1])),
+        (ak.Array(["zll"]), np.array([1])),
+        (np.array([1.0]), ak.Array([[1.0]])),
+        (np.array([2**53 + 1]), np.array([1], "u8")),
+        (np.array([2**53 + 1]), np.array([0.5])),
+        (np.array([2**64 - 1], "u8"), np.array([-1])),
+        (np.ones(1), np.ones((1, 3))),
+    ],
+)
+def test_concatenate_refuses_types_of_which_one_would_be_lost(one, two):
+    for first, second in ((one, two), (two, one)):
+        with pytest.raises(ValueError, match=r"x is .* in sample 0 and .* in sample 1, and no type holds .* both"):
+            concatenate_events([{"x": first}, {"x": second}])
+
+
+def test_concatenate_keeps_what_is_missing_and_finds_a_type_for_both():
+    both = concatenate_events([{"x": ak.Array([1, None])}, {"x": np.array([3])}])
+    assert both["x"].to_list() == [1, None, 3]
+    assert concatenate_events([{"x": np.array([1])}, {"x": np.array([0.5])}])["x"].tolist() == [1, 0.5]
+    with pytest.raises(ValueError, match="x is missing in 1 of 2 events, first in event 1"):
+        concatenate_events([{"x": np.ma.array([1, 2], mask=[False, True])}, {"x": np.array([3])}])
+
+
+def test_only_numbers_one_per_event_make_a_table():
+    for column, kind in [
+        (ak.Array(["zll", "hww"]), "text"),
+        (np.array(["zll", "hww"]), "text"),
+        (ak.Array([{"pt": 1.0}, {"pt": 2.0}]), r"of type \{pt: float64\}, .*Take one of its fields"),
+        (np.array(["2026-01-01", "2026-01-02"], "M8[D]"), "of type datetime64"),
+    ]:
+        for function in (lambda events: to_table(events, ["x"]), lambda events: event_weights(events)):
+            with pytest.raises(ValueError, match=rf"{'x|XSWeight'} is {kind}"):
+                function(dict.fromkeys(WEIGHT_BRANCHES, np.ones(2)) | {"x": column, "XSWeight": column})
+
+
+def test_not_finite_in_records_unions_and_structured_arrays():
+    deep = ak.Array([{"name": "nan", "hits": [{"e": 1.0}]}, {"name": "", "hits": [{"e": 1.0}, {"e": np.nan}]}])
+    rows = np.array([(b"nan", 1.0), (b"", np.inf)], [("name", "S3"), ("e", "f4")])
+    either = ak.concatenate([ak.Array(["inf"]), ak.Array([np.inf])])
+    for column, name in ((deep, "x"), (rows, r"x\.e"), (either, "x")):
+        with pytest.raises(ValueError, match=rf"{name} is NaN or infinite in 1 of 2 events, first in event 1"):
+            require_finite({"x": column})
+    require_finite(
+        {"text": ak.Array(["nan"]), "n": np.array([2**63], "u8"), "flag": np.array([True]), "b": rows["name"]}
+    )

@@ -68,8 +68,9 @@ def read_chunks(
     path : path-like
         A ROOT file with a tree, or an HDF5 file with a table as pandas writes it with ``format="table"``.
     branches : iterable of str, optional
-        Branches of the tree or columns of the table; all if not given. From a table in the reference layout of jets,
-        no list of branches gives ``jets`` and ``labels`` as `coursekit.jets.load_jets` does.
+        Branches of the tree, named as in `coursekit.load_events`, or columns of the table; all if not given. From a
+        table in the reference layout of jets, no list of branches gives ``jets`` and ``labels`` as
+        `coursekit.jets.load_jets` does.
     chunk : int
         Events in a piece, at most.
     start, stop : int
@@ -88,10 +89,13 @@ def read_chunks(
         There is no such file.
     OSError
         The file is truncated or damaged.
+    MemoryError
+        A piece does not fit in memory.
     KeyError
-        The file has no such tree or table, or no such branch.
+        The file has no such tree or table, or no such branch, or several.
     ValueError
-        The file is neither ROOT nor HDF5, it has no events, or the range or the chunk is empty.
+        The file is neither ROOT nor HDF5, it has no events, the range or the chunk is empty, a value is missing, or a
+        branch cannot be read.
 
     Examples
     --------

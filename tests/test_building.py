@@ -1,5 +1,6 @@
 """Builds: executing, parameters, interruption, comparison, and what a terminal or a log is told."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from coursekit import authoring, building
 from coursekit.cli import app
+from coursekit.reproducing import differences
 from tests.toy import EXERCISES, FIGURES, README, TOY, build, edit, lesson
 
 
@@ -105,6 +107,52 @@ def test_an_unstable_digit_or_stderr_fails_the_build(clone):
     edit(clone, 'show("edge", 0.125, 2)', "import warnings; warnings.warn('chatter')")
     with pytest.raises(authoring.BuildError, match=r"writes to stderr: .*chatter"):
         build(clone)
+
+
+#: A locale with 128 letters, as old as possible: what is read and written as it has it fails on all others.
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.lessons
+@pytest.mark.skipif(sys.platform == "win32", reason="locales as on POSIX")
+def test_a_build_does_not_ask_the_locale(clone):
+    edit(clone, "# # 1 · Toy", "# # 1 · Détecteur → jets")
+    edit(clone, 'show("only in the solution", mean, 3)', 'show("m → t", mean, 3, error=0.5)')
+    (clone / "README.md").write_text(README.replace("# Toy", "# Données ± détecteur"), encoding="utf-8")
+    command = [sys.executable, "-m", "coursekit.cli", "build", "--root", str(clone)]
+    done = subprocess.run(command, env=os.environ | ASCII, capture_output=True, encoding="ascii")
+    assert done.returncode == 0, done.stderr
+    text = (clone / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("# Données ± détecteur\n")
+    assert "**Détecteur → jets**" in text
+    assert "m → t: 2.500 ± 0.500" in (clone / "solutions" / "01_toy.ipynb").read_text(encoding="utf-8")
+    for path in ("README.md", "solutions/01_toy.ipynb", "notebooks/01_toy.ipynb"):
+        assert b"\r" not in (clone / path).read_bytes()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locales as on POSIX")
+def test_what_the_locale_has_no_letter_for_is_printed_as_an_escape():
+    code = r"from coursekit import show; show('m \u2192 t', 2.5, 1, error=0.5)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=os.environ | ASCII, capture_output=True, encoding="ascii", check=True)
+    assert done.stdout == r"m \u2192 t: 2.5 \xb1 0.5" + "\n"
+    command = [sys.executable, "-m", "coursekit.cli", "doctor"]
+    assert not subprocess.run(command, env=os.environ | ASCII, stdout=subprocess.PIPE).returncode
+
+
+@pytest.mark.parametrize("jobs", [0, -1])
+def test_no_jobs_build_nothing(clone, jobs):
+    with pytest.raises(ValueError, match=f"number of jobs must be 1 or more, got {jobs}"):
+        build(clone, jobs=jobs)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"cells": [', b"\xff\xfe{}"])
+def test_a_damaged_notebook_is_named(tmp_path, content):
+    path = tmp_path / "01_toy.ipynb"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"01_toy\.ipynb is not a notebook \(.*\); run `coursekit build`") as error:
+        differences(path, path)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import ast
 import textwrap
 from pathlib import Path
 
-__all__ = ["BuildError", "answered"]
+__all__ = ["BuildError", "answered", "parsed"]
 
 
 class BuildError(ValueError):
@@ -34,12 +34,15 @@ def answered(source: str, number: str, lesson: Path) -> str:
     path = lesson.with_name("exercises.py")
     if not path.is_file():
         raise BuildError(f"{path} does not exist; it holds the answers to the exercises of lesson.py")
-    text = path.read_text(encoding="utf-8")
-    answers = [node for node in ast.parse(text, str(path)).body if isinstance(node, ast.FunctionDef)]
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BuildError(f"{path} is not written in UTF-8: {error}") from None
+    answers = [node for node in parsed(text, path).body if isinstance(node, ast.FunctionDef)]
     by_name = {node.name: node for node in answers}
     of_values = next((node for node in answers if number in map(_registered, node.decorator_list)), None)
     lines, stubs, values = source.split("\n"), [], []
-    for node in ast.parse(source, str(lesson)).body:
+    for node in parsed(source, lesson).body:
         if isinstance(node, ast.FunctionDef) and _is_dots(node.body[-1]):
             stubs.append((node, by_name.get(node.name)))
         elif isinstance(node, ast.Assign) and _is_dots(node):
@@ -61,6 +64,23 @@ def answered(source: str, number: str, lesson: Path) -> str:
     if not values and not stubs:
         raise BuildError(f"{lesson}: an exercise needs three dots for its answer: {source[:60]!r}")
     return "\n".join(lines)
+
+
+def parsed(source: str, path: Path) -> ast.Module:
+    """Parse Python, a file or a cell of it.
+
+    Raises
+    ------
+    BuildError
+        When it is not Python: says where it stands and shows the line.
+    """
+    try:
+        return ast.parse(source, str(path))
+    except SyntaxError as error:
+        line = source.split("\n")[(error.lineno or 1) - 1].strip()
+        raise BuildError(f"{path}: {error.msg}, in line {error.lineno} of this file or cell: {line!r}") from None
+    except ValueError as error:  # it holds a zero byte
+        raise BuildError(f"{path}: {error}") from None
 
 
 def _is_dots(node: ast.stmt) -> bool:

@@ -9,7 +9,6 @@ alone.
 import ast
 import hashlib
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,8 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from coursekit.answers import BuildError, answered
+from coursekit.answers import BuildError, answered, parsed
+from coursekit.files import read_toml
 from coursekit.words import near
 
 __all__ = [
@@ -107,9 +107,13 @@ class Lesson:
     def parameters(self) -> dict[str, object]:
         """Names and default values of the parameters cell."""
         source = next(cell.source for cell in self.cells if "parameters" in _tags(cell))
-        assigned = [node for node in ast.parse(source).body if isinstance(node, ast.Assign | ast.AnnAssign)]
+        body = parsed(source, self.path).body
+        assigned = [node for node in body if isinstance(node, ast.Assign | ast.AnnAssign)]
         names = [node.target if isinstance(node, ast.AnnAssign) else node.targets[0] for node in assigned]
-        return {name.id: ast.literal_eval(node.value) for name, node in zip(names, assigned, strict=True)}
+        try:
+            return {name.id: ast.literal_eval(node.value) for name, node in zip(names, assigned, strict=True)}
+        except (AttributeError, ValueError):
+            raise BuildError(f"{self.path}: a parameter is NAME = VALUE, the value written out: {source!r}") from None
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -186,7 +190,10 @@ def read_lesson(path: Path) -> Lesson:
     """
     if not path.is_file():
         raise BuildError(f"{path} does not exist")
-    cells = jupytext.read(path, fmt="py:percent").cells
+    try:
+        cells = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent").cells
+    except UnicodeDecodeError as error:
+        raise BuildError(f"{path} is not written in UTF-8: {error}") from None
     for cell in cells:
         if "exercise" in _tags(cell):  # a formatter of Python writes `def f(x): ...`; a student writes below the head
             cell.source = re.sub(r"^( *)((?:def |\)).*:) \.\.\.$", r"\1\2\n\1    ...", cell.source, flags=re.M)
@@ -236,11 +243,13 @@ def course_settings(root: Path) -> dict[str, str]:
     Raises
     ------
     BuildError
-        When it lacks title, repository or tag.
+        When it lacks title, repository or tag, or one is no text.
     """
-    settings = tomllib.loads((root / "course.toml").read_text(encoding="utf-8"))
+    settings = read_toml(root / "course.toml")
     if missing := {"title", "repository", "tag"} - settings.keys():
         raise BuildError(f"{root / 'course.toml'} lacks {', '.join(sorted(missing))}")
+    if wrong := [name for name, value in settings.items() if not isinstance(value, str)]:
+        raise BuildError(f"{root / 'course.toml'}: {wrong[0]} must be a text in quotes, got {settings[wrong[0]]!r}")
     return settings
 
 

@@ -9,7 +9,6 @@ import errno
 import hashlib
 import os
 import shutil
-import tomllib
 import warnings
 from dataclasses import dataclass
 from functools import cache
@@ -19,7 +18,7 @@ from urllib.parse import urlsplit
 import platformdirs
 import requests
 
-from coursekit.files import FULL
+from coursekit.files import FULL, read_toml
 from coursekit.locks import locked
 from coursekit.receiving import PASSING, receive, size_of
 from coursekit.words import listed, near
@@ -127,7 +126,7 @@ def catalogue(registry: Path | None = None) -> dict[str, File]:
     """
     registry = registry or shipped_folder() / "registry.toml"
     files: dict[str, File] = {}
-    for dataset, entry in tomllib.loads(registry.read_text(encoding="utf-8")).items():
+    for dataset, entry in read_toml(registry).items():
         for name, facts in entry["files"].items():
             if name in files:
                 raise ValueError(f"{registry} has {name} twice, in {files[name].dataset} and in {dataset}")

@@ -9,12 +9,13 @@ import os
 import platform
 import secrets
 import shutil
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["FULL", "is_running", "naming_if_full", "replacing", "save_arrays", "unwritable"]
+__all__ = ["FULL", "is_running", "naming_if_full", "read_toml", "replacing", "save_arrays", "unwritable"]
 
 #: How a system says that no more can be written: the disk, the user's share of it, or a limit on the size of a file.
 FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
@@ -99,6 +100,20 @@ def save_arrays(path: str | os.PathLike, **arrays) -> None:
     np.savez_compressed(content, **arrays)
     with replacing(path) as partial:
         partial.write_bytes(content.getbuffer())
+
+
+def read_toml(path: Path) -> dict:
+    """Read a TOML file; one that is none, or no text, is named with the line.
+
+    Raises
+    ------
+    ValueError
+        The file is damaged, or was edited into something else.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no well-formed TOML: {error}") from error
 
 
 def unwritable(folder: str | os.PathLike, error: OSError) -> OSError:

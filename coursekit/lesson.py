@@ -1,13 +1,13 @@
 """What every lesson does first, and how it prints a number and shows a figure."""
 
 import os
-import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from coursekit import data, plots
+from coursekit.files import read_toml
 
 __all__ = ["figure", "lesson_folder", "setup", "show"]
 
@@ -166,7 +166,7 @@ def figure(name: str, **layout):
     if not _current:
         raise RuntimeError('which lesson is this? Call coursekit.setup("NN") first, in the first code cell')
     path = lesson_folder(_current) / "figures.toml"
-    texts = tomllib.loads(path.read_text(encoding="utf-8"))
+    texts = read_toml(path)
     if name not in texts:
         raise KeyError(f"{path} has no text for the figure {name!r}; it has {', '.join(texts)}")
     return plots.figure(texts[name], **layout)

@@ -115,6 +115,50 @@ def test_a_malformed_source_is_refused(clone, old, new, words):
     assert "01_toy" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        (
+            "lesson.py",
+            "std = ...",
+            "std = (...",
+            r"'\(' was never closed, in line 2 of this file or cell: 'std = \(\.\.\.'",
+        ),
+        ("lesson.py", "rate: float = 0.5", "rate: float = 1 / 2", "a parameter is NAME = VALUE"),
+        ("lesson.py", "rate: float = 0.5", "rate: float = ", "invalid syntax, in line 3"),
+        ("exercises.py", "mean = x.mean()", "mean = = x.mean()", "invalid syntax, in line"),
+    ],
+)
+def test_what_is_no_python_is_said_in_a_line(clone, file, old, new, words):
+    edit(clone, old, new, file)
+    with pytest.raises(authoring.BuildError, match=words) as error:
+        _ = lesson(clone).parameters
+    assert str(error.value).startswith(str(clone / "lessons" / "01_toy" / file))
+    assert "\n" not in str(error.value).replace("\\n", "")
+
+
+@pytest.mark.parametrize("file", ["lesson.py", "exercises.py"])
+def test_a_source_in_another_encoding_is_named(clone, file):
+    path = clone / "lessons" / "01_toy" / file
+    path.write_bytes(path.read_bytes() + "# Größe".encode("cp1252"))
+    with pytest.raises(authoring.BuildError, match=rf"{file} is not written in UTF-8: .*0xf6"):
+        lesson(clone)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'title = "T', r"course\.toml is no well-formed TOML: Unterminated string"),
+        (b'title = "T\xe9"', r"course\.toml is no well-formed TOML: .*0xe9"),
+        (b'title = "T"\nrepository = "r"\ntag = 1\n', r"course\.toml: tag must be a text in quotes, got 1"),
+    ],
+)
+def test_damaged_settings_are_named(clone, content, words):
+    (clone / "course.toml").write_bytes(content)
+    with pytest.raises(ValueError, match=words):
+        authoring.course_settings(clone)
+
+
 def test_a_lesson_without_exercises_is_refused(clone):
     (clone / "lessons" / "01_toy" / "exercises.py").unlink()
     with pytest.raises(authoring.BuildError, match=r"exercises\.py does not exist; it holds the answers"):

@@ -245,6 +245,7 @@ def concatenate_events(samples: Sequence[Mapping[str, Array]]) -> dict[str, Arra
         raise ValueError(
             "samples is a list of at least one dictionary of arrays: concatenate_events([signal, background])."
         )
+    samples = [{name: plain(column, name, f"sample {i}") for name, column in s.items()} for i, s in enumerate(samples)]
     first = samples[0]
     for i, sample in enumerate(samples):
         if set(sample) != set(first):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from coursekit import data
+from coursekit.arrays import binary_labels, plain
 from coursekit.files import save_arrays
 from coursekit.locks import locked
 
@@ -75,7 +76,7 @@ def record(work: Path, tagger: str, labels, score, n_training: int) -> Path:
     """
     labels = _labels(labels)
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
-        score = np.asarray(score, np.float32)
+        score = np.asarray(plain(score, f"{tagger}: score"), np.float32)
     if score.shape != labels.shape:
         raise ValueError(f"{tagger}: expected a score for each of {len(labels)} jets, shape (N,), got {score.shape}")
     if not np.isfinite(score).all():
@@ -131,10 +132,7 @@ def _own_folder(work: Path) -> Path:
 
 
 def _labels(labels) -> np.ndarray:
-    labels = np.asarray(labels)
-    if labels.ndim != 1 or not np.isin(labels, (0, 1)).all():
-        raise ValueError(f"labels must be (N,) zeros and ones, got shape {labels.shape}, {np.unique(labels)[:5]}")
-    return labels.astype(np.uint8)
+    return binary_labels(labels).astype(np.uint8)
 
 
 def _read(path: Path, labels: np.ndarray) -> dict[str, Entry]:

@@ -14,6 +14,7 @@ from coursekit import data
 from coursekit.arrays import binary_labels, plain
 from coursekit.files import save_arrays
 from coursekit.locks import locked
+from coursekit.trees import first_line, is_about_the_machine, is_memory
 
 __all__ = ["Entry", "record", "recorded"]
 
@@ -143,9 +144,15 @@ def _read(path: Path, labels: np.ndarray) -> dict[str, Entry]:
         with path.open("rb") as file, np.load(file) as stored:
             if not np.array_equal(stored["labels"], labels):
                 return {}
+            taggers, scores, n_training = (stored[name] for name in ("taggers", "scores", "n_training"))
+            if scores.shape != (len(taggers), len(labels)):
+                raise ValueError(f"{len(taggers)} taggers and {len(labels)} jets, but scores {scores.shape}")
             return {
                 str(name): Entry(path.stem, score, int(n))
-                for name, score, n in zip(stored["taggers"], stored["scores"], stored["n_training"], strict=True)
+                for name, score, n in zip(taggers, scores, n_training, strict=True)
             }
     except Exception as error:  # zip, pickle and numpy raise many kinds for bytes that are not theirs
-        raise OSError(f"{path} is damaged ({error}); delete it, and run lesson {path.stem} again") from error
+        if is_memory(error) or is_about_the_machine(error):
+            raise
+        reason = first_line(error)
+        raise OSError(f"{path} is damaged ({reason}); delete it, and run lesson {path.stem} again") from error

@@ -9,6 +9,7 @@ import numpy as np
 
 from coursekit.arrays import plain
 from coursekit.files import save_arrays
+from coursekit.trees import is_about_the_machine, is_memory
 
 
 def shuffle_together(rng: np.random.Generator, *arrays):
@@ -336,9 +337,9 @@ def load_indices(path: str | os.PathLike, identity: str) -> dict[str, np.ndarray
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             content = dict(archive)
         stored = str(content.pop("identity"))
-    except MemoryError:
-        raise
     except Exception as error:  # zipfile, zlib and NumPy each have their own for bytes that are not theirs
+        if is_memory(error) or is_about_the_machine(error):
+            raise
         raise ValueError(f"{path} is not a file of index lists ({error}). Write it with save_indices.") from error
     if stored != identity:
         raise ValueError(

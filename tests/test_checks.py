@@ -1,6 +1,7 @@
 """The engine behind check, hint, or_reference and progress, and how an exercise tells the mistakes apart."""
 
 import sys
+from types import SimpleNamespace
 
 import awkward as ak
 import numpy as np
@@ -380,3 +381,12 @@ def test_an_exercise_of_another_lesson_is_refused(tmp_path, monkeypatch):
 
 def test_what_the_values_were_made_from_is_asked_for(capsys):
     assert "check also needs what the values were made from: x=x." in said(capsys, "99.1", 3.0)
+
+
+def test_too_little_memory_says_nothing_about_an_answer():
+    def answer(*_, **__):
+        raise MemoryError
+
+    found = SimpleNamespace(number="1.1", test=answer)
+    with pytest.raises(MemoryError):
+        engine.run_check(found, (1.5,), {})

@@ -1,5 +1,7 @@
 """The ledger: scores come back, on the same jets alone, and a damaged file says so."""
 
+import errno
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,26 @@ def test_a_damaged_file_is_named(work, damage):
     path = record(work, "a", LABELS, SCORE, n_training=1)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(OSError, match=r"08\.npz is damaged .* delete it, and run lesson 08 again"):
+        recorded(work, LABELS)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), PermissionError(errno.EACCES, "Permission denied")])
+def test_what_is_not_the_file_s_fault_is_not_called_damage(work, monkeypatch, error):
+    record(work, "a", LABELS, SCORE, n_training=1)
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(np, "load", fail)
+    with pytest.raises(type(error)) as caught:
+        recorded(work, LABELS)
+    assert "damaged" not in str(caught.value)
+
+
+def test_scores_of_other_jets_than_the_labels_are_damage(work):
+    path = record(work, "a", LABELS, SCORE, n_training=1)
+    np.savez(path, labels=LABELS, taggers=["a"], scores=[SCORE[:-1]], n_training=[1])
+    with pytest.raises(OSError, match=r"08\.npz is damaged \(1 taggers and 5 jets, but scores \(1, 4\)\)"):
         recorded(work, LABELS)
 
 

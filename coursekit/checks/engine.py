@@ -153,6 +153,8 @@ def run_check(found: Exercise, answer: tuple, given: Mapping) -> tuple[str, str]
         found.test(answer, given)
     except Mistake as mistake:
         return "NOT YET", str(mistake)
+    except MemoryError:  # says nothing about the answer
+        raise
     except Exception as error:
         # A test that stumbles over an answer of an unforeseen kind must not look like a crash of the course.
         came = ", ".join(map(describe, answer))

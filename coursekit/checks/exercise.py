@@ -138,6 +138,8 @@ class Exercise:
             return self._by_name(call(functions[0], *case, name=self.answers[0].__name__))
         except Mistake as mistake:
             return str(mistake)
+        except MemoryError:  # says nothing about the answer
+            raise
         except Exception as error:
             # A test that stumbles over an answer of an unforeseen kind must not look like a crash of the course.
             came = ", ".join(map(describe, functions))

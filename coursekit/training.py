@@ -14,6 +14,8 @@ one indexing. The same code runs on a CPU and on a GPU:
 (20, 1)
 """
 
+import contextlib
+import copy
 import math
 import os
 import time
@@ -27,8 +29,9 @@ try:
 except ImportError as error:
     raise ImportError('this training needs PyTorch: pip install "coursekit[torch]"') from error
 
-from coursekit.checkpoints import Checkpoint
+from coursekit.checkpoints import Checkpoint, describe, digest
 from coursekit.jets.packed import PackedJets
+from coursekit.losses import CheckedLoss
 
 # Jets that a CPU computes at once: their activations stay in its cache, which makes a batch of 1024 half as fast again
 # (`benchmarks/bench_training.py`).
@@ -64,7 +67,8 @@ def train(
     Parameters
     ----------
     model : nn.Module
-        Called as ``model(features, counts)``; gives (N, K).
+        Called as ``model(features, counts)``, the features in its own precision; gives (N, K), or (N,) for K = 1. Its
+        parameters are float32 or float64; on an NVIDIA GPU float32 ones are used in float16 where that is faster.
     training, validation : PackedJets
         On the device of the model. The validation jets are only looked at, never learned from.
     epochs : int
@@ -79,7 +83,8 @@ def train(
         By which AdamW draws the weights towards zero, relative to the learning rate.
     loss : callable
         ``loss(outputs, targets)``, (B, K) each, returns the mean over the batch. The default takes logits, not
-        probabilities, and labels 0 and 1; ``torch.nn.functional.mse_loss`` makes a regression.
+        probabilities, and labels 0 and 1; ``torch.nn.functional.mse_loss`` makes a regression, and
+        ``torch.nn.functional.cross_entropy`` learns classes, from their numbers, one-hot or from probabilities.
     patience : int, optional
         Stop after so many epochs without a lower validation loss; by default train all epochs.
     augment : callable, optional
@@ -87,7 +92,8 @@ def train(
         jets, as `rotate_and_flip` does.
     checkpoint : path-like, optional
         A file that is written after each epoch. If it exists, the training goes on from it to the very weights of an
-        uninterrupted one, or, if it was finished, only restores them.
+        uninterrupted one (nearly so on another device), or, if it was finished, only restores them. What it cannot
+        know: what a function of yours calls, and the code of the model's class.
     generator : torch.Generator, optional
         On the CPU; decides the order of the jets and the augmentation. By default one with the seed 1.
     progress : bool
@@ -101,34 +107,36 @@ def train(
     Raises
     ------
     ValueError
-        If jets and model are on different devices, all targets are equal, a setting is unknown, or the checkpoint
-        belongs to another training.
+        If jets and model are on different devices, all targets are equal or not what the loss takes, the model has
+        nothing to learn with or gives other shapes than the loss takes, a setting is unknown, or the checkpoint is none
+        or belongs to another training.
     FloatingPointError
         If the loss is no longer a number.
     """
-    device = _check(model, training, validation, epochs, batch_size, schedule, loss)
     generator = generator or torch.Generator().manual_seed(1)
+    settings = _settings(epochs, batch_size, learning_rate, schedule, weight_decay, patience)
+    epochs, batch_size, learning_rate, schedule, weight_decay, patience = settings.values()
+    samples = {"training": training, "validation": validation}
+    device = _check(model, samples, generator)
+    loss_of = CheckedLoss(loss, {name: jets.targets for name, jets in samples.items()})
     optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=weight_decay)
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
     history, best = {"loss": [], "val_loss": [], "learning_rate": []}, _weights(model)
-    settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "schedule": schedule}
-    settings |= {"weight_decay": weight_decay, "training jets": len(training)}
-    saved = checkpoint and Checkpoint(checkpoint, settings, model, optimizer, scaler, generator)
+    saved = _checkpoint(checkpoint, settings, loss, augment, samples, model, optimizer, scaler, generator)
     if saved and saved.path.exists():
         history, best = saved.restore()
     line, n_steps = _Line(progress, epochs), math.ceil(len(training) / batch_size)
 
     while (epoch := len(history["loss"])) < epochs and not _patience_lost(history["val_loss"], patience):
         model.train()
-        total = torch.zeros((), device=device)
-        order = torch.randperm(len(training), generator=generator)
+        order, total = torch.randperm(len(training), generator=generator), 0.0
         for step, batch in enumerate(order.split(batch_size)):
             rate = learning_rate * (one_cycle((epoch + step / n_steps) / epochs) if schedule == "one-cycle" else 1)
-            total += _gradients(model, training, batch, loss, augment, generator, scaler)
+            total += _gradients(model, training, batch, loss_of, augment, generator, scaler)
             _update(model, optimizer, scaler, rate)
             line.step(len(batch), epoch + (step + 1) / n_steps, history)
         history["loss"].append(float(total) / len(training))
-        history["val_loss"].append(float(loss(_outputs(model, validation), validation.targets)))
+        history["val_loss"].append(float(loss_of(*_outputs(model, validation))))
         history["learning_rate"].append(rate)
         _require_finite(history, learning_rate)
         if history["val_loss"][-1] == min(history["val_loss"]):
@@ -163,13 +171,27 @@ def one_cycle(progress: float) -> float:
 def predict(model: nn.Module, jets: PackedJets, batch_size: int = 512) -> np.ndarray:
     """Return the outputs of a model for each jet, (N, K) float32: in evaluation mode, without gradients.
 
+    Raises
+    ------
+    ValueError
+        The model does not give a row of outputs for each jet.
+    FloatingPointError
+        An output is NaN or infinite.
+
     Examples
     --------
     >>> from coursekit.nets.deepsets import DeepSets
     >>> predict(DeepSets(1), PackedJets([[1.0], [2.0]], [1, 1], [0, 1])).shape
     (2, 1)
     """
-    return _outputs(model, jets, batch_size).cpu().numpy()
+    outputs = _outputs(model, jets, max(1, _number("batch_size", batch_size, int)))[0].float().cpu().numpy()
+    bad = np.flatnonzero(~np.isfinite(outputs.reshape(len(outputs), -1)).all(axis=1))
+    if len(bad):
+        raise FloatingPointError(
+            f"the model gives NaN or infinity for {len(bad)} of {len(outputs)} jets, the first is jet {bad[0]}: look "
+            "at its weights, and for extreme inputs"
+        )
+    return outputs
 
 
 def rotate_and_flip(
@@ -203,7 +225,7 @@ def rotate_and_flip(
     eta, phi = columns
     angle = 2 * math.pi * torch.rand(len(counts), generator=generator)
     sign = 1 - 2 * torch.randint(2, (len(counts),), generator=generator)
-    turn = torch.stack([angle.cos(), angle.sin(), sign], dim=1).to(features.device)  # (N, 3)
+    turn = torch.stack([angle.cos(), angle.sin(), sign], dim=1).to(features.device, features.dtype)  # (N, 3)
     cos, sin, sign = torch.repeat_interleave(turn, counts, dim=0, output_size=len(features)).unbind(dim=1)  # (T,) each
     turned = features.clone()
     turned[:, eta] = cos * features[:, eta] - sin * features[:, phi]
@@ -213,16 +235,16 @@ def rotate_and_flip(
 
 def _gradients(model, jets: PackedJets, batch: torch.Tensor, loss, augment, generator, scaler) -> torch.Tensor:
     """Leave the gradient of the mean loss of a batch of jets in the parameters; return the summed loss."""
-    kind = jets.device.type
-    total = torch.zeros((), device=jets.device)
+    kind, dtype = jets.device.type, _dtype(model)
+    total = torch.zeros((), device=jets.device, dtype=dtype)
     for index in batch.split(_CPU_JETS if kind == "cpu" else len(batch)):  # the gradients of the parts add up
         features, counts, targets = jets.batch(index)
         if augment is not None:
             features = augment(features, counts, generator)
         # Half precision where it is fast; the scaler keeps its small gradients above zero.
-        with torch.autocast(kind, torch.float16, enabled=kind == "cuda"):
-            outputs = model(features, counts)
-        part = loss(outputs.float(), targets) * len(index)
+        with torch.autocast(kind, torch.float16, enabled=kind == "cuda" and dtype == torch.float32):
+            outputs = _forward(model, features.to(dtype), counts)
+        part = loss(outputs.to(dtype), targets.to(dtype)) * len(index)
         scaler.scale(part / len(batch)).backward()
         total += part.detach()
     return total
@@ -239,17 +261,46 @@ def _update(model, optimizer, scaler, rate: float) -> None:
     optimizer.zero_grad()
 
 
-def _outputs(model: nn.Module, jets: PackedJets, batch_size: int = 512) -> torch.Tensor:
-    mode = model.training
+def _outputs(model: nn.Module, jets: PackedJets, batch_size: int = 512) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return outputs (N, K) and targets (N, K) in the precision of the model, at least float32."""
+    dtype, mode = _dtype(model), model.training
     model.eval()
-    with torch.no_grad():
-        parts = [model(*jets.batch(index)[:2]) for index in torch.arange(len(jets)).split(batch_size)]
-    model.train(mode)
-    return torch.cat(parts).float()
+    try:
+        with torch.no_grad():
+            batches = map(jets.batch, torch.arange(len(jets)).split(batch_size))
+            parts = [_forward(model, features.to(dtype), counts) for features, counts, _ in batches]
+    finally:
+        model.train(mode)
+    dtype = torch.promote_types(dtype, torch.float32)
+    return torch.cat(parts).to(dtype), jets.targets.to(dtype)
+
+
+def _forward(model: nn.Module, features: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    outputs = model(features, counts)
+    if not isinstance(outputs, torch.Tensor) or outputs.ndim == 0 or len(outputs) != len(counts):
+        found = f"a tensor {tuple(outputs.shape)}" if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+        raise ValueError(f"the model must give one tensor (N, K) for N = {len(counts)} jets; it gave {found}")
+    return outputs[:, None] if outputs.ndim == 1 else outputs
+
+
+def _dtype(model: nn.Module) -> torch.dtype:
+    """Return the precision in which a model computes."""
+    return next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+
+
+def _checkpoint(path, settings, loss, augment, samples: dict[str, PackedJets], *state) -> Checkpoint | None:
+    """Return the checkpoint of a training, which knows it by its settings, its functions and its jets."""
+    if path is None:
+        return None
+    settings = settings | {"loss": describe(loss), "augment": describe(augment)}
+    for name, jets in samples.items():
+        settings[f"{name} jets"] = len(jets)
+        settings[f"values of the {name} jets"] = digest(jets.features, jets.counts, jets.targets)
+    return Checkpoint(path, settings, *state)
 
 
 def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: values.clone() for name, values in model.state_dict().items()}
+    return copy.deepcopy(model.state_dict())
 
 
 def _patience_lost(val_loss: list[float], patience: int | None) -> bool:
@@ -265,31 +316,46 @@ def _require_finite(history: dict[str, list[float]], learning_rate: float) -> No
         )
 
 
-def _check(model, training, validation, epochs, batch_size, schedule, loss) -> torch.device:
-    """Return the device of all three, or say what does not fit."""
-    device = next(model.parameters()).device
-    if not device == training.device == validation.device:
-        raise ValueError(
-            f"the model is on {device}, the training jets on {training.device}, the validation jets on "
-            f"{validation.device}: move all of them, as model.to(device), jets.to(device)"
-        )
-    if schedule not in ("one-cycle", "constant") or epochs < 1 or batch_size < 1:
+def _settings(epochs, batch_size, learning_rate, schedule, weight_decay, patience) -> dict[str, int | float | str]:
+    """Return the settings as plain numbers, whatever came, of NumPy or PyTorch; or say which one is none."""
+    settings = {
+        "epochs": _number("epochs", epochs, int),
+        "batch_size": _number("batch_size", batch_size, int),
+        "learning_rate": _number("learning_rate", learning_rate, float),
+        "schedule": schedule,
+        "weight_decay": _number("weight_decay", weight_decay, float),
+        "patience": None if patience is None else _number("patience", patience, int),
+    }
+    if schedule not in ("one-cycle", "constant") or settings["epochs"] < 1 or settings["batch_size"] < 1:
         raise ValueError(
             'expected schedule "one-cycle" or "constant", epochs and batch_size of at least 1; got '
-            f"{schedule!r}, {epochs} and {batch_size}"
+            f"{schedule!r}, {settings['epochs']} and {settings['batch_size']}"
         )
-    for name, targets in (("training", training.targets), ("validation", validation.targets)):
-        if len(targets) == 0 or (targets == targets[0]).all(dim=0).any():
-            raise ValueError(
-                f"the {len(targets)} {name} jets have a target that is the same for all, {targets[:1].tolist()}: "
-                "there is nothing to learn; are signal and background both there?"
-            )
-        if loss is nn.functional.binary_cross_entropy_with_logits and not ((targets >= 0) & (targets <= 1)).all():
-            raise ValueError(
-                f"the default loss takes labels between 0 and 1, the {name} jets have targets from "
-                f"{float(targets.min()):g} to {float(targets.max()):g}: for a regression pass another loss, such as "
-                "torch.nn.functional.mse_loss"
-            )
+    return settings
+
+
+def _number(name: str, value, kind: type) -> int | float:
+    with contextlib.suppress(TypeError, ValueError, OverflowError, RuntimeError):
+        if 0 <= kind(value) == value < math.inf:
+            return kind(value)
+    raise ValueError(f"{name} must be a {'whole ' if kind is int else ''}number of at least 0, but is {value!r}")
+
+
+def _check(model: nn.Module, samples: dict[str, PackedJets], generator) -> torch.device:
+    """Return the device of all three, or say what does not fit."""
+    if not any(p.requires_grad for p in model.parameters()):
+        raise ValueError("the model has no parameter that learns: requires_grad is False for all, or there is none")
+    if _dtype(model) not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"the model is in {_dtype(model)}, in which the small steps of a training are lost: model.float(). On an "
+            "NVIDIA GPU a training uses half precision by itself"
+        )
+    if generator.device.type != "cpu":
+        raise ValueError(f"the generator is on {generator.device}: torch.Generator() without a device is on the CPU")
+    device = next(model.parameters()).device
+    if any(jets.device != device for jets in samples.values()):
+        found = ", ".join(f"the {name} jets on {jets.device}" for name, jets in samples.items())
+        raise ValueError(f"the model is on {device}, {found}: move all of them, as model.to(device), jets.to(device)")
     return device
 
 

@@ -13,7 +13,9 @@ LEVELS = [
     {"locks", "reproducing", "trees"},
     {"branches"},
     {"data", "events", "jets", "metrics", "nets", "weights"},
-    {"checkpoints", "images", "ledger", "observables", "plots", "preprocess", "simulate", "splitting", "streaming"},
+    {"checkpoints", "images", "ledger", "losses", "observables", "plots"}
+    | {"preprocess", "simulate", "splitting"}
+    | {"streaming"},
     {"doctor", "lesson", "training"},
     {"authoring", "checks"},
     {"building"},
@@ -25,7 +27,7 @@ HEAVY = {"tensorflow", "keras", "torch", "pythia8mc", "fastjet"}
 HOMES = {
     "tensorflow": {"nets"},
     "keras": {"nets", "streaming"},
-    "torch": {"checkpoints", "jets.packed", "nets", "streaming", "training"},
+    "torch": {"checkpoints", "jets.packed", "losses", "nets", "streaming", "training"},
     "pythia8mc": {"simulate"},
     "fastjet": {"simulate"},
 }

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from coursekit import training as module  # noqa: E402
 from coursekit.jets.packed import PackedJets  # noqa: E402
-from coursekit.nets.deepsets import DeepSets  # noqa: E402
+from coursekit.nets.deepsets import DeepSets, EnergyFlow  # noqa: E402
 from coursekit.training import one_cycle, pick_device, predict, rotate_and_flip, train  # noqa: E402
 
 mse = torch.nn.functional.mse_loss
@@ -46,6 +46,12 @@ def trained(epochs=3, model=None, jets=None, validation=None, **settings):
     validation = make_jets(seed=2) if validation is None else validation
     history = train(model, jets, validation, epochs=epochs, **({"generator": generator(), "batch_size": 64} | settings))
     return model, history
+
+
+def with_targets(values):
+    jets = make_jets()
+    jets.targets = torch.as_tensor(values, dtype=torch.float32).reshape(200, -1)
+    return jets
 
 
 # --- the loop ---------------------------------------------------------------------------------------------------------
@@ -190,13 +196,65 @@ def test_a_gpu_agrees_with_the_cpu():
     np.testing.assert_allclose(predict(gpu, test.to(device)), predict(cpu, test), atol=0.3)
 
 
-# --- mistakes ---------------------------------------------------------------------------------------------------------
+# --- precision and shapes ---------------------------------------------------------------------------------------------
 
 
-def with_targets(values):
+@pytest.fixture
+def double_by_default():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def test_a_double_model_is_trained_in_its_own_precision():
+    expected, history = trained(augment=rotate_and_flip)
+    model, same = trained(model=build().double(), augment=rotate_and_flip)
+    assert {p.dtype for p in model.parameters()} == {torch.float64}
+    torch.testing.assert_close(weights(model).float(), weights(expected), rtol=1e-3, atol=1e-4)
+    assert same["val_loss"] == pytest.approx(history["val_loss"], rel=1e-4)
+    assert predict(model, make_jets()).dtype == np.float32
+
+
+def test_another_default_precision_changes_nothing_else(double_by_default):
     jets = make_jets()
-    jets.targets = torch.as_tensor(values, dtype=torch.float32).reshape(200, -1)
-    return jets
+    assert jets.features.dtype == torch.float32
+    model, _ = trained(jets=jets, augment=rotate_and_flip)
+    assert {p.dtype for p in model.parameters()} == {torch.float64}
+    assert predict(model, jets).dtype == np.float32
+    trained(model=build().float(), augment=rotate_and_flip)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("kind", [DeepSets, EnergyFlow])
+def test_a_model_in_half_precision_predicts_but_does_not_learn(dtype, kind):
+    model, jets = kind(3), make_jets()
+    expected = predict(model, jets)
+    result = predict(model.to(dtype), jets)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, expected, atol=0.05)
+    with pytest.raises(ValueError, match=rf"the model is in {dtype}, .* model\.float\(\)"):
+        trained(model=model)
+
+
+class Shaped(torch.nn.Module):
+    """A model whose outputs are made into another shape."""
+
+    def __init__(self, shape, n_outputs=1):
+        super().__init__()
+        self.net, self.shape = build(n_outputs=n_outputs), shape
+
+    def forward(self, x, counts):
+        return self.shape(self.net(x, counts))
+
+
+def test_one_number_per_jet_needs_no_second_dimension():
+    expected, history = trained()
+    model, same = trained(model=Shaped(lambda outputs: outputs[:, 0]))
+    assert same == history
+    assert np.array_equal(predict(model, make_jets()), predict(expected, make_jets()))
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -244,6 +302,22 @@ def test_predictions_are_those_of_the_model_in_evaluation_mode():
     with torch.no_grad():
         expected = model.eval()(jets.features, jets.counts)
     np.testing.assert_allclose(result, expected.numpy(), atol=1e-5)
+
+
+def test_predictions_that_are_no_numbers_are_refused():
+    jets = make_jets()
+    empty = jets.counts[:, None].float()
+    with pytest.raises(FloatingPointError, match="NaN or infinity for 20 of 200 jets, the first is jet 0"):
+        predict(Shaped(lambda outputs: outputs / empty), jets, batch_size=200)
+
+
+def test_a_model_without_parameters_predicts():
+    class Count(torch.nn.Module):
+        def forward(self, x, counts):
+            return counts
+
+    jets = make_jets()
+    np.testing.assert_array_equal(predict(Count(), jets)[:, 0], jets.counts)
 
 
 def test_predictions_leave_no_gradients():

@@ -121,7 +121,7 @@ class DeepSets(nn.Module):
         ValueError
             If `x` has another number of columns, or the counts do not add up to its rows.
         """
-        return self.rho(self.latent(x, counts))
+        return self.rho(self.latent(x, counts).to(x.dtype))
 
 
 class EnergyFlow(nn.Module):
@@ -180,7 +180,7 @@ class EnergyFlow(nn.Module):
 
     def forward(self, x: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         """Return the outputs of each jet, (N, K); parameters and raises as in `DeepSets.forward`."""
-        return self.rho(self.latent(x, counts))
+        return self.rho(self.latent(x, counts).to(x.dtype))
 
 
 def _layers(n_inputs: int, units: Sequence[int]) -> list[nn.Module]:

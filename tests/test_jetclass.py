@@ -13,7 +13,8 @@ def write_jetclass(path, jets, classes, drop=()):
     flat, counts = cj.pack(jets)
     names = ["part_px", "part_py", "part_pz", "part_energy"]
     branches = {name: ak.unflatten(flat[:, i], counts) for i, name in enumerate(names)}
-    branches |= {f"label_{name}": (classes == i).astype(np.int32) for i, name in enumerate(cj.JETCLASS_LABELS)}
+    one_hot = np.asarray(classes)[:, None] == np.arange(10) if np.ndim(classes) == 1 else classes
+    branches |= {f"label_{name}": one_hot[:, i].astype(np.float32) for i, name in enumerate(cj.JETCLASS_LABELS)}
     branches = {name: array for name, array in branches.items() if name not in drop}
     with uproot.recreate(path) as file:
         file.mktree(
@@ -62,3 +63,41 @@ def test_bad_jetclass_files(tmp_path):
     path.write_bytes(content[: len(content) // 3])
     with pytest.raises(OSError, match="truncated or damaged"):
         cj.load_jetclass(path)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"), [(0, np.nan), (1, np.inf), (3, -np.inf), (3, -1), (3, 0), (slice(None), 0)]
+)
+def test_a_constituent_that_is_none_is_refused_by_its_jet(place, value, tmp_path):
+    packed, counts = cj.pack(make_jets(20)[0])
+    packed[counts[:7].sum(), place] = value
+    write_jetclass(tmp_path / "jets.root", cj.unpack(packed, counts), np.zeros(20, int))
+    with pytest.raises(ValueError, match=r"jets\.root: 1 jets have a constituent .* the first is row 7;"):
+        cj.load_jetclass(tmp_path / "jets.root", 2)
+    assert len(cj.load_jetclass(tmp_path / "jets.root", 8)[0]) == 12
+
+
+@pytest.mark.parametrize("labels", [[0, 0], [1, 1], [np.nan, 1], [0.5, 0.5], [2, -1], [-1, 2]])
+def test_labels_that_are_not_one_hot_are_refused_by_their_jet(labels, tmp_path):
+    jets, _ = make_jets(9)
+    one_hot = np.zeros((9, 10))
+    one_hot[:, 2] = 1
+    one_hot[5, :3] = [*labels, 0]
+    write_jetclass(tmp_path / "jets.root", jets, one_hot)
+    with pytest.raises(ValueError, match=r"jets\.root: 1 jets do not have exactly one class, the first is row 5"):
+        cj.load_jetclass(tmp_path / "jets.root", 1)
+    assert cj.load_jetclass(tmp_path / "jets.root", 0, 5)[1].tolist() == [2] * 5
+
+
+def test_branches_of_unequal_length_are_refused(tmp_path):
+    names = ["part_px", "part_py", "part_pz", "part_energy"]
+    branches = {name: ak.Array([[1.0, 2], [3.0]]) for name in names} | {"part_pz": ak.Array([[1.0], [2.0, 3]])}
+    with uproot.recreate(tmp_path / "jets.root") as file:
+        file["tree"] = branches | {f"label_{name}": np.eye(10)[:2, i] for i, name in enumerate(cj.JETCLASS_LABELS)}
+    with pytest.raises(ValueError, match="row 0 has 2 constituents in part_px and 1 in part_pz"):
+        cj.load_jetclass(tmp_path / "jets.root")
+    with uproot.recreate(tmp_path / "jets.root") as file:
+        flat = {name: np.ones(2) for name in names}
+        file["tree"] = flat | {f"label_{name}": np.eye(10)[:2, i] for i, name in enumerate(cj.JETCLASS_LABELS)}
+    with pytest.raises(ValueError, match="part_px must hold a list of numbers for each jet"):
+        cj.load_jetclass(tmp_path / "jets.root")

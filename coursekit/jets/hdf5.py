@@ -6,8 +6,8 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -197,8 +197,7 @@ def read_blocks(table, path, start: int, stop: int | None) -> Iterator[np.ndarra
 # --- columns ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """A column of a data frame in the rows of a table.
 
     Attributes

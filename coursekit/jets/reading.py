@@ -74,12 +74,12 @@ def require_sound(momenta: np.ndarray, energy: np.ndarray, counts: np.ndarray, p
             f"{path}: {len(empty)} jets have no constituents, the first is row {start + empty[0]}; "
             "leave such jets out where the file is made"
         )
-    for bad, what in (
-        (~np.isfinite(momenta).all(axis=1), "is NaN or infinite"),
-        (~(energy > 0), "is neither padding (zeros) nor has an energy and pT above zero"),
+    for good, what in (
+        (np.isfinite(momenta), "is NaN or infinite"),
+        (energy[:, None] > 0, "is neither padding (zeros) nor has an energy and pT above zero"),
     ):
-        if bad.any():
-            rows = start + np.unique(jet_numbers(counts)[bad])
+        if not good.all():
+            rows = start + np.unique(jet_numbers(counts)[~good.all(axis=1)])
             raise ValueError(
                 f"{path}: {len(rows)} jets have a constituent that {what}, the first is row {rows[0]}; "
                 "leave such jets out where the file is made"

@@ -5,6 +5,7 @@ import errno
 import glob
 import hashlib
 import io
+import itertools
 import os
 import platform
 import secrets
@@ -67,24 +68,23 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     name = path.name[-50:]  # 200 bytes at most: what is put before it must not make it too long
     mine = final.with_name(f".{os.getpid()}.{_machine()}.{secrets.token_hex(4)}")
     partial, room = (mine.with_name(f"{mine.name}.part.{last}") for last in (name, "room"))
-    _require_replaceable(path, final, partial)
-    _remove_abandoned(final.parent, name)
-    try:
-        with naming_if_full(path, partial):
-            yield partial
-            _store(partial, room)
-            if final.exists():
-                with contextlib.suppress(OSError):  # file systems without permissions
-                    shutil.copymode(final, partial)
-            os.replace(partial, final)
-    except OSError as error:
-        if error.filename != str(partial):
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error  # nobody knows it by the other name
-    finally:
-        for file in (partial, room):
-            with contextlib.suppress(OSError):
-                file.unlink(missing_ok=True)
+    with contextlib.ExitStack() as tidying:
+        for file in (partial, room):  # each of them, even if Ctrl-C comes while the other is removed
+            tidying.callback(_remove, file)
+        _require_replaceable(path, final, partial)
+        _remove_abandoned(final.parent, name)
+        try:
+            with naming_if_full(path, partial):
+                yield partial
+                _store(partial, room)
+                if final.exists():
+                    with contextlib.suppress(OSError):  # file systems without permissions
+                        shutil.copymode(final, partial)
+                os.replace(partial, final)
+        except OSError as error:
+            if error.filename != str(partial):
+                raise
+            raise OSError(error.errno, error.strerror, str(path)) from error  # nobody knows it by the other name
 
 
 def save_arrays(path: str | os.PathLike, **arrays) -> None:
@@ -192,7 +192,9 @@ def _store(partial: Path, room: Path) -> None:
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP):  # does not know how
                 raise
-    if full := _full(room):
+    full = _full(room)
+    _remove(room)
+    if full:
         raise full
 
 
@@ -215,11 +217,16 @@ def _machine() -> str:
 
 def _remove_abandoned(folder: Path, name: str) -> None:
     """Remove what processes of this machine that were killed have left of a file."""
-    for partial in folder.glob(f".*.{_machine()}.*.part.{glob.escape(name)}"):
+    files = [folder.glob(f".*.{_machine()}.*.part.{glob.escape(last)}") for last in (name, "room")]
+    for partial in itertools.chain(*files):
         number = partial.name.split(".")[1]
         if number.isdecimal() and not is_running(int(number)):
-            with contextlib.suppress(OSError):  # somebody else's
-                partial.unlink()
+            _remove(partial)
+
+
+def _remove(file: Path) -> None:
+    with contextlib.suppress(OSError):  # somebody else's, or gone
+        file.unlink()
 
 
 def is_running(number: int) -> bool:

@@ -305,3 +305,14 @@ def check_jets(path, target):
     order = shuffled(path, target)
     assert ak.array_equal(load_jets(target)[0], found[order])
     assert load_jets(target)[1].tolist() == labels[order].tolist()
+
+
+def test_neighbours_of_a_table_stay_behind(tmp_path):
+    # Beside rows in a new order they would belong to others than before.
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["deep/table"], file["deep/weights"] = ROWS, ROWS["x"]
+        file["deep/names"] = np.array(["a", "b"], h5py.string_dtype())
+    plan = shuffle_file(tmp_path / "a.h5", tmp_path / "b.h5", np.random.default_rng(1), key="deep/table")
+    assert set(plan.left_out) == {"/deep/names", "/deep/weights"}
+    with h5py.File(tmp_path / "b.h5") as file:
+        assert list(file["deep"]) == ["table"]

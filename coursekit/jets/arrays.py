@@ -135,6 +135,13 @@ def unpad(padded: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarr
     packed : (T, F) array
     counts : (N,) int64 array
 
+    Raises
+    ------
+    TypeError
+        If `present` is not an array of bools.
+    ValueError
+        If the shapes do not fit together, or something is missing (`numpy.ma`).
+
     Examples
     --------
     >>> packed, counts = unpad(np.array([[[1.0], [2.0]], [[3.0], [0.0]]]), np.array([[True, True], [True, False]]))

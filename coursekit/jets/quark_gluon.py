@@ -22,8 +22,9 @@ _BLOCK = 2048  # jets read at once
 def load_quark_gluon(path: str | os.PathLike, start: int = 0, stop: int | None = None) -> tuple[ak.Array, np.ndarray]:
     """Read jets `start` to `stop` of a quark/gluon ``.npz`` file (Zenodo record 3164691).
 
-    The array ``X`` (N, P, 4) of (pt, rapidity, phi, PDG id), zero-padded, is read as a stream: memory is needed for
-    the jets asked for. Momenta follow with the mass of each particle's kind.
+    The array ``X`` (N, P, 4) of (pt, rapidity, phi, PDG id), padded with rows of four zeros, is read as a stream:
+    memory is needed for the jets asked for, time for all, because the checksum of the file is that of the whole.
+    Momenta follow with the mass of each particle's kind.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ def load_quark_gluon(path: str | os.PathLike, start: int = 0, stop: int | None =
     Raises
     ------
     FileNotFoundError, OSError, KeyError, ValueError, IndexError
-        As `load_jets`.
+        As `load_jets`; a PDG id must be an integer.
 
     References
     ----------

@@ -219,7 +219,7 @@ def load_jets(
     start, stop : int
         First jet, and one past the last; to the end by default.
     key : str
-        Name of the table in the file.
+        Name of the table in the file, with or without the slash that ``HDFStore.keys()`` prints.
 
     Returns
     -------
@@ -230,19 +230,27 @@ def load_jets(
 
     Raises
     ------
-    FileNotFoundError, OSError
-        If the file is missing, truncated or damaged.
+    FileNotFoundError, PermissionError
+        If the file is missing, or may not be read.
+    BlockingIOError
+        If another program has it open for writing.
+    OSError
+        If the file is truncated or damaged, or compressed with a filter that PyTables does not have.
     KeyError
-        If the table or a column is missing.
+        If the table or a column is missing; the error lists what there is.
     ValueError
-        If the file is not HDF5, has no jets, or a jet has no constituents or a momentum that is not finite.
+        If the file is not HDF5, has no jets, or a jet has no constituents, one that is neither padding nor has finite
+        momenta and an energy above zero, or a label that is not 0 or 1. The first such row is named.
+    MemoryError
+        If the jets asked for are too many.
     IndexError
         If `start` or `stop` lies outside the file.
 
     Notes
     -----
-    The numbers stay float32, as in the file, to need half the memory. Sums lose digits in float32 (a jet's mass is a
-    small difference of large numbers): `coursekit.observables` works in float64.
+    Four zeros are padding, wherever they stand. The numbers stay float32, as in the file, to need half the memory. Sums
+    lose digits in float32 (a jet's mass is a small difference of large numbers): `coursekit.observables` works in
+    float64.
 
     Examples
     --------

@@ -81,7 +81,8 @@ def read_chunks(
     Yields
     ------
     dict of str to numpy.ndarray or awkward.Array
-        For each branch an array of the events of this piece, in the unit and dtype of the file.
+        For each branch an array of the events of this piece, in the unit and dtype of the file; text, times and
+        categories of pandas as what they stand for.
 
     Raises
     ------

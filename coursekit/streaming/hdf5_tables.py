@@ -3,6 +3,7 @@
 import contextlib
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -61,11 +62,11 @@ class Table:
         return self._dtype.itemsize, 0.0
 
     def others(self) -> tuple[str, ...]:
-        with self._table() as table:
-            own = table._v_parent._v_pathname
-            paths = [leaf._v_pathname for leaf in table._v_file.walk_nodes("/", "Leaf")]
+        with self._table() as table, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of PyTables, about what it cannot read
+            mine = (table._v_pathname, *(leaf._v_pathname for leaf in _categories(table)))
             return tuple(
-                path for path in paths if path != table._v_pathname and (own == "/" or not path.startswith(own + "/"))
+                path for leaf in table._v_file.walk_nodes("/", "Leaf") if (path := leaf._v_pathname) not in mine
             )
 
     def read_rows(self, start: int, stop: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -95,6 +96,13 @@ class Table:
             tables.open_file(path).close()
 
 
+def _categories(table) -> list:
+    """Return the tables in which pandas keeps the names of categories; other neighbours have rows of their own."""
+    group = table._v_parent
+    is_pandas = "pandas_type" in group._v_attrs and "meta" in group
+    return [*group.meta._f_walknodes("Leaf")] if is_pandas else []
+
+
 def _copy_empty(table, file):
     """Make a table without rows like another, with what pandas wrote about it, in another file."""
     group = table._v_parent
@@ -104,7 +112,6 @@ def _copy_empty(table, file):
         parent, name = os.path.split(group._v_pathname)
         target = file.create_group(parent, name, createparents=True)
         group._v_attrs._f_copy(target)
-        for node in group._f_iter_nodes():
-            if node._v_name != table._v_name:  # the categories of columns, for instance
-                node._f_copy(target, recursive=True)
+        if _categories(table):
+            group.meta._f_copy(target, recursive=True)
     return table.copy(target, table._v_name, start=0, stop=0, chunkshape="keep")

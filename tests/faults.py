@@ -161,7 +161,7 @@ def content(path: Path):
         case ".ipynb":
             return nbformat.read(path, as_version=4)
         case ".json":
-            return json.loads(path.read_text())
+            return json.loads(path.read_text(encoding="utf-8"))
         case _:
             return path.read_bytes()
 

@@ -192,7 +192,7 @@ def without_first(values):
         (lambda path: path.write_bytes(path.read_bytes()[:-100]), "cannot be read as .* was cut short"),
         (lambda path: path.write_bytes(path.read_bytes()[:500]), "cannot be read as"),
         (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(500)), "is another kind of file"),
-        (lambda path: path.write_text("hello"), "is another kind of file"),
+        (lambda path: path.write_text("hello", encoding="utf-8"), "is another kind of file"),
         (lambda path: path.write_bytes(pickle.dumps(Times(2))), "holds more than tensors, numbers and text"),
         (lambda path: torch.save(build(), path), "holds more than tensors, numbers and text"),
         (

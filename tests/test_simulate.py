@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from coursekit.jets import unpack
-from coursekit.simulate.chunks import chunk_seeds, run_chunks
+from coursekit.simulate.chunks import chunk_seeds, open_spool, run_chunks
 from coursekit.simulate.clustering import cluster
 from coursekit.simulate.pythia import MAX_SEED, copies_to_last, generate, generated, make_pythia
 from coursekit.simulate.toptag import TOPTAG, simulate_jet_chunk
@@ -204,3 +204,12 @@ def test_a_batch_gives_the_jets_of_fastjet_one_by_one(algorithm):
 def test_an_unknown_algorithm_is_named():
     with pytest.raises(ValueError, match="one of antikt, cambridge, kt, got 'cone'"):
         cluster(unpack(np.ones((1, 4)), [1]), 0.4, 1, "cone")
+
+
+def test_where_nothing_can_be_written_is_said_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(OSError, match=r"file cannot be written \(File exists\): choose another folder"):
+        open_spool(tmp_path / "file")
+    with open_spool(tmp_path / "new" / "folder") as spool:
+        assert spool.write(b"event") == 5
+    assert not list((tmp_path / "new" / "folder").iterdir())

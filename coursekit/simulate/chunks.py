@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import signal
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -11,11 +12,14 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from itertools import count, islice
 from multiprocessing import get_context
+from pathlib import Path
+from typing import BinaryIO
 from zlib import crc32
 
 import awkward as ak
 import numpy as np
 
+from coursekit.files import unwritable
 from coursekit.simulate.pythia import MAX_SEED
 
 
@@ -114,6 +118,21 @@ def run_chunks(work: Callable, tasks: Iterable, jobs: int = 1) -> Iterator:
         pool.shutdown(cancel_futures=True)
 
 
+def open_spool(folder: Path) -> BinaryIO:
+    """Open a nameless file in a folder, which is made if need be, before hours are spent on what shall go there.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryFile(dir=folder)
+    except OSError as error:
+        raise unwritable(folder, error) from None
+
+
 def spool_chunks(spool, work: Callable, size: int, jobs: int, report: Callable[[int, int], None]) -> int:
     """Store chunk after chunk in a file until they hold `size` entries, so that memory holds only a few of them.
 
@@ -152,7 +171,6 @@ def read_spool(spool, sizes: Iterable[int]) -> Iterator[ak.Array]:
 
     Examples
     --------
-    >>> import tempfile
     >>> with tempfile.TemporaryFile() as spool:
     ...     spool_chunks(spool, lambda chunk: (ak.Array([chunk, chunk]), 10), 5, 1, lambda done, size: None)
     ...     [piece.tolist() for piece in read_spool(spool, [3, 2])]

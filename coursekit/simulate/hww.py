@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +12,7 @@ import numpy as np
 import uproot
 
 from coursekit.files import naming_if_full, replacing
-from coursekit.simulate.chunks import chunk_seeds, read_spool, spool_chunks
+from coursekit.simulate.chunks import chunk_seeds, open_spool, read_spool, spool_chunks
 from coursekit.simulate.dilepton import branches, detect
 from coursekit.simulate.pythia import generate, generated, make_pythia
 
@@ -195,12 +194,11 @@ def simulate_hww(
     if unknown:
         raise ValueError(f"no sample is called {unknown[0]!r}; there are {', '.join(SAMPLES)}")
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.root" for name in samples]
     for name, path in zip(samples, paths, strict=True):
         report = partial(progress, name) if progress else lambda done, total: None
         # What a weight is divided by is known only at the end, so the events wait in a nameless file, not in memory.
-        with naming_if_full(path), tempfile.TemporaryFile(dir=folder) as spool:
+        with naming_if_full(path), open_spool(folder) as spool:
             n_generated = spool_chunks(spool, partial(simulate_chunk, name, seed), events, jobs, report)
             rng = chunk_seeds(seed, f"{name} signs", 0)[1]
             # +1 or -1 for each generated event, those that were not selected counted together.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ import numpy as np
 from coursekit.files import naming_if_full, replacing
 from coursekit.jets import unpack
 from coursekit.jets.reference import table_writer
-from coursekit.simulate.chunks import chunk_seeds, read_spool, spool_chunks
+from coursekit.simulate.chunks import chunk_seeds, open_spool, read_spool, spool_chunks
 from coursekit.simulate.clustering import cluster
 from coursekit.simulate.detector import Detector, detectable, energy_flow
 from coursekit.simulate.pythia import Particles, copies_to_last, generate, generated, import_pythia, make_pythia
@@ -294,7 +293,6 @@ def simulate_jets(
     if jets < 10:
         raise ValueError(f"three files and two kinds of jets take at least 10 jets, got {jets}")
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     labels = chunk_seeds(seed, f"{recipe.name} order", 0)[1].permutation(np.arange(jets) % 2)
     ends = np.round(np.cumsum([share for _, share in SPLIT.values()]) * jets).astype(int)
     blocks = [
@@ -307,7 +305,7 @@ def simulate_jets(
         ready = []
         for label, process in enumerate(("qcd", "top")):
             # How many jets a chunk yields is known only afterwards, so they wait in a nameless file for the other kind.
-            spool = stack.enter_context(tempfile.TemporaryFile(dir=folder))
+            spool = stack.enter_context(open_spool(folder))
             report = partial(progress, process) if progress else lambda done, total: None
             work = partial(simulate_jet_chunk, recipe, process, seed)
             spool_chunks(spool, work, np.count_nonzero(labels == label), jobs, report)

@@ -350,6 +350,8 @@ def _require_target(source: Path, target: Path, plan: ShufflePlan) -> None:
         raise ValueError(
             f"{target.name} must end in {source.suffix!r} as {source.name} does: the format stays the same."
         )
+    if not os.access(folder, os.W_OK):  # a disk for reading alone also has no free space
+        raise unwritable(folder, PermissionError(errno.EACCES, ""))
     free = shutil.disk_usage(folder).free
     if free < plan.needed_bytes:
         raise OSError(

@@ -256,3 +256,10 @@ def test_a_branch_that_is_not_written_is_missed(tmp_path, tree_file, monkeypatch
     with pytest.raises(OSError, match=r"would not hold what .*: mth came back otherwise \(5000 events of 5000\)"):
         shuffle(tree_file, tmp_path / "b.root")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_for_reading_alone_is_not_called_full(tmp_path, tree_file, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=0))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match=r"cannot be written \(.*\): choose another folder"):
+        shuffle(tree_file, tmp_path / "b.root")

@@ -1,6 +1,7 @@
 """Trees of every kind: what each reader gives is what uproot alone does, or one line refuses and names the branch."""
 
 import os
+import sys
 
 import awkward as ak
 import numpy as np
@@ -197,6 +198,7 @@ def test_names_of_no_tree(forest, key, message):
             read()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes, and no colons in names, there")
 def test_paths_that_are_not_a_file(forest, tmp_path):
     os.mkfifo(tmp_path / "pipe.root")
     for path, message in [

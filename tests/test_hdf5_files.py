@@ -177,3 +177,4 @@ def test_a_user_block_is_part_of_a_sound_file(jet_file, tmp_path):
     with h5py.File(tmp_path / "user.h5", "w", userblock_size=512) as file:
         file["table"] = jet_rows()
     assert load_jets(tmp_path / "user.h5")[1].tolist() == jets()[1].tolist()
+    assert read(tmp_path / "user.h5", ["E_0"])["E_0"].tolist() == jet_rows()["E_0"].tolist()

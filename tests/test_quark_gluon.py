@@ -216,5 +216,5 @@ def test_too_little_memory_is_not_called_damage(tmp_path, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(zipfile.ZipExtFile, "read", fail)
-    with pytest.raises(MemoryError, match=r"qg\.npz.*read fewer at once"):
+    with pytest.raises(MemoryError, match=r"qg\.npz.*read fewer rows at once"):
         cj.load_quark_gluon(tmp_path / "qg.npz")

@@ -71,7 +71,7 @@ def _place(path: Path, key: str) -> str:
 
     with path.open("rb") as file:
         head = file.read(8)
-    if head != b"\x89HDF\r\n\x1a\n" and not h5py.is_hdf5(path):
+    if not is_hdf5(path, head):
         raise ValueError(
             f"{path} is not an HDF5 file: " + (f"it starts with {head!r}" if head else "it is empty (0 bytes)")
         )
@@ -90,6 +90,13 @@ def _place(path: Path, key: str) -> str:
     if not is_table:
         raise _no_table(path, place)
     return place
+
+
+def is_hdf5(path: Path, head: bytes) -> bool:
+    """Say whether a file is HDF5, by its first 8 bytes or, behind what others put before it, at a later place."""
+    import h5py
+
+    return head == b"\x89HDF\r\n\x1a\n" or h5py.is_hdf5(path)
 
 
 def _all(file) -> list:

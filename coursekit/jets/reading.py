@@ -26,7 +26,7 @@ def enough_memory(path: str | os.PathLike) -> Iterator[None]:
         yield
     except MemoryError as error:
         raise MemoryError(
-            f"{path}: these jets need more memory than there is; read fewer at once, with start and stop"
+            f"{path}: what is asked for needs more memory than there is; read fewer rows at once, with start and stop"
         ) from error
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from coursekit.arrays import Array
+from coursekit.jets.hdf5 import is_hdf5
 from coursekit.streaming.hdf5_tables import Table
 from coursekit.streaming.root_trees import Tree
 from coursekit.trees import open_root, open_tree, require_file
@@ -136,7 +137,7 @@ def open_source(path: str | os.PathLike, key: str | None):
         with open_root(path) as file:
             key = "Events" if key is None else key
             yield _with_events(Tree(path, file, key, open_tree(file, path, key)))
-    elif head == b"\x89HDF\r\n\x1a\n":
+    elif is_hdf5(path, head):
         opened = Table(path, "table" if key is None else key)
         yield _with_events(opened)
     else:

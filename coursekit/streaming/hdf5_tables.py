@@ -12,6 +12,7 @@ import numpy as np
 from coursekit.events import Array
 from coursekit.jets import load_jets
 from coursekit.jets.hdf5 import columns, open_table, read_blocks, written
+from coursekit.jets.reading import enough_memory
 from coursekit.streaming.columns import required
 
 HDF5 = threading.Lock()  # the HDF5 library is not made for several threads at once
@@ -46,12 +47,12 @@ class Table:
             with HDF5:
                 return dict(zip(("jets", "labels"), load_jets(self.path, start, stop, self.key), strict=True))
         parts = {name: [] for name in self._where if names is None or name in names}
-        with self._table() as table:
+        with enough_memory(self.path), self._table() as table:
             for rows in read_blocks(table, self.path, start, stop):
                 for name, part in parts.items():
                     part.append(self._where[name].values(rows, name, self.path, start))
                 start += len(rows)
-        return {name: np.concatenate(parts[name]) for name in names or parts}
+            return {name: np.concatenate(parts[name]) for name in names or parts}
 
     # for the shuffle
 
@@ -70,7 +71,7 @@ class Table:
             )
 
     def read_rows(self, start: int, stop: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        with self._table() as table:
+        with enough_memory(self.path), self._table() as table:
             rows = np.empty(stop - start, self._dtype)
             at = 0
             for block in read_blocks(table, self.path, start, stop):

@@ -44,8 +44,8 @@ def _clear_errors():
     except KeyboardInterrupt:
         err.print("Interrupted; nothing half-written remains.")
         raise typer.Exit(130) from None
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        message = error.args[0] if isinstance(error, KeyError) else str(error)
+    except (OSError, ValueError, KeyError, ImportError, MemoryError) as error:
+        message = error.args[0] if isinstance(error, KeyError) else str(error) or "there is too little memory"
         # Escaped, or rich takes the extra in `coursekit[simulate]` for a colour and drops it.
         err.print(f"[bold red]Error:[/] {escape(str(message))}", highlight=False)
         raise typer.Exit(1) from None

@@ -164,6 +164,15 @@ def test_what_stands_in_brackets_is_printed(course, monkeypatch):
     assert run("data", "fetch", "a").stderr == 'Error: fastjet is not installed: pip install "coursekit[simulate]"\n'
 
 
+def test_too_little_memory_is_said_in_a_line(course, monkeypatch):
+    def fail(name, progress):
+        raise MemoryError
+
+    monkeypatch.setattr(data, "fetch", fail)
+    result = run("data", "fetch", "events.root")
+    assert (result.exit_code, result.stderr) == (1, "Error: there is too little memory\n")
+
+
 # --- doctor -----------------------------------------------------------------------------------------------------------
 
 

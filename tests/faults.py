@@ -25,8 +25,9 @@ import numpy as np
 import pandas as pd
 import uproot
 
-from coursekit import cli, jets, ledger, preprocess, simulate, splitting, streaming
+from coursekit import cli, data, jets, ledger, preprocess, simulate, splitting, streaming
 from coursekit.simulate import hww, toptag
+from tests import toy
 
 try:
     import torch  # imported only: once its threads have started, no process can be forked
@@ -39,6 +40,7 @@ except ImportError:  # not on Windows
     resource = None
 
 ROOT = Path(__file__).resolve().parent.parent
+BODY, BODY_NAME = np.random.default_rng(1).bytes(400_000), "body.bin"
 STEPS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.truncate", "shutil.rmtree"}
 
 
@@ -46,7 +48,7 @@ STEPS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "o
 
 
 @cache
-def some_jets(seed: int, n: int = 600):
+def some_jets(seed: int, n: int = 120):
     rng = np.random.default_rng(seed)
     counts = rng.integers(1, 60, n)
     momenta = rng.normal(size=(counts.sum(), 4)).astype("f4")
@@ -102,7 +104,8 @@ def write_sources(base):
     columns = {"event": np.arange(n), "pt": ak.unflatten(rng.random(3 * n), np.full(n, 3)), "mth": rng.random(n)}
     with uproot.recreate(folder / "source.root") as file:
         file.mktree("Events", {"event": "int64", "pt": "var * float64", "mth": "float64"}).extend(columns)
-    jets.save_jets(folder / "source.h5", *some_jets(3, 300))
+    jets.save_jets(folder / "source.h5", *some_jets(3, 120))
+    lay_out_courses(base)
 
 
 def ready_events(name, seed, chunk):
@@ -124,21 +127,53 @@ def ready_jets(recipe, process, seed, chunk):
 
 def write_events(folder, version):
     hww.simulate_chunk = ready_events
-    simulate.simulate_hww(folder, events=700, seed=version, samples=list(hww.SAMPLES)[:2])
+    simulate.simulate_hww(folder, events=400, seed=version, samples=list(hww.SAMPLES)[:2])
 
 
 def write_jets(folder, version):
     toptag.simulate_jet_chunk = ready_jets
-    simulate.simulate_toptag(folder, jets=150 * version, seed=version)
+    simulate.simulate_toptag(folder, jets=60 * version, seed=version)
 
 
 def command(*words):
-    """A command of the course; in a word, {0} is the folder and {1} the version."""
+    """A command of the course; in a word, {0} is the folder, {1} the version, and {2} what lies beside the folder."""
 
     def run(folder, version):
-        cli.app([word.format(folder, version) for word in words])
+        cli.app([word.format(folder, version, folder.parent) for word in words])
 
     return run
+
+
+def lay_out_courses(base):
+    """Two versions of a course with a small lesson, and one without data that knows a server."""
+    for version in (1, 2):
+        lesson = base / f"clone{version}" / "lessons" / "01_toy"
+        lesson.mkdir(parents=True)
+        text = toy.TOY.replace("rate: float = 0.5", f"rate: float = {version}.5")
+        for name, content in (("lesson.py", text), ("exercises.py", toy.EXERCISES), ("figures.toml", toy.FIGURES)):
+            (lesson / name).write_text(content, encoding="utf-8")
+        (lesson.parents[1] / "course.toml").write_text(toy.COURSE, encoding="utf-8")
+        (lesson.parents[1] / "README.md").write_text(toy.README, encoding="utf-8")
+    (base / "course" / "data").mkdir(parents=True)
+
+
+def describe_server(base, port: int) -> None:
+    """Say where the file is to be fetched from."""
+    (base / "course" / "data" / "registry.toml").write_text(
+        f"""
+        [public]
+        url = "http://127.0.0.1:{port}/{{name}}"
+        files."{BODY_NAME}" = {{ bytes = {len(BODY)}, hash = "md5:{hashlib.md5(BODY).hexdigest()}" }}
+        """,
+        encoding="utf-8",
+    )
+
+
+def fetch(folder, version):
+    data._shipped = lambda: folder.parent / "course"
+    data._pause = lambda *_: 0
+    os.environ |= {"COURSEKIT_DATA": str(folder), "NO_PROXY": "127.0.0.1"}
+    cli.app(["data", "fetch", BODY_NAME])
 
 
 # --- what a file holds ------------------------------------------------------------------------------------------------
@@ -169,6 +204,7 @@ def content(path: Path):
 def contents(folder: Path) -> dict:
     """Whatever has a name of its own in a folder, with what it holds; hidden files and folders have none."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not is_hidden(path, folder)]
+    paths = [path for path in paths if path.suffix != ".part"]  # of a download, which goes on from it
     return {str(path.relative_to(folder)): content(path) for path in paths}
 
 
@@ -316,7 +352,17 @@ OPERATIONS = {
 }
 if torch:
     OPERATIONS["train"] = train
-#: Those that take seconds.
-SLOW = ()
-#: Those that go on from what is there, instead of replacing it.
-WITHOUT_FORMER = ("train",)
+#: Those that take seconds, for the long campaign.
+SLOW = {
+    f"simulate {sample} {jobs}": command("simulate", sample, "--folder={0}", "--seed={1}", f"--jobs={jobs}", *size)
+    for sample, size in (("hww", ["--events=100"]), ("toptag", ["--jets=40"]), ("images", ["--jets=40"]))
+    for jobs in (1, 2)
+}
+SLOW |= {
+    "build toy": command("build", "--root={2}/clone{1}", "--output={0}"),
+    "build 01": command("build", "01", f"--root={ROOT}", "--output={0}"),
+    "fetch": fetch,
+}
+OPERATIONS |= SLOW
+#: Those that go on from what is there or always make the same, instead of replacing it.
+WITHOUT_FORMER = ("train", "fetch", "build 01")

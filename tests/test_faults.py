@@ -4,10 +4,16 @@ The moments are steps and bytes, not seconds, so that a slow machine changes not
 the commands themselves, real simulations and lessons, and a real disk that is full.
 """
 
+import contextlib
+import http.server
+import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,12 +24,13 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("signals and limits as on POSIX", allow_module_level=True)
 
+from coursekit.simulate.chunks import run_chunks
 from tests import faults
-from tests.faults import Fault, contents, hidden, run
+from tests.faults import Fault, contents, finish, hidden, run, start
 
 SHORT = [name for name in faults.OPERATIONS if name not in faults.SLOW]
 #: Those that come one file after the other, each when it is complete.
-ONE_BY_ONE = ("write hww", "simulate hww")
+ONE_BY_ONE = ("write hww", "simulate hww 1", "simulate hww 2")
 
 
 @dataclass
@@ -141,10 +148,10 @@ def test_killed_at_a_step_or_a_byte(undisturbed, base, name):
     alone = undisturbed(name)
     killed = [
         check_killed(alone, base / "out", Fault(signal.SIGKILL, step=step))
-        for step in moments(name, 4, range(1, len(alone.steps) + 1))
+        for step in moments(name, 3, range(1, len(alone.steps) + 1))
     ]
     assert all(killed)
-    for byte in (alone.size // 50, alone.size // 2, alone.size - 1):
+    for byte in (alone.size // 50, alone.size // 2):
         check_killed(alone, base / "out", Fault(signal.SIGKILL, byte=byte))
 
 
@@ -170,3 +177,156 @@ def test_no_room_is_said_in_one_line(undisturbed, base, name):
         fault = Fault(byte=int(alone.size * byte))
         full.append(check_full(alone, base / "out", run(name, alone.again(base / "out"), 2, fault)))
     assert all(full)
+
+
+# --- two at once ------------------------------------------------------------------------------------------------------
+
+
+def both(base, first, second):
+    """Run two operations in one folder at once."""
+    folder = base / "out"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    started = [start(name, folder, version) for name, version in (first, second)]
+    return folder, [finish(*one) for one in started]
+
+
+@pytest.mark.parametrize("name", ["save_jets", "save_indices", "Scaler.save", "write hww", "write toptag"])
+def test_two_that_write_one_file_leave_that_of_one(undisturbed, base, name):
+    alone = undisturbed(name)
+    folder, outcomes = both(base, (name, 1), (name, 2))
+    assert [outcome.status for outcome in outcomes] == [0, 0]
+    found = contents(folder)
+    assert set(found) == set(alone.new)
+    assert all(found[path] in (alone.old[path], alone.new[path]) for path in found)
+    assert hidden(folder) == []
+
+
+def test_two_that_record_lose_nothing(base):
+    folder, outcomes = both(base, ("record", 1), ("record", 2))
+    assert [outcome.status for outcome in outcomes] == [0, 0]
+    assert sorted(contents(folder)["ledger/08.npz"]["taggers"]) == ["tagger 1", "tagger 2"]
+
+
+def test_two_shuffles_to_one_target_are_refused_or_follow_each_other(undisturbed, base):
+    alone = undisturbed("coursekit shuffle")
+    folder, outcomes = both(base, ("coursekit shuffle", 1), ("coursekit shuffle", 2))
+    statuses = [outcome.status for outcome in outcomes]
+    assert 0 in statuses
+    for outcome in outcomes:
+        assert outcome.status == 0 or "another process is shuffling to" in outcome.text
+    made = [content for status, content in zip(statuses, (alone.old, alone.new), strict=True) if status == 0]
+    assert contents(folder) in made
+    assert hidden(folder) == []
+
+
+@pytest.mark.skipif(faults.torch is None, reason="trains with PyTorch")
+def test_two_trainings_with_one_checkpoint_end_alike(undisturbed, base):
+    folder, outcomes = both(base, ("train", 1), ("train", 2))
+    assert [outcome.status for outcome in outcomes] == [0, 0], outcomes
+    assert contents(folder) == undisturbed("train").new
+    assert hidden(folder) == []
+
+
+def test_a_killed_process_of_several_is_named():
+    with pytest.raises(ChildProcessError, match=r"one of the 2 processes was ended from outside, .*Take fewer jobs"):
+        list(run_chunks(os._exit, [1, 2], jobs=2))
+
+
+# --- for hours --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server(base):
+    """A server that sends a file slowly, in blocks, and from where it is asked to."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slowly) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        faults.describe_server(base, server.server_port)
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+class Slowly(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        begin = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-")) if self.headers["Range"] else 0
+        self.send_response(206 if begin else 200)
+        self.send_header("Content-Length", str(len(faults.BODY) - begin))
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            for at in range(begin, len(faults.BODY), 20_000):
+                self.wfile.write(faults.BODY[at : at + 20_000])
+                time.sleep(0.02)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", faults.OPERATIONS)
+def test_killed_at_any_time(undisturbed, base, server, capsys, name):
+    alone, rng = undisturbed(name), random.Random(f"long {name}")
+    faulty = [Fault(signal.SIGKILL, seconds=alone.seconds * rng.random()) for _ in range(10)]
+    if name not in faults.SLOW:
+        faulty += [Fault(signal.SIGKILL, step=step) for step in moments(name, 10, range(1, len(alone.steps) + 1))]
+        faulty += [Fault(signal.SIGKILL, byte=rng.randrange(1, alone.size)) for _ in range(10)]
+    killed = [check_killed(alone, base / "out", fault) for fault in faulty]
+    tell(capsys, name, "killed", killed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", faults.OPERATIONS)
+def test_interrupted_at_any_time(undisturbed, base, server, capsys, name):
+    alone, rng, stopped = undisturbed(name), random.Random(f"long {name}"), []
+    is_command = name in faults.SLOW or name.startswith("coursekit")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if is_command else (signal.SIGINT,):
+        faulty = [Fault(number, step=step) for step in moments(name, 10, before_tidying(alone))]
+        if name in faults.SLOW:
+            faulty = [Fault(number, seconds=alone.seconds * rng.random()) for _ in range(4)]
+        stopped += [check_interrupted(alone, base / "out", fault) for fault in faulty]
+    tell(capsys, name, "interrupted", stopped)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", faults.OPERATIONS)
+def test_no_room_at_any_byte(undisturbed, base, server, capsys, name):
+    alone, rng = undisturbed(name), random.Random(f"long {name}")
+    bytes_ = [rng.randrange(1, int(1.5 * alone.size)) for _ in range(3 if name in faults.SLOW else 10)]
+    full = [check_full(alone, base / "out", run(name, alone.again(base / "out"), 2, Fault(byte=b))) for b in bytes_]
+    tell(capsys, name, "without room", full)
+
+
+@pytest.fixture
+def small_disk(base):
+    """A real file system of a given size, mounted where the operations write."""
+    folder = base / "out"
+
+    def mount(size: int) -> Path:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], capture_output=True)
+        if done.returncode:
+            pytest.skip("no file system can be mounted here")
+        return folder
+
+    yield mount
+    subprocess.run(["umount", folder], capture_output=True)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", faults.OPERATIONS)
+def test_a_disk_that_is_really_full(undisturbed, base, server, small_disk, capsys, name):
+    alone, rng, full = undisturbed(name), random.Random(f"disk {name}"), []
+    former = sum(path.stat().st_size + 8192 for path in alone.former.rglob("*"))
+    for _ in range(3 if name in faults.SLOW else 10):
+        folder = small_disk(former + rng.randrange(8192, 8192 + 2 * alone.size))
+        shutil.copytree(alone.former, folder, dirs_exist_ok=True)
+        full.append(check_full(alone, folder, run(name, folder, 2)))
+        subprocess.run(["umount", folder], check=True)
+    tell(capsys, name, "on a small disk", full)
+
+
+def tell(capsys, name: str, what: str, results: list[bool]) -> None:
+    with capsys.disabled():
+        print(f"\n{name}: {what} {len(results)} times, {sum(results)} of them in the midst of it", end=" ")

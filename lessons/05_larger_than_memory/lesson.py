@@ -352,6 +352,7 @@ show("buckets sorted one by one give the order of all", np.array_equal(one_by_on
 # `coursekit.streaming.shuffle_file` does this for files, ROOT or HDF5, and for branches of any kind; on the command line it is `coursekit shuffle IN OUT --memory 500MB`.
 # Python and its libraries alone take about 150 MB, so 155 MB leaves 5 MB for events, half of our file.
 # A bucket takes no more than half of that.
+# When the result is written, it is read once more and compared with what was read from the source, branch by branch; only then does it get its name.
 
 # %%
 from coursekit.streaming import shuffle_file

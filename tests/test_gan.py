@@ -4,7 +4,9 @@ import importlib
 import subprocess
 import sys
 
+import awkward as ak
 import numpy as np
+import pandas as pd
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -322,6 +324,48 @@ def test_noise_that_does_not_fit_is_refused(noise_shape, rows_shape, message):
 
 
 @pytest.mark.parametrize(
+    "form",
+    [
+        lambda x: x.astype(">f8"),
+        lambda x: x[::-1].copy()[::-1],
+        lambda x: pd.Series(x, index=[2, 1, 0]),
+        lambda x: ak.Array(x),
+        lambda x: x.tolist(),
+        lambda x: torch.tensor(x),
+    ],
+)
+def test_points_are_made_of_arrays_of_any_origin(form):
+    z, eta, phi = np.array([0.5, 0.3, 0.2]), np.array([0.1, 0.2, -0.55]), np.zeros(3)
+    assert torch.equal(to_points(form(z), form(eta), form(phi)), to_points(z, eta, phi))
+
+
+@pytest.mark.parametrize(
+    ("z", "eta", "message"),
+    [
+        (np.ma.array([0.5, 0.5], mask=[False, True]), [0.0, 0.0], "z is missing in 1 of 2"),
+        ([0.5, 0.5], [0.0, np.nan], "1 of 2 values of eta are NaN or infinite"),
+        ([0.5, 0.5], [0.0], r"of one length, .* got \[\(2,\), \(1,\), \(2,\)\]"),
+        (["a", "b"], [0.0, 0.0], "expected z as an array of numbers"),
+    ],
+)
+def test_points_of_what_is_no_number_are_refused(z, eta, message):
+    with pytest.raises(ValueError, match=message):
+        to_points(z, eta, [0.0, 0.0])
+
+
+def test_networks_in_double_precision_take_what_there_is():
+    counts, noise = torch.tensor([2, 3]), torch.Generator().manual_seed(1)
+    expected = Generator(width=4)
+    points = expected.sample(counts, noise)
+    critic = Critic(width=4)
+    scores = critic(points, counts)
+    torch.testing.assert_close(critic.double()(points, counts).float(), scores)
+    double = expected.double().sample(counts, noise.manual_seed(1))
+    assert double.dtype == torch.float64
+    torch.testing.assert_close(double.float(), points, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
     ("shape", "counts", "message"),
     [
         ((5, 4), [2, 3], r"expected points \(T, 3\), got \(5, 4\)"),
@@ -351,4 +395,4 @@ def test_the_networks_load_nothing_else_of_the_course():
     code = "import sys, coursekit.nets.gan; print(*(m for m in sys.modules if m.startswith('coursekit.')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     loaded = set(done.stdout.split()) - {"coursekit.threads"}  # which `import coursekit` itself loads
-    assert loaded == {"coursekit.nets", "coursekit.nets.deepsets", "coursekit.nets.gan"}
+    assert loaded == {"coursekit.arrays", "coursekit.nets", "coursekit.nets.deepsets", "coursekit.nets.gan"}

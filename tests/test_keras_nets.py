@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 
+import awkward as ak
 import numpy as np
+import pandas as pd
 import pytest
 
 from coursekit.nets import keras_nets
@@ -132,6 +134,35 @@ def test_scores_are_those_of_the_model_whatever_the_batch(x):
     assert score_of(model, x[:0]).shape == (0,)
     with pytest.raises(ValueError, match=r"a model with one output, .* it gives \(50, 3\)"):
         score_of(build_dense(6, n_classes=3), x)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda x: x.astype(">f4"),
+        lambda x: x.astype("f8"),
+        lambda x: x.tolist(),
+        lambda x: pd.DataFrame(x, index=np.arange(len(x))[::-1]),
+        lambda x: np.ma.array(x),
+        lambda x: ak.Array(x),
+    ],
+)
+def test_scores_of_arrays_of_any_origin(x, form):
+    model = build_dense(6)
+    np.testing.assert_allclose(score_of(model, form(x)), score_of(model, x), rtol=1e-5)
+
+
+def test_scores_of_what_is_no_number_are_refused(x):
+    model = build_dense(6)
+    for inputs, message in [
+        (np.ma.array(x, mask=x == x[3, 0]), r"inputs is missing in 1 of \d+ events, first in event 3"),
+        (x.astype(str), "expected inputs as an array of numbers, .* got <U32"),
+        (ak.Array([[1.0], [1.0, 2.0]]), "expected inputs as an array of numbers, .* got 2 . var . float64"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            score_of(model, inputs)
+    with pytest.raises(FloatingPointError, match=r"NaN for 1 of \d+ events, the first is event 3"):
+        score_of(model, np.where(x == x[3, 0], np.nan, x))
 
 
 # --- the device -------------------------------------------------------------------------------------------------------

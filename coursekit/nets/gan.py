@@ -12,12 +12,15 @@ M. Arjovsky, S. Chintala, L. Bottou, "Wasserstein GAN", arXiv:1701.07875.
 I. Gulrajani et al., "Improved training of Wasserstein GANs", arXiv:1704.00028.
 """
 
+import numpy as np
+
 try:
     import torch
     from torch import nn
 except ImportError as error:
     raise ImportError('networks on sets need PyTorch: pip install "coursekit[torch]"') from error
 
+from coursekit.arrays import plain
 from coursekit.nets.deepsets import pool
 
 #: The unit of the angles of points, in radians: a step of one is as large among the constituents of a jet of 600 GeV in
@@ -45,17 +48,33 @@ def to_points(z, eta, phi) -> torch.Tensor:
     Raises
     ------
     ValueError
-        If a share is not above zero.
+        If a share is not above zero, a value is missing, NaN, infinite or no number, or the lengths differ.
 
     Examples
     --------
     >>> to_points([1.0], [0.0], [0.1]).tolist()
     [[0.0, 0.0, 0.5]]
     """
-    z, eta, phi = (torch.as_tensor(column, dtype=torch.float64) for column in (z, eta, phi))
+    z, eta, phi = (_column(*item) for item in {"z": z, "eta": eta, "phi": phi}.items())
+    if not z.shape == eta.shape == phi.shape:
+        shapes = [tuple(column.shape) for column in (z, eta, phi)]
+        raise ValueError(f"expected z, eta and phi of one length, (T,) each, got {shapes}")
     if not (z > 0).all():
         raise ValueError(f"{(~(z > 0)).sum()} of {len(z)} shares z are zero, negative or NaN: drop such constituents")
+    for name, column in (("z", z), ("eta", eta), ("phi", phi)):
+        if not column.isfinite().all():
+            raise ValueError(f"{(~column.isfinite()).sum()} of {len(z)} values of {name} are NaN or infinite")
     return torch.stack([z.log(), eta / ANGLE, phi / ANGLE], dim=1).float()
+
+
+def _column(name: str, values) -> torch.Tensor:
+    if not isinstance(values, torch.Tensor):
+        values = plain(values, name)
+        if values.ndim != 1 or not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
+            found = f"{values.shape}, {values.dtype}" if isinstance(values, np.ndarray) else values.type
+            raise ValueError(f"expected {name} as an array of numbers, (T,), got {found}")
+        values = torch.from_numpy(values.astype(np.float64))
+    return values.double()
 
 
 def from_points(points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -144,7 +163,8 @@ class Generator(nn.Module):
                 f"got {tuple(noise.shape)} and {tuple(point_noise.shape)}"
             )
         _check_counts(point_noise, counts)
-        jet = self.jet(torch.cat([noise, _scaled(counts)], dim=1))  # (N, W)
+        noise, point_noise = (x.to(self.last[0].weight.dtype) for x in (noise, point_noise))
+        jet = self.jet(torch.cat([noise, _scaled(counts).to(noise.dtype)], dim=1))  # (N, W)
         rows = self.second(self.first(point_noise, jet, counts))  # (T, W)
         jet = self.context(torch.cat([jet, pool(rows, counts, "mean")], dim=1))
         return _as_jets(point_noise[:, :3] + self.last(self.third(rows, jet, counts)), counts)
@@ -198,10 +218,11 @@ class Critic(nn.Module):
         if points.ndim != 2 or points.shape[1] != 3:
             raise ValueError(f"expected points (T, 3), got {tuple(points.shape)}")
         _check_counts(points, counts)
+        points = points.to(self.phi[0].weight.dtype)
         log_z, angles = points[:, :1], points[:, 1:]
         rows = self.phi(torch.cat([log_z - _LOG_Z, angles], dim=1))
         sums = pool(torch.cat([rows / _COUNT, log_z.exp() * rows], dim=1), counts)
-        return self.rho(torch.cat([sums, _scaled(counts)], dim=1))[:, 0]
+        return self.rho(torch.cat([sums, _scaled(counts).to(sums.dtype)], dim=1))[:, 0]
 
 
 def gradient_penalty(critic, real, fake, counts, mix) -> torch.Tensor:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from coursekit.arrays import plain
+
 
 def build_dense(
     n_inputs: int,
@@ -83,8 +85,8 @@ def score_of(model, inputs: np.ndarray, batch_size: int = 1000) -> np.ndarray:
     ----------
     model : keras.Model
         (N, ...) -> (N, 1).
-    inputs : numpy.ndarray
-        (N, ...), of the kind that the model was trained on.
+    inputs : array-like of numbers
+        (N, ...), of the kind that the model was trained on: an array, a DataFrame, a list. Matched by position.
     batch_size : int
         Events computed at once; the scores do not depend on it.
 
@@ -96,7 +98,9 @@ def score_of(model, inputs: np.ndarray, batch_size: int = 1000) -> np.ndarray:
     Raises
     ------
     ValueError
-        The model has not one output for each event.
+        The model has not one output for each event, or inputs are missing or no numbers.
+    FloatingPointError
+        A score is NaN.
 
     Examples
     --------
@@ -104,12 +108,23 @@ def score_of(model, inputs: np.ndarray, batch_size: int = 1000) -> np.ndarray:
     (5,)
     """
     keras = _keras()
+    inputs = plain(inputs, "inputs")
+    if not isinstance(inputs, np.ndarray) or inputs.dtype.kind not in "biuf":
+        found = inputs.dtype if isinstance(inputs, np.ndarray) else inputs.type
+        raise ValueError(f"expected inputs as an array of numbers, (N, ...), got {found}")
     parts = [np.zeros((0, 1))]
     for first in range(0, len(inputs), batch_size):
         parts.append(keras.ops.convert_to_numpy(model(inputs[first : first + batch_size], training=False)))
         if parts[-1].ndim != 2 or parts[-1].shape[1] != 1:
             raise ValueError(f"expected a model with one output, (N, ...) -> (N, 1); it gives {parts[-1].shape}")
-    return np.concatenate(parts)[:, 0].astype(np.float64)
+    scores = np.concatenate(parts)[:, 0].astype(np.float64)
+    if np.isnan(scores).any():
+        bad = np.flatnonzero(np.isnan(scores))
+        raise FloatingPointError(
+            f"the model gives NaN for {len(bad)} of {len(scores)} events, the first is event {bad[0]}: look for NaN "
+            "and extreme values in its inputs, and in its weights"
+        )
+    return scores
 
 
 def choose_precision() -> str:

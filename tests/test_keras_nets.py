@@ -152,6 +152,13 @@ def test_scores_of_arrays_of_any_origin(x, form):
     np.testing.assert_allclose(score_of(model, form(x)), score_of(model, x), rtol=1e-5)
 
 
+def test_sizes_may_be_numbers_of_numpy():
+    model = build_dense(np.int64(6), hidden=np.array([16]), dropout=np.float32(0.5), n_classes=np.int64(2))
+    assert model.count_params() == build_dense(6, hidden=(16,)).count_params()
+    with pytest.raises(TypeError, match="float"):
+        build_dense(6, hidden=(16.5,))
+
+
 def test_scores_of_what_is_no_number_are_refused(x):
     model = build_dense(6)
     for inputs, message in [

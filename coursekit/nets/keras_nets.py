@@ -6,6 +6,7 @@ float16 all scores above 0.9998 would be the same.
 """
 
 import importlib
+import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -48,6 +49,8 @@ def build_dense(
     ------
     ImportError
         Keras, or the backend it is told to use, is not installed.
+    TypeError
+        A size is no whole number.
     ValueError
         A size is not positive, dropout is outside [0, 1), or there are fewer than 2 classes.
 
@@ -57,6 +60,8 @@ def build_dense(
     >>> model.count_params()  # 6 * 16 + 16 in the hidden layer, 16 + 1 in the output
     129
     """
+    # Keras knows only the whole numbers of Python.
+    n_inputs, n_classes, hidden = operator.index(n_inputs), operator.index(n_classes), [*map(operator.index, hidden)]
     if n_inputs < 1 or any(units < 1 for units in hidden):
         raise ValueError(f"n_inputs and the units of each layer must be at least 1, got {n_inputs} and {tuple(hidden)}")
     if not 0 <= dropout < 1:
@@ -68,7 +73,7 @@ def build_dense(
     for units in hidden:
         layers.append(keras.layers.Dense(units, activation=activation))  # (N, units)
         if dropout:
-            layers.append(keras.layers.Dropout(dropout))
+            layers.append(keras.layers.Dropout(float(dropout)))
     if n_classes == 2:
         layers.append(keras.layers.Dense(1, activation="sigmoid", dtype="float32"))  # (N, 1)
     else:

@@ -8,6 +8,7 @@ import time
 
 import nbformat
 import numpy as np
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -242,3 +243,35 @@ def test_ctrl_c_leaves_nothing_half_written(clone, start):
     assert not list(clone.glob(".build-*"))
     assert not list((clone / "solutions").iterdir())
     assert not list((clone / "notebooks").iterdir())
+
+
+@pytest.mark.lessons
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX")
+def test_a_killed_build_takes_its_lessons_with_it_and_the_next_tidies_up(clone, start):
+    number = clone / "kernel"
+    line = f"import os, time; print(os.getpid(), file=open({str(number)!r}, 'w')); time.sleep(600)"
+    edit(clone, 'show("settings", (quick, seed, rate, name))', line)
+    process = start(sys.executable, "-m", "coursekit.cli", "build", "--root", clone)
+    assert soon(lambda: number.is_file() and number.read_text(encoding="utf-8"))
+    process.kill()
+    process.wait(10)
+    assert soon(lambda: has_ended(int(number.read_text(encoding="utf-8"))))
+    assert list(clone.glob(".build-*"))
+    edit(clone, line, 'show("settings", (quick, seed, rate, name))')
+    build(clone)
+    assert not list(clone.glob(".build-*"))
+
+
+def has_ended(number):
+    try:
+        return psutil.Process(number).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def soon(what, seconds=60):
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not what() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return what()

@@ -204,7 +204,7 @@ def shuffle_file(
                 raise
             raise OSError(
                 error.errno,
-                f"{error.strerror} while {target} was written. {plan.needed_bytes / 1e6:.0f} MB are needed in its "
+                f"{error.strerror} while {target} was written. {plan.needed_bytes / 1e6:.1f} MB are needed in its "
                 f"folder; what was written is removed. Make room, or write to another disk",
             ) from error
     return plan
@@ -356,8 +356,8 @@ def _require_target(source: Path, target: Path, plan: ShufflePlan) -> None:
     if free < plan.needed_bytes:
         raise OSError(
             errno.ENOSPC,
-            f"{folder} has {free / 1e6:.0f} MB of free space, {plan.needed_bytes / 1e6:.0f} MB are needed "
-            f"({plan.temporary_bytes / 1e6:.0f} MB for temporary files: {plan.n_events} events, decompressed). "
+            f"{folder} has {free / 1e6:.1f} MB of free space, {plan.needed_bytes / 1e6:.1f} MB are needed "
+            f"({plan.temporary_bytes / 1e6:.1f} MB for temporary files: {plan.n_events} events, decompressed). "
             f"Make room, or write to another disk",
         )
 

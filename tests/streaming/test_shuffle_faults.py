@@ -52,7 +52,7 @@ def test_targets_that_cannot_be(tmp_path, tree_file, monkeypatch):
         with pytest.raises(ValueError, match=message):
             shuffle(tree_file, tmp_path / "b.root", memory)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=100_000))
-    with pytest.raises(OSError, match=r"has 0 MB of free space, \d+ MB are needed .*temporary files: 5000 events"):
+    with pytest.raises(OSError, match=r"has 0.1 MB of free space, [\d.]+ MB are needed .*temporary files: 5000 events"):
         shuffle(tree_file, tmp_path / "b.root")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.root"]
 

@@ -4,6 +4,7 @@ Rows are matched by their position, never by a pandas index. A value that is mis
 it lies a number that nobody measured: NumPy turns None into NaN, and what a mask hides into what was there before.
 """
 
+import contextlib
 import re
 from collections.abc import Callable
 
@@ -58,7 +59,8 @@ def plain(values, name: str, source: object = "") -> Array:
     elif hasattr(values, "isna"):
         values = _of_pandas(values, name, source)
     elif hasattr(values, "detach"):  # a tensor of PyTorch
-        values = values.detach().cpu().numpy()
+        values = values.detach().cpu().to_dense()
+        values = (values.float() if "bfloat16" in str(values.dtype) else values).numpy()  # NumPy does not know that
     try:
         values = np.asarray(values)
     except ValueError as error:
@@ -68,6 +70,57 @@ def plain(values, name: str, source: object = "") -> Array:
     if values.dtype == object:
         values = _of_objects(values, name, source)
     return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def numbers(values, name: str, source: object = "") -> np.ndarray:
+    """Return values as `plain` does, an array of NumPy whose values are numbers: integers, floats, or bools.
+
+    Parameters
+    ----------
+    values : array-like
+        (N, ...).
+    name, source : str
+        What errors call it and its origin.
+
+    Raises
+    ------
+    ValueError
+        As `plain`, or the values are jagged, records, text, dates, or complex.
+
+    Examples
+    --------
+    >>> numbers(["a", "b"], "score")
+    Traceback (most recent call last):
+        ...
+    ValueError: score must be numbers, but came as <U1.
+    """
+    values = plain(values, name, source)
+    found = values.dtype if isinstance(values, np.ndarray) else values.type
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
+        raise ValueError(f"{_of(source)}{name} must be numbers, but came as {found}.")
+    if values.dtype.itemsize > 8:
+        with np.errstate(over="ignore"):  # what float64 cannot hold becomes infinite
+            values = values.astype(np.float64)
+    return values
+
+
+def flat(values, name: str) -> np.ndarray:
+    """Return values as `plain` does, an array of NumPy with one value per event, numbers or text; else ValueError."""
+    values = plain(values, name)
+    if isinstance(values, ak.Array) and values.layout.parameter("__array__") in ("string", "bytestring"):
+        values = np.array(values.to_list())
+    if not isinstance(values, np.ndarray) or values.ndim != 1:
+        found = values.shape if isinstance(values, np.ndarray) else values.type
+        raise ValueError(f"{name} is a flat array, one value per event, but has {found}; of a table pass *table.T.")
+    return values
+
+
+def whole_number(value, name: str) -> int:
+    """Return a number of any kind that is a whole one, as an int; ValueError by its name if it is none."""
+    with contextlib.suppress(TypeError, ValueError, OverflowError, RuntimeError):
+        if np.ndim(value) == 0 and int(value) == value:
+            return int(value)
+    raise ValueError(f"{name} is a whole number, but {value!r} came.")
 
 
 def require_present(values: ak.Array, name: str, source: object = "") -> None:
@@ -148,6 +201,12 @@ def _of_pandas(values, name: str, source: object) -> np.ndarray:
     """Return the values of a Series, an Index or a DataFrame; a NaN among floats is a number like others."""
     if getattr(values, "ndim", 1) == 2:
         columns = [plain(values.iloc[:, i], str(values.columns[i]), source) for i in range(values.shape[1])]
+        if len({column.dtype.kind in "biufc" or column.dtype.kind for column in columns}) > 1:  # numbers become text
+            odd = next(i for i, column in enumerate(columns) if column.dtype.kind not in "biufc")
+            raise ValueError(
+                f"{_of(source)}{name} has numbers in some columns, and {columns[odd].dtype} in {values.columns[odd]}: "
+                "take the columns of numbers."
+            )
         return np.stack(columns, axis=1) if columns else np.empty(values.shape)
     if not isinstance(values.dtype, np.dtype) or values.dtype.kind in "OMm":
         _refuse(np.asarray(values.isna()), name, source, "fillna(-1)")
@@ -254,15 +313,9 @@ def checked_weights(weights, n: int | None = None) -> np.ndarray:
     ValueError
         No weights, another shape or number, one that is missing, NaN or infinite, or too large or small to be squared.
     """
-    weights = plain(weights, "weights")
-    if (
-        not isinstance(weights, np.ndarray)
-        or weights.ndim != 1
-        or len(weights) == 0
-        or weights.dtype.kind not in "biuf"
-    ):
-        found = f"shape {weights.shape}, {weights.dtype}" if isinstance(weights, np.ndarray) else f"type {weights.type}"
-        raise ValueError(f"weights is a flat array of at least one number, but has {found}.")
+    weights = numbers(weights, "weights")
+    if weights.ndim != 1 or len(weights) == 0:
+        raise ValueError(f"weights is a flat array of at least one number, but has shape {weights.shape}.")
     if n is not None and len(weights) != n:
         raise ValueError(f"{n} events but {len(weights)} weights: apply the same selection to both.")
     weights = weights.astype(np.float64, copy=False)

@@ -206,6 +206,7 @@ def to_table(events: Mapping[str, Array], branches: Sequence[str]) -> np.ndarray
     """
     if isinstance(branches, str):
         raise TypeError(f"branches is a list of names, but the string {branches!r} came: write [{branches!r}].")
+    branches = list(branches)
     columns = _flat_columns(events, branches)
     if not columns:
         raise ValueError("branches is empty: name at least one branch.")
@@ -241,17 +242,18 @@ def concatenate_events(samples: Sequence[Mapping[str, Array]]) -> dict[str, Arra
     >>> concatenate_events([{"mth": np.array([80.0])}, {"mth": np.array([90.0, 100.0])}])
     {'mth': array([ 80.,  90., 100.])}
     """
-    if isinstance(samples, Mapping) or not samples:
+    samples = [] if isinstance(samples, Mapping) or hasattr(samples, "columns") else list(samples)
+    if not samples:
         raise ValueError(
             "samples is a list of at least one dictionary of arrays: concatenate_events([signal, background])."
         )
-    samples = [{name: plain(column, name, f"sample {i}") for name, column in s.items()} for i, s in enumerate(samples)]
+    samples = [{name: plain(s[name], name, f"sample {i}") for name in _names(s)} for i, s in enumerate(samples)]
     first = samples[0]
     for i, sample in enumerate(samples):
         if set(sample) != set(first):
             raise ValueError(
-                f"sample {i} has other branches than sample 0: {sorted(set(sample) ^ set(first))} are in only one of "
-                f"them. Read the same branches from each file."
+                f"sample {i} has other branches than sample 0: {sorted(map(str, set(sample) ^ set(first)))} are in "
+                f"only one of them. Read the same branches from each file."
             )
         _require_equal_lengths(sample)
     return {name: _joined(name, [sample[name] for sample in samples]) for name in first}
@@ -259,15 +261,16 @@ def concatenate_events(samples: Sequence[Mapping[str, Array]]) -> dict[str, Arra
 
 def _joined(name: str, parts: list[Array]) -> Array:
     """Append arrays of one kind to each other, and refuse those that would become something else by it."""
-    parts = [part if isinstance(part, ak.Array) else plain(part, name) for part in parts]
     kinds = [str(ak.type(part).content) for part in parts]
     if all(isinstance(part, np.ndarray) for part in parts) and len({part.shape[1:] for part in parts}) == 1:
-        joined = np.concatenate(parts)
-        # int64 and uint64 become float64, numbers beside text become text
+        mixed = len({part.dtype.kind in "biuf" for part in parts}) > 1  # numbers beside text would become text
+        joined = np.empty(0) if mixed else np.concatenate(parts)
+        # int64 and uint64 become float64
         whole = [part for part in parts if part.dtype.kind in "iu" and part.dtype != joined.dtype]
         with np.errstate(invalid="ignore"):
-            lost = not all(np.array_equal(part.astype(joined.dtype).astype(part.dtype), part) for part in whole)
-        lost |= len({part.dtype.kind in "biuf" for part in parts}) > 1
+            lost = mixed or not all(
+                np.array_equal(part.astype(joined.dtype).astype(part.dtype), part) for part in whole
+            )
     else:
         joined = ak.concatenate(parts)
         lost = "union" in str(joined.type) and not any("union" in kind for kind in kinds)
@@ -282,16 +285,27 @@ def _joined(name: str, parts: list[Array]) -> Array:
 
 def _flat_columns(events: Mapping[str, Array], branches: Iterable[str]) -> dict[str, np.ndarray]:
     """Pick branches as flat NumPy arrays of one length."""
-    columns = {}
+    columns, known = {}, _names(events)
     for name in branches:
-        if name not in events:
-            raise KeyError(f"the events have no branch {name};{near(name, events)} there is {listed(events)}")
+        if name not in known:
+            raise KeyError(f"the events have no branch {name};{near(name, known)} there is {listed(known)}")
         columns[name] = column = plain(events[name], name)
         if not isinstance(column, np.ndarray) or column.ndim != 1 or column.dtype.kind not in "biuf":
             kind, remedy = _what_else(column)
             raise ValueError(f"{name} is {kind}, where one number per event is expected. {remedy}.")
     _require_equal_lengths(columns)
     return columns
+
+
+def _names(events) -> list:
+    """Return the names of the branches of a dictionary of arrays, or of a DataFrame; none is there twice."""
+    if not isinstance(events, Mapping) and not hasattr(events, "columns"):
+        raise TypeError(f"events maps each branch to its array, as load_events returns it, but {type(events)} came.")
+    names = list(getattr(events, "columns", events))
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the events have two columns of the name {twice}: rename one of them.")
+    return names
 
 
 def _what_else(column: Array) -> tuple[str, str]:
@@ -307,6 +321,9 @@ def _what_else(column: Array) -> tuple[str, str]:
 
 
 def _require_equal_lengths(events: Mapping[str, Array]) -> None:
+    numbers = [name for name, column in events.items() if column.ndim == 0]
+    if numbers:
+        raise ValueError(f"{numbers[0]} is one number, where an array with a value for each event is expected.")
     lengths = {name: len(column) for name, column in events.items()}
     if len(set(lengths.values())) > 1:
         first, *others = lengths

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from coursekit import data
-from coursekit.arrays import binary_labels, plain
+from coursekit.arrays import binary_labels, numbers, whole_number
 from coursekit.files import save_arrays
 from coursekit.locks import locked
 from coursekit.trees import first_line, is_about_the_machine, is_memory
@@ -63,7 +63,7 @@ def record(work: Path, tagger: str, labels, score, n_training: int) -> Path:
     Raises
     ------
     ValueError
-        If shapes differ, a score is not finite, or a label is not 0 or 1.
+        If shapes differ, a score is not finite, a label is not 0 or 1, `tagger` is no name, or `n_training` no number.
     OSError
         The file that is there is damaged, or cannot be written.
 
@@ -77,13 +77,19 @@ def record(work: Path, tagger: str, labels, score, n_training: int) -> Path:
     """
     labels = _labels(labels)
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
-        score = np.asarray(plain(score, f"{tagger}: score"), np.float32)
+        score = numbers(score, f"{tagger}: score").astype(np.float32)
     if score.shape != labels.shape:
         raise ValueError(f"{tagger}: expected a score for each of {len(labels)} jets, shape (N,), got {score.shape}")
     if not np.isfinite(score).all():
         raise ValueError(
             f"{tagger}: {np.count_nonzero(~np.isfinite(score))} of {len(score)} scores are NaN or infinite"
         )
+    # A file that cannot be read back takes along what others have recorded there.
+    n_training, work = whole_number(n_training, "n_training"), Path(work)
+    if not 0 <= n_training < 2**63:
+        raise ValueError(f"n_training is a number of jets, but {n_training} came")
+    if not isinstance(tagger, str) or not tagger or tagger.endswith("\0"):
+        raise ValueError(f"tagger is the name under which others find these scores, but {tagger!r} came")
     path = _own_folder(work) / f"{work.name}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path):  # two notebooks of one lesson: each must find what the other has recorded
@@ -122,7 +128,7 @@ def recorded(work: Path, labels) -> dict[str, Entry]:
     """
     labels = _labels(labels)
     found = {}
-    for folder in (data.shipped_folder() / "ledger", _own_folder(work)):
+    for folder in (data.shipped_folder() / "ledger", _own_folder(Path(work))):
         for path in sorted(folder.glob("??.npz")):
             found |= _read(path, labels)
     return dict(sorted(found.items(), key=lambda item: item[1].lesson))

@@ -18,7 +18,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from coursekit.arrays import binary_labels, checked_weights, plain, positive_sum, without_rounding
+from coursekit.arrays import (
+    binary_labels,
+    checked_weights,
+    numbers,
+    plain,
+    positive_sum,
+    whole_number,
+    without_rounding,
+)
 
 _LEAST_YIELD = 1e-60  # with this and its inverse as limits, no product in a significance leaves float64
 
@@ -146,8 +154,9 @@ def rejection(labels, score, signal_efficiency: float, weights=None) -> Estimate
     >>> print(rejection([0, 0, 0, 0, 1, 1], [0.1, 0.2, 0.3, 0.8, 0.7, 0.9], signal_efficiency=1.0))
     4.0 ± 3.5
     """
+    signal_efficiency = _number(signal_efficiency, "signal_efficiency")
     if not 0 < signal_efficiency <= 1:
-        raise ValueError(f"signal_efficiency must lie in (0, 1], got {signal_efficiency}")
+        raise ValueError(f"signal_efficiency must lie in (0, 1], got {signal_efficiency:g}")
     roc = roc_curve(labels, score, weights)
     point = np.argmax(roc.signal_efficiency >= signal_efficiency * (1 - 1e-12))  # the first; sums of floats need 1e-12
     efficiency, error = float(roc.background_efficiency[point]), float(roc.background_error[point])
@@ -162,8 +171,9 @@ def accuracy(labels, score, threshold: float = 0.5, weights=None) -> Estimate:
     >>> print(accuracy([0, 1, 0, 1], [0.1, 0.4, 0.4, 0.9]))
     0.75 ± 0.22
     """
-    if np.ndim(threshold) or np.isnan(threshold):
-        raise ValueError(f"threshold must be one number, got {threshold}")
+    threshold = _number(threshold, "threshold")
+    if np.isnan(threshold):
+        raise ValueError("threshold must be one number, got nan")
     labels, score, weights = _checked(labels, score, weights)
     right = (score >= threshold) == (labels == 1)
     value = float((weights * right).sum() / positive_sum(weights, "the weights"))
@@ -187,14 +197,18 @@ def bootstrap(
     >>> print(bootstrap(np.mean, x, rng=np.random.default_rng(1)))
     49.5 ± 2.9
     """
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng is a NumPy Generator, such as np.random.default_rng(1), but {rng!r} came")
     arrays = [plain(array, f"array {i}") for i, array in enumerate(arrays)]
-    n = len(arrays[0])
-    if any(len(array) != n for array in arrays):
-        raise ValueError(f"arrays must have one length, got {[len(array) for array in arrays]}")
+    lengths = [len(array) if array.ndim else "a number" for array in arrays]
+    if len(set(lengths)) != 1 or "a number" in lengths:
+        raise ValueError(f"at least one array must come, and all of one length, got {lengths}")
+    n = lengths[0]
+    n_replicas = whole_number(n_replicas, "n_replicas")
     if n == 0 or n_replicas < 2:
         raise ValueError(f"a spread takes events and at least 2 replicas, got {n} events and {n_replicas} replicas")
     draws = (rng.integers(n, size=n) for _ in range(n_replicas))
-    values = np.array([float(statistic(*(array[draw] for array in arrays))) for draw in draws])
+    values = np.array([_number(statistic(*(array[draw] for array in arrays)), "the statistic") for draw in draws])
     n_bad = np.count_nonzero(~np.isfinite(values))
     if n_bad:
         raise ValueError(f"the statistic is NaN or infinite in {n_bad} of {n_replicas} replicas: it has no spread")
@@ -242,17 +256,24 @@ def asimov_significance(signal, background, background_uncertainty=0.0):
     >>> [round(float(asimov_significance(10.0, 100.0, sigma)), 3) for sigma in (0, 10)]
     [0.984, 0.69]
     """
-    s, b, v = np.broadcast_arrays(*_yields(signal, background, background_uncertainty))
+    s, b, v = _yields(signal, background, background_uncertainty)
     defined, v = (b > 0) & (s >= 0), v**2
     s, b = np.where(defined, s, 0), np.where(defined, b, 1)
     known = (s + b) * np.log1p(s / b) - s
     uncertain = (s + b) * np.log1p(s * b / (b**2 + (s + b) * v))  # log1p, because s may be much smaller than b
     uncertain -= b**2 / np.where(v > 0, v, 1) * np.log1p(v * s / (b * (b + v)))
-    return np.where(defined, np.sqrt(2 * np.maximum(np.where(v > 0, uncertain, known), 0)), np.nan)[()]
+    z = np.sqrt(2 * np.maximum(np.where(v > 0, uncertain, known), 0))
+    z = np.where(s < 1e-6 * b, s / np.sqrt(b + v), z)  # where the terms cancel, and what is neglected is below 1e-6
+    return np.where(defined, z, np.nan)[()]
 
 
 def _yields(*values) -> list[np.ndarray]:
-    values = [np.asarray(plain(value, "a yield or its error"), float) for value in values]
+    values = [numbers(value, "a yield or its error").astype(np.float64) for value in values]
+    try:
+        values = np.broadcast_arrays(*values)
+    except ValueError as error:
+        shapes = ", ".join(str(value.shape) for value in values)
+        raise ValueError(f"yields and their errors must have one shape, or be single numbers, got {shapes}") from error
     if not all(np.isfinite(value).all() for value in values):
         raise ValueError("a yield or its error is NaN or infinite: look at how it was counted")
     for value in values:
@@ -262,15 +283,21 @@ def _yields(*values) -> list[np.ndarray]:
     return values
 
 
+def _number(value, name: str) -> float:
+    found = numbers(value, name)
+    if found.ndim:
+        raise ValueError(f"{name} must be one number, got {value!r}")
+    return float(found)
+
+
 def _checked(labels, score, weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    labels, score = binary_labels(labels), plain(score, "score")
+    labels, score = binary_labels(labels), numbers(score, "score")
     weights = np.ones(labels.shape) if weights is None else checked_weights(weights)
-    if not labels.shape == np.shape(score) == weights.shape:
-        shapes = f"{labels.shape}, {np.shape(score)}, {weights.shape}"
+    if not labels.shape == score.shape == weights.shape:
+        shapes = f"{labels.shape}, {score.shape}, {weights.shape}"
         raise ValueError(f"labels, score and weights must all have the shape (N,), got {shapes}")
-    if score.dtype.kind not in "biuf":
-        raise ValueError(f"the score must be numbers, but {score.dtype} came")
-    score = score.astype(np.float64, copy=False)
+    if score.dtype.kind == "f":  # whole numbers stay: above 2^53 some of them would become equal
+        score = score.astype(np.float64, copy=False)
     if not np.isfinite(score).all():
         raise ValueError(f"{np.count_nonzero(~np.isfinite(score))} of {len(score)} score are NaN or infinite")
     for name, its_weights in (("background", weights[labels == 0]), ("signal", weights[labels == 1])):

@@ -3,13 +3,13 @@
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from coursekit.arrays import checked_weights, plain
+from coursekit.arrays import checked_weights, numbers
 from coursekit.files import replacing
 from coursekit.weights import Reweighting, normalise_weights, reweight_2d
 from coursekit.words import near
@@ -92,9 +92,9 @@ class Scaler:
             Shapes do not agree, the columns of a DataFrame are others or in another order, a value is missing, not
             finite or beyond float32, a weight negative, or an input has only one value.
         """
-        inputs, defaults = tuple(inputs), dict(defaults or {})
-        if len(set(inputs)) != len(inputs):
-            raise ValueError(f"inputs holds a name twice: {', '.join(inputs)}.")
+        inputs, defaults = _texts(inputs), {str(name): value for name, value in dict(defaults or {}).items()}
+        if len(set(inputs)) != len(inputs) or not inputs:
+            raise ValueError(f"inputs holds {'a name twice' if inputs else 'no name'}: {', '.join(inputs)}.")
         table = _checked_table(table, inputs)
         weights = np.ones(len(table)) if weights is None else checked_weights(weights, len(table))
         if (weights < 0).any():
@@ -107,8 +107,8 @@ class Scaler:
         for name, value in defaults.items():
             if name not in inputs:
                 raise KeyError(f"a default is given for {name}, which is not among the inputs {', '.join(inputs)}.")
-            if not math.isfinite(value):
-                raise ValueError(f"the default of {name} is {value}: replace it in the table by a finite one first.")
+            if not np.isscalar(value) or isinstance(value, str) or not math.isfinite(value):
+                raise ValueError(f"the default of {name} is {value!r}: replace it in the table by a finite one first.")
         offset, scale = np.empty(len(inputs)), np.empty(len(inputs))
         for i, name in enumerate(inputs):  # column by column: a float64 copy of all of them may not fit in memory
             used = weights > 0
@@ -196,15 +196,17 @@ class Scaler:
         """
         path = Path(path)
         if not path.is_file():
-            raise FileNotFoundError(f"{path} does not exist. Fit a Scaler on the training events and save it there.")
+            why = "is a folder" if path.is_dir() else "does not exist"
+            raise FileNotFoundError(f"{path} {why}. Fit a Scaler on the training events and save it there.")
         try:
             rows = json.loads(path.read_text(encoding="utf-8"))["inputs"]
-            names = tuple(str(row["name"]) for row in rows)
+            names = tuple(row["name"] for row in rows)
             orders = [row["order"] for row in rows]
-            offset = np.array([row["offset"] for row in rows], dtype=np.float64)
-            scale = np.array([row["scale"] for row in rows], dtype=np.float64)
+            offset, scale = (np.array([float(row[key]) for row in rows]) for key in ("offset", "scale"))
             defaults = {row["name"]: float(row["default"]) for row in rows if row["default"] is not None}
-        except (KeyError, TypeError, ValueError) as error:
+            if not rows or not all(isinstance(name, str) for name in names):
+                raise ValueError("no names of inputs")
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise ValueError(f"{path} is not a variables file ({error!r}). Write it with Scaler.save.") from error
         if orders != list(range(len(rows))) or len(set(names)) != len(names):
             raise ValueError(f"{path}: its inputs are numbered {orders}, not 0 to {len(rows) - 1}. Edited by hand?")
@@ -213,25 +215,22 @@ class Scaler:
             raise ValueError(
                 f"{path}: an offset, scale or default is not finite, or a scale not positive. Edited by hand?"
             )
-        if inputs is not None and tuple(inputs) != names:
-            raise ValueError(f"{path} is for other inputs. {_difference(names, tuple(inputs))}")
+        if inputs is not None and (expected := _texts(inputs)) != names:
+            raise ValueError(f"{path} is for other inputs. {_difference(names, expected)}")
         return cls(names, offset, scale, defaults)
 
 
 def _checked_table(table: np.ndarray, inputs: tuple[str, ...]) -> np.ndarray:
-    names = tuple(getattr(table, "columns", inputs))  # a DataFrame knows them, unless it has numbered them itself
-    if names != inputs and names != tuple(range(len(inputs))):
-        raise ValueError(
-            f"the table has other columns than the scaler. {_difference(inputs, tuple(map(str, names)), 'scaler')}"
-        )
-    table = plain(table, "table")
+    names = _texts(getattr(table, "columns", inputs))
+    numbered = _texts(range(len(inputs)))  # by a DataFrame itself, whose columns have no names
+    if names != inputs and not (names == numbered and set(names).isdisjoint(inputs)):
+        raise ValueError(f"the table has other columns than the scaler. {_difference(inputs, names, 'scaler')}")
+    table = numbers(table, "table")
     if table.ndim != 2 or table.shape[1] != len(inputs) or len(table) == 0:
         raise ValueError(
             f"a table of shape (N, {len(inputs)}) is expected, N events by the inputs {', '.join(inputs)}; "
-            f"one of shape {np.shape(table)} came."
+            f"one of shape {table.shape} came."
         )
-    if table.dtype.kind not in "biuf":
-        raise ValueError(f"the table holds {table.dtype}, where numbers are expected: {', '.join(inputs)}.")
     if not np.issubdtype(table.dtype, np.floating):
         table = table.astype(np.float64)
     for i, name in enumerate(inputs):
@@ -245,6 +244,13 @@ def _checked_table(table: np.ndarray, inputs: tuple[str, ...]) -> np.ndarray:
         if largest > np.finfo(np.float32).max:
             raise ValueError(f"{name} reaches {largest:.3g}, beyond float32, in which networks calculate.")
     return table
+
+
+def _texts(names: Iterable) -> tuple[str, ...]:
+    """Return names as text, as the variables file keeps them: pandas also has numbers, and tuples."""
+    if isinstance(names, str):
+        raise TypeError(f"inputs is a list of names, but the text {names!r} came: write [{names!r}].")
+    return tuple(map(str, names))
 
 
 def _equals(column: np.ndarray, default: float) -> np.ndarray:

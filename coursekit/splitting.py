@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from coursekit.arrays import plain
+from coursekit.arrays import flat, numbers, whole_number
 from coursekit.files import save_arrays
 from coursekit.trees import is_about_the_machine, is_memory
 
@@ -42,7 +42,7 @@ def shuffle_together(rng: np.random.Generator, *arrays):
     """
     _require_generator(rng)
     for array in arrays:
-        if not hasattr(array, "ndim"):
+        if not getattr(array, "ndim", 0):
             raise TypeError(f"arrays are expected, but a {type(array).__name__} came: pass its arrays one by one.")
     order = rng.permutation(_common_length(arrays))
     return tuple(getattr(array, "iloc", array)[order] for array in arrays)
@@ -81,6 +81,7 @@ def split_indices(
     (6, 2, 2)
     """
     _require_generator(rng)
+    n = whole_number(n, "n")
     ends = np.rint(n * _upper_edges(fractions)).astype(np.int64)
     sizes = np.diff(ends, prepend=0)
     if (sizes <= 0).any():
@@ -95,8 +96,7 @@ def split_by_hash(
 
     The salt and the keys go through a chain of SplitMix64 steps [1]_; the upper 53 bits of the result, divided by 2^53,
     are a number u in [0, 1), and part k is where f_1 + ... + f_(k-1) <= u < f_1 + ... + f_k. This is arithmetic modulo
-    2^64 and nothing else, so it is the same on every machine and with every version of Python and NumPy. An event stays
-    in its part when others are added to the file or removed.
+    2^64, the same on every machine. An event stays in its part when others are added to the file or removed.
 
     Parameters
     ----------
@@ -129,9 +129,9 @@ def split_by_hash(
     (array([0, 1, 5]), array([2, 3, 4]))
     """
     edges = _upper_edges(fractions)
-    hashed = np.full(_n_events(keys), salt & 0xFFFFFFFFFFFFFFFF, dtype=np.uint64)
+    keys = [flat(key, "a key") for key in keys]
+    hashed = np.full(_common_length(keys), whole_number(salt, "salt") & 0xFFFFFFFFFFFFFFFF, dtype=np.uint64)
     for key in keys:
-        key = plain(key, "a key")
         if key.dtype.kind not in "iu":
             raise TypeError(f"keys are integers such as run and event numbers, but {key.dtype} came.")
         hashed = _splitmix64(hashed ^ key.astype(np.uint64))
@@ -141,8 +141,8 @@ def split_by_hash(
     if any(len(indices) == 0 for indices in parts):
         n_keys = len(np.unique(hashed))
         raise ValueError(
-            f"the parts have {[len(indices) for indices in parts]} events: {n_keys} different keys are too few for "
-            f"fractions {list(fractions)}. Take a finer key, or another salt."
+            f"the parts have {[*map(len, parts)]} events: {n_keys} different keys are too few for fractions "
+            f"{list(fractions)}. Take a finer key, or another salt."
         )
     return parts
 
@@ -174,16 +174,14 @@ def stratified_folds(labels: np.ndarray, k: int, rng: np.random.Generator) -> li
 
     Examples
     --------
-    >>> folds = stratified_folds(np.array([1, 1, 0, 0, 0, 0]), 2, np.random.default_rng(1))
-    >>> [(len(train), len(validation)) for train, validation in folds]
-    [(3, 3), (3, 3)]
+    >>> [len(train) for train, validation in stratified_folds([1, 1, 0, 0, 0, 0], 2, np.random.default_rng(1))]
+    [3, 3]
     """
     _require_generator(rng)
-    labels = plain(labels, "labels")
-    if labels.ndim != 1 or len(labels) == 0:
-        raise ValueError(f"labels is a flat array, one label per event, but has shape {labels.shape}.")
-    if labels.dtype.kind == "f" and np.isnan(labels).any():
-        raise ValueError(f"{np.isnan(labels).sum()} of {len(labels)} labels are NaN: which class are these events?")
+    labels, k = flat(labels, "labels"), whole_number(k, "k")
+    bad = labels != labels  # NaN, of numbers and of dates
+    if bad.any() or len(labels) == 0:
+        raise ValueError(f"labels is a flat array, the class of each event, but {bad.sum()} of {len(labels)} are NaN.")
     if k < 2:
         raise ValueError(f"k is {k}: at least 2 folds are needed, one to train on and one to validate with.")
     classes, sizes = np.unique(labels, return_counts=True)
@@ -226,15 +224,16 @@ def duplicates_across(parts: Sequence[np.ndarray], *keys: np.ndarray) -> np.ndar
     >>> duplicates_across([np.array([0, 1]), np.array([2, 3])], event)
     array([0, 3])
     """
-    identity = np.zeros(_n_events(keys), dtype=np.int64)
+    keys = [flat(key, "a key") for key in keys]
+    identity = np.zeros(_common_length(keys), dtype=np.int64)
     for key in keys:  # number the different values of each key, then the different pairs: exact, whatever the dtypes
-        values, number = np.unique(plain(key, "a key"), return_inverse=True)
+        values, number = np.unique(key, return_inverse=True)
         identity = np.unique(identity * len(values) + number, return_inverse=True)[1]
     n_parts = np.zeros(identity.max(initial=-1) + 1, dtype=np.int64)
     parts = [_positions(indices, f"part {i}", len(identity)) for i, indices in enumerate(parts)]
     for indices in parts:
         n_parts[np.unique(identity[indices])] += 1
-    used = np.unique(np.concatenate(parts))
+    used = np.unique(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
     return used[n_parts[identity[used]] > 1]
 
 
@@ -263,11 +262,12 @@ def fingerprint(*keys: np.ndarray) -> str:
     >>> fingerprint(np.array([1, 2, 3]))
     '5740f92c61a91496'
     """
-    digest = hashlib.sha256(str(_n_events(keys)).encode())
+    keys = [flat(key, "a key") for key in keys]
+    digest = hashlib.sha256(str(_common_length(keys)).encode())
     for key in keys:
-        key = plain(key, "a key")
         if key.dtype.kind not in "iuf":
             raise TypeError(f"keys are numbers, but {key.dtype} came.")
+        key = numbers(key, "a key")
         # one width whatever the width in the file: a tree copied with float64 for float32 holds the same events
         digest.update(np.ascontiguousarray(key, dtype="<f8" if key.dtype.kind == "f" else "<i8").tobytes())
     return digest.hexdigest()[:16]
@@ -290,6 +290,8 @@ def save_indices(path: str | os.PathLike, parts: Mapping[str, np.ndarray], ident
     ValueError
         A position is in two parts, or twice in one, or is none: a mask, a fraction, less than zero.
     """
+    if not (isinstance(parts, Mapping) and parts and isinstance(identity, str)):
+        raise TypeError('parts maps names to positions, {"train": ..., "test": ...}; identity is a fingerprint.')
     arrays = {name: _positions(indices, name) for name, indices in parts.items()}
     values, n_times = np.unique(np.concatenate(list(arrays.values())), return_counts=True)
     if (n_times > 1).any():
@@ -325,7 +327,7 @@ def load_indices(path: str | os.PathLike, identity: str) -> dict[str, np.ndarray
     Examples
     --------
     >>> import tempfile
-    >>> path, event = tempfile.mkdtemp() + "/split.npz", np.array([11, 12, 13])
+    >>> path, event = tempfile.mkdtemp() + "/split.npz", [11, 12, 13]
     >>> save_indices(path, {"train": [2, 0], "test": [1]}, fingerprint(event))
     >>> load_indices(path, fingerprint(event))
     {'train': array([2, 0]), 'test': array([1])}
@@ -337,6 +339,7 @@ def load_indices(path: str | os.PathLike, identity: str) -> dict[str, np.ndarray
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             content = dict(archive)
         stored = str(content.pop("identity"))
+        content = {name.removeprefix("indices_"): _positions(indices, name) for name, indices in content.items()}
     except Exception as error:  # zipfile, zlib and NumPy each have their own for bytes that are not theirs
         if is_memory(error) or is_about_the_machine(error):
             raise
@@ -346,16 +349,18 @@ def load_indices(path: str | os.PathLike, identity: str) -> dict[str, np.ndarray
             f"{path} was made for other events: its fingerprint is {stored}, that of these events {identity}. Has the "
             f"sample been made anew, sorted or cut? Take the old one, or split anew and train anew."
         )
-    return {name.removeprefix("indices_"): indices for name, indices in content.items()}
+    return content
 
 
 def _positions(indices, name: str, n: int | None = None) -> np.ndarray:
     """Return positions of events as int64, once they are known to be some."""
-    indices = plain(indices, name) if len(indices) else np.empty(0, dtype=np.int64)
-    if indices.ndim != 1 or indices.dtype.kind not in "iu" or (indices < 0).any() or (n and (indices >= n).any()):
+    indices = numbers(indices, name)
+    indices = indices if indices.size else np.empty(0, dtype=np.int64)  # an empty list is of floats
+    last = np.iinfo(np.int64).max if n is None else n - 1
+    if indices.ndim != 1 or indices.dtype.kind not in "iu" or (indices < 0).any() or (indices > last).any():
         raise ValueError(
-            f"{name} must hold positions of events, integers from 0 {f'to {n - 1}' if n else 'on'}, but "
-            f"{indices.dtype} of shape {np.shape(indices)} came. np.flatnonzero makes positions of a mask."
+            f"{name} must hold positions of events, integers from 0 to {last}, but {indices.dtype} of shape "
+            f"{indices.shape} came. np.flatnonzero makes positions of a mask."
         )
     return indices.astype(np.int64)
 
@@ -370,10 +375,10 @@ def _splitmix64(x: np.ndarray) -> np.ndarray:
 
 def _upper_edges(fractions: Sequence[float]) -> np.ndarray:
     """Sum fractions up to the upper edge of each part, the last being exactly 1."""
-    fractions = np.asarray(fractions, dtype=np.float64)
+    fractions = numbers(fractions, "fractions").astype(np.float64)
     if fractions.ndim != 1 or len(fractions) < 2 or not (fractions > 0).all():
         raise ValueError(f"fractions are at least two positive numbers, but {fractions.tolist()} came.")
-    if not abs(fractions.sum() - 1) < 1e-9:
+    if not abs(fractions.sum() - 1) < 1e-6:  # they may come as float32
         raise ValueError(f"fractions sum to {fractions.sum():.12g}, not 1: {fractions.tolist()}.")
     edges = np.cumsum(fractions)
     edges[-1] = 1.0
@@ -387,12 +392,6 @@ def _common_length(arrays: Sequence) -> int:
     if len(set(lengths)) > 1:
         raise ValueError(f"the arrays have unequal lengths {lengths}: apply the same selection to each.")
     return lengths[0]
-
-
-def _n_events(keys: Sequence[np.ndarray]) -> int:
-    if any(np.ndim(key) != 1 for key in keys):
-        raise ValueError("keys are flat arrays, one value per event; for a table of shape (N, F) pass *table.T.")
-    return _common_length(keys)
 
 
 def _require_generator(rng: np.random.Generator) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from coursekit.arrays import checked_weights, plain, positive_sum, without_rounding
+from coursekit.arrays import checked_weights, numbers, positive_sum, without_rounding
 
 
 def effective_events(weights: np.ndarray) -> float:
@@ -177,7 +177,7 @@ def reweight_2d(
     """
     if not isinstance(bins, tuple | list) or len(bins) != 2 or any(np.ndim(edges) != 1 for edges in bins):
         raise TypeError("bins is a pair of lists of edges, such as (np.linspace(-2.5, 2.5, 6), [20, 50, 100, 500]).")
-    x_edges, y_edges = (np.asarray(edges, dtype=np.float64) for edges in bins)
+    x_edges, y_edges = (numbers(edges, "a list of bin edges").astype(np.float64) for edges in bins)
     for edges in (x_edges, y_edges):
         if len(edges) < 2 or not (edges[1:] > edges[:-1]).all():
             raise ValueError(f"bin edges must rise, and be at least two: {edges.tolist()} came.")
@@ -207,9 +207,9 @@ def reweight_2d(
 
 def _cells(x: np.ndarray, y: np.ndarray, x_edges: np.ndarray, y_edges: np.ndarray) -> np.ndarray:
     """Number the bin of each event, as NumPy with the last edge inside; one past the last bin for events outside."""
-    x, y = plain(x, "x"), plain(y, "y")
+    x, y = numbers(x, "x"), numbers(y, "y")
     if x.ndim != 1 or x.shape != y.shape:
-        raise ValueError(f"x and y are flat arrays of one length, but have shapes {np.shape(x)} and {np.shape(y)}.")
+        raise ValueError(f"x and y are flat arrays of one length, but have shapes {x.shape} and {y.shape}.")
     x, y = x.astype(np.float64), y.astype(np.float64)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ValueError("x or y holds NaN or infinite values: leave these events out first.")

@@ -37,5 +37,5 @@ def listed(names: Iterable[str]) -> str:
     >>> listed(["mth", "ptll"]), listed([])
     ('mth, ptll', 'none')
     """
-    names = list(dict.fromkeys(names))
+    names = list(dict.fromkeys(map(str, names)))
     return (", ".join(names[:12]) or "none") + (f" and {len(names) - 12} more" if len(names) > 12 else "")

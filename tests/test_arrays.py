@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from coursekit.arrays import binary_labels, events_with, plain, positive_sum
+from coursekit.arrays import binary_labels, events_with, numbers, plain, positive_sum
 
 NUMBERS = [3, 1, 2]
 LISTS = ak.Array([[1.0, 2.0], [], [3.0]])
@@ -180,3 +180,32 @@ def test_nothing_is_missing_in_no_events_or_in_empty_lists(values):
     assert len(plain(values, "mth")) == len(values)
     if isinstance(values, ak.Array):
         assert events_with(values, np.isnan).tolist() == [False] * len(values)
+
+
+def test_tensors_of_any_kind_become_arrays():
+    torch = pytest.importorskip("torch")
+    rows = torch.tensor([[1.0, 0.0], [0.5, 2.0]])
+    for tensor in (rows.bfloat16(), rows.to_sparse(), rows.half(), rows.clone().requires_grad_()):
+        np.testing.assert_array_equal(numbers(tensor, "x"), rows.numpy())
+
+
+def test_numbers_are_no_text_dates_records_or_lists():
+    for values in (
+        ["1", "2"],
+        ak.Array(["a"]),
+        ak.Array([{"x": 1.0}]),
+        ak.Array([[1.0], [2.0, 3.0]]),
+        np.array(["2026"], "M8[Y]"),
+        np.array([1j]),
+        np.zeros(2, "i4,f4"),
+    ):
+        with pytest.raises(ValueError, match="x must be numbers, but came as "):
+            numbers(values, "x")
+    assert numbers(np.array(["1e4000"], np.longdouble), "x").tolist() == [np.inf]
+
+
+def test_a_frame_with_other_things_than_numbers_names_the_column():
+    for column, kind in ((["u", "v"], "<U1"), (pd.to_datetime([1, 2]), "datetime64")):
+        frame = pd.DataFrame({"a": [1.0, 2.0], "b": column})
+        with pytest.raises(ValueError, match=f"x has numbers in some columns, and {kind}.* in b"):
+            plain(frame, "x")

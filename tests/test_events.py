@@ -1,5 +1,6 @@
 import awkward as ak
 import numpy as np
+import pandas as pd
 import pytest
 import uproot
 
@@ -254,12 +255,32 @@ def test_concatenate_refuses_types_of_which_one_would_be_lost(one, two):
             concatenate_events([{"x": first}, {"x": second}])
 
 
-def test_concatenate_keeps_what_is_missing_and_finds_a_type_for_both():
-    both = concatenate_events([{"x": ak.Array([1, None])}, {"x": np.array([3])}])
-    assert both["x"].to_list() == [1, None, 3]
+def test_concatenate_refuses_what_is_missing_and_finds_a_type_for_both():
     assert concatenate_events([{"x": np.array([1])}, {"x": np.array([0.5])}])["x"].tolist() == [1, 0.5]
-    with pytest.raises(ValueError, match="x is missing in 1 of 2 events, first in event 1"):
-        concatenate_events([{"x": np.ma.array([1, 2], mask=[False, True])}, {"x": np.array([3])}])
+    for missing in (np.ma.array([1, 2], mask=[False, True]), ak.Array([1, None])):
+        with pytest.raises(ValueError, match="x is missing in 1 of 2 events, first in event 1"):
+            concatenate_events([{"x": missing}, {"x": np.array([3])}])
+
+
+def test_branches_come_from_dictionaries_and_frames_whose_names_differ():
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
+    assert concatenate_events([frame, frame])["b"].tolist() == [3, 4, 3, 4]
+    assert to_table(frame.set_axis([0, 1], axis=1), (name for name in (1, 0))).tolist() == [[3, 1], [4, 2]]
+    twice = frame.set_axis(["a", "a"], axis=1)
+    for function in (lambda: to_table(twice, ["a"]), lambda: concatenate_events([twice, twice])):
+        with pytest.raises(ValueError, match="two columns of the name a: rename"):
+            function()
+    for other in (frame.to_records(), ak.Array([{"a": 1.0}]), [frame], None):
+        with pytest.raises(TypeError, match="events maps each branch to its array"):
+            to_table(other, ["a"])
+    with pytest.raises(KeyError, match="no branch 2; there is 0, 1"):
+        to_table(frame.set_axis([0, 1], axis=1), [2])
+    with pytest.raises(ValueError, match="samples is a list"):
+        concatenate_events(frame)
+    with pytest.raises(ValueError, match="a is one number"):
+        concatenate_events([{"a": 1.0}])
+    with pytest.raises(ValueError, match=r"a is datetime64.* in sample 0 and float64 in sample 1"):
+        concatenate_events([{"a": np.array(["2026"], "M8[Y]")}, {"a": np.ones(1)}])
 
 
 def test_only_numbers_one_per_event_make_a_table():

@@ -124,3 +124,17 @@ def data_labels():
     from coursekit.jets import load_jets
 
     return load_jets(data.shipped_folder() / "toptag_test.h5")
+
+
+def test_what_could_not_be_read_back_is_refused_before_it_takes_the_others_along(work):
+    record(work, "a", LABELS, SCORE, n_training=np.float64(12))
+    for bad in (None, "7", 7.5, -3, 10**30):
+        with pytest.raises(ValueError, match="n_training is a"):
+            record(work, "b", LABELS, SCORE, n_training=bad)
+    for bad in (None, 3, "", "a\0"):
+        with pytest.raises(ValueError, match="tagger is the name"):
+            record(work, bad, LABELS, SCORE, n_training=7)
+    for bad in (SCORE.astype(str), SCORE + 0j, SCORE.astype("M8[s]")):
+        with pytest.raises(ValueError, match="b: score must be numbers"):
+            record(work, "b", LABELS, bad, n_training=7)
+    assert {name: entry.n_training for name, entry in recorded(work, LABELS).items()} == {"a": 12}

@@ -364,3 +364,36 @@ def test_weights_that_cancel_pass_no_background():
     roc = metrics.roc_curve(labels, score, weights)
     assert roc.background_efficiency.tolist() == [0.0, 0.0, 0.0, 1.0]
     assert metrics.rejection(labels, score, 1.0, weights) == (math.inf, math.inf)
+
+
+# ------------------------------------------------------------------------------------------------- numbers of all kinds
+
+
+def test_whole_scores_that_float64_cannot_tell_apart_are_no_ties():
+    score = np.array([2**63, 2**63 + 1, 2**63 + 2, 2**63 + 3], dtype=np.uint64)
+    assert metrics.auc([0, 1, 0, 1], score).value == 0.75
+    assert len(metrics.roc_curve([0, 1, 0, 1], score).thresholds) == 5
+
+
+def test_single_numbers_are_refused_by_name():
+    labels, score = [0, 1, 0, 1], [0.1, 0.4, 0.4, 0.9]
+    for bad in ("0.5", None, [0.5], 0.5j):
+        with pytest.raises(ValueError, match=r"signal_efficiency (must be|is None)"):
+            metrics.rejection(labels, score, bad)
+        with pytest.raises(ValueError, match=r"threshold (must be|is None)"):
+            metrics.accuracy(labels, score, bad)
+        with pytest.raises(ValueError, match=r"the statistic (must be|is None)"):
+            metrics.bootstrap(lambda x, bad=bad: bad, np.ones(3), rng=np.random.default_rng(1))
+    for bad in ("3", ["3"], 3j, np.array(["2026"], "M8[Y]")):
+        with pytest.raises(ValueError, match="a yield or its error must be numbers"):
+            metrics.significance(bad, 4)
+    with pytest.raises(ValueError, match=r"must have one shape, or be single numbers, got \(2,\), \(3,\)"):
+        metrics.asimov_significance([1, 2], [1, 2, 3])
+    with pytest.raises(ValueError, match="at least one array"):
+        metrics.bootstrap(np.mean, rng=np.random.default_rng(1))
+
+
+@pytest.mark.parametrize("sigma", [0.0, 1e-6, 10.0, 1e4])
+def test_asimov_significance_of_next_to_nothing(sigma):
+    for s in 10.0 ** -np.arange(1, 20):
+        assert metrics.asimov_significance(s, 1e4, sigma) == pytest.approx(s / math.hypot(100, sigma), rel=1e-4)

@@ -132,16 +132,24 @@ def test_one_number_takes_one_jet_and_none_takes_none():
         ),
         (np.ma.array(np.ones((3, 2)), mask=np.eye(3, 2)), [1, 2], [0, 1], "features is missing in 2 of 3"),
         (ak.Array([[1, None], [2, 3], [4, 5]]), [1, 2], [0, 1], "features is missing in 1 of 3"),
-        (ak.Array([[1.0, 2.0], [3.0]]), [1, 1], [0, 1], r"features must be an array of numbers, .* var .* pack jets"),
-        (np.ones((3, 2)) + 0j, [1, 2], [0, 1], "features must be an array of numbers, but came as complex128"),
+        (ak.Array([[1.0, 2.0], [3.0]]), [1, 1], [0, 1], r"features must be numbers, .* var "),
+        (np.ones((3, 2)) + 0j, [1, 2], [0, 1], "features must be numbers, but came as complex128"),
         (np.ones((3, 2)), [1.5, 1.5], [0, 1], r"counts are whole numbers of constituents, but jet 0 has 1\.5"),
         (np.ones((3, 2)), [1, np.nan], [0, 1], "counts are whole numbers of constituents, but jet 1 has nan"),
-        (np.ones((3, 2)), [True, True], [0, 1], "counts must be an array of numbers, but came as bool"),
+        (np.ones((3, 2)), [True, True], [0, 1], "counts must be numbers, but came as bool"),
         (np.ones((3, 2)), pd.Series([1, None], dtype="Int64"), [0, 1], "counts is missing in 1 of 2"),
         (np.ones((3, 2)), [1, 2], None, "targets is None, where an array is expected"),
-        (np.ones((3, 2)), [1, 2], ["QCD", "top"], "targets must be an array of numbers, but came as <U3"),
+        (np.ones((3, 2)), [1, 2], ["QCD", "top"], "targets must be numbers, but came as <U3"),
     ],
 )
 def test_jets_that_do_not_fit_together_are_refused(features, counts, targets, message):
     with pytest.raises(ValueError, match=message):
         PackedJets(features, counts, targets)
+
+
+def test_tensors_of_other_layouts_and_types():
+    jets = PackedJets(torch.eye(2).to_sparse(), torch.tensor([1, 1], dtype=torch.uint16), torch.ones(2).bfloat16())
+    assert jets.features.tolist() == [[1, 0], [0, 1]]
+    assert jets.counts.tolist() == [1, 1]
+    with pytest.raises(ValueError, match="counts must be >= 0 and add up to T = 2"):  # modulo 2^64 they do
+        PackedJets(torch.eye(2), np.array([2**62] * 4 + [2]), np.ones(5))

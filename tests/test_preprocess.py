@@ -209,7 +209,7 @@ def test_a_table_with_missing_values_or_text_is_refused(table):
     for wrong, message in [
         (frame, "mth is missing in 1 of 500 events, first in event 3"),
         (np.ma.array(table, mask=table == table[7, 1]), "table is missing in 1 of 500 events, first in event 7"),
-        (table.astype(str), "table holds <U"),
+        (table.astype(str), "table must be numbers, but came as <U"),
     ]:
         with pytest.raises(ValueError, match=message):
             scaler.transform(wrong)
@@ -223,3 +223,47 @@ def test_a_default_that_is_not_a_number_is_refused(tmp_path, table):
     path.write_text(path.read_text(encoding="utf-8").replace("-1.0", "NaN"), encoding="utf-8")
     with pytest.raises(ValueError, match="default is not finite"):
         Scaler.load(path)
+
+
+# ----------------------------------------------------------------------------------------------- names that are no text
+
+
+def test_columns_that_are_numbered_or_nested_are_matched_by_name(tmp_path):
+    frame = pd.DataFrame([[1.0, 4.0], [2.0, 6.0], [3.0, 5.0]])
+    expected = Scaler.fit(frame, ["a", "b"]).transform(frame)  # pandas has numbered them
+    for names in ([1, 0], [("x", "a"), ("x", "b")], list(np.arange(2))):
+        named = frame.set_axis(pd.Index(names), axis=1)
+        scaler = Scaler.fit(named, names)
+        scaler.save(tmp_path / "variables.json")
+        for one in (scaler, Scaler.load(tmp_path / "variables.json", names)):
+            np.testing.assert_array_equal(one.transform(named), expected)
+            with pytest.raises(ValueError, match="Same names, other order"):
+                one.transform(named[named.columns[::-1]])
+
+
+def test_arguments_of_other_kinds_are_refused_by_name():
+    table = np.array([[1.0, 4.0], [2.0, 6.0]])
+    with pytest.raises(TypeError, match=r"inputs is a list of names.*write \['ab'\]"):
+        Scaler.fit(table, "ab")
+    with pytest.raises(ValueError, match="inputs holds no name"):
+        Scaler.fit(np.empty((2, 0)), [])
+    for default in (None, "-1", [1.0]):
+        with pytest.raises(ValueError, match="the default of a is"):
+            Scaler.fit(table, ["a", "b"], defaults={"a": default})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"inputs": []}',
+        '{"inputs": [{"order": 0, "name": null, "default": null, "offset": 1, "scale": 1}]}',
+        '{"inputs": [{"order": 0, "name": "a", "default": null, "offset": [1], "scale": [1]}]}',
+        '{"inputs": [{"order": 0, "name": "a", "default": null, "offset": 1' + 400 * "0" + ', "scale": 1}]}',
+        100_000 * "[",
+    ],
+    ids=["no input", "no name", "a list", "too large", "too deep"],
+)
+def test_files_that_look_nearly_like_variables_files(tmp_path, content):
+    (tmp_path / "variables.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"variables\.json is not a variables file"):
+        Scaler.load(tmp_path / "variables.json")

@@ -141,7 +141,7 @@ def test_split_by_hash_refuses():
         split_by_hash(np.arange(3), np.arange(2))
     with pytest.raises(ValueError, match="1 different keys are too few"):
         split_by_hash(np.full(1000, 7))
-    with pytest.raises(ValueError, match="flat arrays"):
+    with pytest.raises(ValueError, match="is a flat array"):
         split_by_hash(np.ones((3, 2), "i8"))
 
 
@@ -214,7 +214,7 @@ def test_duplicates_do_not_confuse_large_numbers():
 
 
 def test_duplicates_refuse():
-    with pytest.raises(ValueError, match=r"for a table of shape \(N, F\) pass \*table\.T"):
+    with pytest.raises(ValueError, match=r"of a table pass \*table\.T"):
         duplicates_across([[0], [1]], np.ones((2, 2)))
     with pytest.raises(ValueError, match="no array came"):
         duplicates_across([[0], [1]])
@@ -324,7 +324,7 @@ def test_keys_without_a_value_are_refused(key):
 
 
 def test_labels_that_are_nan_are_no_class():
-    with pytest.raises(ValueError, match="1 of 5 labels are NaN"):
+    with pytest.raises(ValueError, match=r"labels is .* 1 of 5 are NaN"):
         stratified_folds(np.array([0, 1, np.nan, 0, 1]), 2, rng())
 
 
@@ -342,3 +342,45 @@ def test_what_is_no_position_is_not_stored(tmp_path, wrong):
 def test_positions_beyond_the_events_are_refused():
     with pytest.raises(ValueError, match="integers from 0 to 2"):
         duplicates_across([[0, 3]], np.arange(3))
+
+
+# ------------------------------------------------------------------------------------------- arguments of other kinds
+
+
+def test_sizes_are_whole_numbers_and_fractions_of_any_precision():
+    assert [len(part) for part in split_indices(10.0, rng(), np.array([0.6, 0.2, 0.2], "f4"))] == [6, 2, 2]
+    keys = np.arange(100)
+    expected = split_by_hash(keys, salt=-1)
+    for one, other in zip(split_by_hash(keys, salt=np.int64(-1)), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    for function in (
+        lambda: split_indices(10.5, rng()),
+        lambda: split_indices("10", rng()),
+        lambda: split_by_hash(keys, salt="a"),
+        lambda: stratified_folds([0, 1] * 4, 2.5, rng()),
+    ):
+        with pytest.raises(ValueError, match="is a whole number, but"):
+            function()
+
+
+def test_text_and_dates_are_classes_and_keys_as_well():
+    assert len(stratified_folds(ak.Array(["signal", "background"] * 4), 2, rng())) == 2
+    parts = [np.array([0, 1]), np.array([2, 3])]
+    assert duplicates_across(parts, ak.Array(["a", "b", "a", "c"])).tolist() == [0, 2]
+    with pytest.raises(ValueError, match="4 of 8 are NaN"):
+        stratified_folds(np.array(["NaT", "2026"] * 4, "M8[Y]"), 2, rng())
+    for key in (ak.Array([[1], [2, 3]]), ak.Array([{"x": 1}] * 2)):
+        with pytest.raises(ValueError, match="a key is a flat array"):
+            fingerprint(key)
+
+
+def test_index_lists_that_int64_cannot_hold_or_that_others_wrote_are_refused(tmp_path):
+    path = tmp_path / "split.npz"
+    with pytest.raises(ValueError, match="a must hold positions of events"):
+        save_indices(path, {"a": np.array([2**63], "u8")}, "x")
+    for parts, identity in (([np.arange(3)], "x"), ({"a": [1]}, None), ({}, "x")):
+        with pytest.raises(TypeError, match="parts maps names to positions"):
+            save_indices(path, parts, identity)
+    np.savez(path, identity="x", indices_a=np.array([1.5]))
+    with pytest.raises(ValueError, match=r"is not a file of index lists .*float64"):
+        load_indices(path, "x")

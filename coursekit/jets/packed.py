@@ -7,7 +7,7 @@ try:
 except ImportError as error:
     raise ImportError('packed jets are PyTorch tensors: pip install "coursekit[torch]"') from error
 
-from coursekit.arrays import plain
+from coursekit.arrays import numbers, plain
 
 
 class PackedJets:
@@ -50,7 +50,7 @@ class PackedJets:
                 "expected features (T, F), counts (N,) and targets (N,) or (N, K); got "
                 f"{tuple(features.shape)}, {tuple(counts.shape)} and {tuple(targets.shape)}"
             )
-        if (counts < 0).any() or counts.sum() != len(features):
+        if ((counts < 0) | (counts > len(features))).any() or counts.sum() != len(features):
             raise ValueError(f"counts must be >= 0 and add up to T = {len(features)}; they add up to {counts.sum()}")
         self.features, self.counts = features, counts
         self.targets = targets[:, None] if targets.ndim == 1 else targets
@@ -94,7 +94,7 @@ class PackedJets:
 
 def _float32(values, name: str) -> torch.Tensor:
     """Return numbers as a float32 tensor, which shares memory with them where it can."""
-    tensor = _tensor(values, name, "biuf")
+    tensor = _tensor(values, name)
     narrow = tensor.to(torch.float32)
     if not narrow.isfinite().all():
         rows = (~narrow.reshape(len(narrow), -1).isfinite().all(dim=1)).nonzero()[:, 0]
@@ -104,7 +104,7 @@ def _float32(values, name: str) -> torch.Tensor:
 
 
 def _whole(counts) -> torch.Tensor:
-    counts = _tensor(counts, "counts", "iuf")
+    counts = _tensor(counts, "counts", whole=True)
     whole = counts.to(torch.int64)
     if (whole != counts).any():
         first = int((whole != counts).flatten().nonzero()[0, 0])
@@ -112,17 +112,16 @@ def _whole(counts) -> torch.Tensor:
     return whole
 
 
-def _tensor(values, name: str, kinds: str) -> torch.Tensor:
+def _tensor(values, name: str, whole: bool = False) -> torch.Tensor:
     """Return a tensor as it is, without its gradients, and anything else as one."""
     if not isinstance(values, torch.Tensor):
-        array = plain(values, name)
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
-            found = array.dtype if isinstance(array, np.ndarray) else f"{array.type}: pack jets first"
-            raise ValueError(f"{name} must be an array of numbers, but came as {found}")
+        array = numbers(values, name)
         # PyTorch knows neither all types of NumPy nor negative strides, and may write to memory that is read-only.
-        if array.dtype.kind == "u" or array.dtype.itemsize > 8:
-            array = array.astype(np.float64 if array.dtype.kind == "f" else np.result_type(array, np.int64))
-        return torch.from_numpy(np.require(array, requirements=["C", "W"]))
-    if values.is_complex() or (values.dtype == torch.bool and "b" not in kinds):
-        raise ValueError(f"{name} must be an array of numbers, but came as {values.dtype}")
-    return values.detach()
+        if array.dtype.kind == "u":
+            array = array.astype(np.result_type(array, np.int64))
+        values = torch.from_numpy(np.require(array, requirements=["C", "W"]))
+    elif values.dtype in (torch.uint16, torch.uint32, torch.uint64):  # in which it computes little
+        values = values.to(torch.float64)
+    if values.is_complex() or (values.dtype == torch.bool and whole):
+        raise ValueError(f"{name} must be numbers, but came as {str(values.dtype).removeprefix('torch.')}")
+    return values.detach().to_dense()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import awkward as ak
 import numpy as np
 
-from coursekit.arrays import Array, events_with, plain
+from coursekit.arrays import Array, events_with, plain, whole_number
 from coursekit.streaming.files import open_source
 
 Batch = tuple[Array, np.ndarray, np.ndarray]
@@ -104,7 +104,7 @@ class BatchStream:
             raise TypeError("files maps each path to its class: {'signal.root': 1, 'background.root': 0}.")
         if rng is not None and not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng is a NumPy Generator, such as np.random.default_rng(1), or None, but {rng!r} came.")
-        batch_size, chunk, buffer = map(_whole, ("batch_size", "chunk", "buffer"), (batch_size, chunk, buffer))
+        batch_size, chunk, buffer = map(whole_number, (batch_size, chunk, buffer), ("batch_size", "chunk", "buffer"))
         if not (batch_size > 0 and 0 < chunk <= buffer):
             raise ValueError(
                 f"expected batch_size > 0 and 0 < chunk <= buffer, got batch_size {batch_size}, chunk {chunk}, "
@@ -201,13 +201,6 @@ class BatchStream:
             raise ValueError(f"{where}: prepare must return inputs, labels and weights, but {type(prepared)} came.")
         names = ("inputs", "labels", "weights")
         return tuple(_numbers(array, what, where, stop - start) for what, array in zip(names, prepared, strict=True))
-
-
-def _whole(name: str, value) -> int:
-    with contextlib.suppress(TypeError, ValueError, OverflowError):
-        if int(value) == value:
-            return int(value)
-    raise ValueError(f"{name} is a whole number, but {value!r} came.")
 
 
 def _numbers(values, what: str, where: str, n: int) -> Array:

@@ -310,6 +310,17 @@ def test_a_real_ctrl_c_stops_all_processes(start, tmp_path):
     assert wait_for_the_end_of(process.pid)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a Unix signal")
+def test_the_processes_end_when_the_one_that_started_them_is_killed(start):
+    code = "from coursekit.simulate.chunks import run_chunks\n"
+    code += "for _ in run_chunks(eval, ['1'] + 9 * ['__import__(\"time\").sleep(600)'], 2): print('begun', flush=True)"
+    process = start(sys.executable, "-c", code, stdout=subprocess.PIPE)
+    assert process.stdout.readline() == "begun\n"
+    process.kill()
+    process.wait(10)
+    assert wait_for_the_end_of(process.pid)
+
+
 def test_bad_arguments_are_named(tmp_path):
     for arguments, message in (
         ({"events": 0}, "events must be 1 or more, got 0"),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from itertools import count, islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
@@ -100,9 +102,8 @@ def run_chunks(work: Callable, tasks: Iterable, jobs: int = 1) -> Iterator:
         yield from map(work, tasks)
         return
     tasks = iter(tasks)
-    # Fresh interpreters rather than forks, which inherit the threads of a notebook in an undefined state. Ctrl-C is for
-    # the parent, which then tells the others.
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
+    # Fresh interpreters rather than forks, which inherit the threads of a notebook in an undefined state.
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _depend_on_the_parent)
     try:
         pending = deque(pool.submit(work, task) for task in islice(tasks, jobs + 1))
         while pending:
@@ -131,6 +132,17 @@ def open_spool(folder: Path) -> BinaryIO:
         return tempfile.TemporaryFile(dir=folder)
     except OSError as error:
         raise unwritable(folder, error) from None
+
+
+def _depend_on_the_parent() -> None:
+    """Leave Ctrl-C to the parent, which then tells the others, and end with it when it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def spool_chunks(spool, work: Callable, size: int, jobs: int, report: Callable[[int, int], None]) -> int:

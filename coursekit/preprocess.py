@@ -262,10 +262,8 @@ def _equals(column: np.ndarray, default: float) -> np.ndarray:
 def _difference(expected: tuple[str, ...], got: tuple[str, ...], owner: str = "file") -> str:
     listed = f"The {owner} has {', '.join(expected)}; the table {', '.join(got)}."
     if sorted(expected) == sorted(got):
-        return (
-            f"{listed} Same names, other order: make the table with to_table(events, scaler.inputs), or take "
-            f"frame[list(scaler.inputs)]."
-        )
+        take = ", or take frame[list(scaler.inputs)]" if owner == "scaler" else ""
+        return f"{listed} Same names, other order: make the table with to_table(events, scaler.inputs){take}."
     unknown = next((name for name in got if name not in expected), "")
     meant = near(unknown, expected)
     return f"{listed} {f'For {unknown},{meant}' if meant else 'Fit a Scaler for these inputs.'}"

@@ -299,7 +299,8 @@ def run(operation: Callable, folder: Path, version: int, fault: Fault = Fault())
 def _child(name, folder, version, fault, pipe):
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # under nohup the tests ignore one of them
+        signal.signal(number, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     pipe.send_bytes(b"ready")
     os.dup2(pipe.fileno(), 1)

@@ -152,9 +152,39 @@ def test_errors_of_pytorch_are_explained(function, words):
     assert torch.is_grad_enabled()
 
 
-def test_a_value_behind_a_mask_is_no_answer():
-    from coursekit.checks.compare import difference
+@pytest.mark.parametrize(
+    "right",
+    [
+        np.array([1.0, np.nan]),
+        np.array([True, False]),
+        np.array(["a", "b"]),
+        np.array(["2026", "2027"], "M8[Y]"),
+        np.array([1j, 2j]),
+        np.array([(1, 2.0), (3, 4.0)], "i4,f4"),
+    ],
+    ids=lambda right: str(right.dtype),
+)
+def test_what_lies_behind_a_mask_is_no_answer_of_any_type(right):
+    masked = np.ma.array(right, mask=np.arange(2) == 1)
+    for part, whole in ((masked, right), ({"a": masked}, {"a": right}), ([1, masked], [1, right])):
+        assert "is masked" in compare.difference("x", part, whole)
+    assert not compare.agree(masked, right)
+    assert not compare.agree(right, masked)
+    assert compare.difference("x", np.ma.array(right), right) == ""
 
-    right = np.array([1.0, 2.0, 3.0])
-    hidden = np.ma.array(right, mask=[False, True, False])
-    assert "contains 1 NaN" in difference("x", hidden, right)
+
+def test_single_values_that_are_missing_are_no_answer():
+    for right in (2.0, True, "a", (1, 2)):
+        for missing in (np.ma.masked, pd.NA, pd.NaT):
+            assert compare.difference("x", missing, right)
+            assert not compare.agree(missing, right)
+    assert "1 NaN" in compare.difference("x", [1.0, np.ma.masked, 3.0], np.array([1.0, 2.0, 3.0]))
+
+
+def test_a_mask_that_was_set_in_place_is_a_change():
+    def hide(values):
+        values[0] = np.ma.masked
+        return 1
+
+    with pytest.raises(compare.Mistake, match="changes its input in place"):
+        call(hide, np.ma.array([1.0, 2.0]))

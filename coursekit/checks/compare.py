@@ -124,6 +124,8 @@ def difference(what: str, got, right, *, rtol: float = 1e-5, atol: float = 1e-9,
         return f"{what} is None. Did you forget a `return`, or keep the result of a function that changes its argument?"
     if got is ...:
         return f"{what} is still `...`."
+    if _masked(got):
+        return f"{what} is masked, all or in part; what lies behind a mask is no answer."
     if isinstance(right, Mapping):
         return _difference_of_mappings(what, got, right, rtol=rtol, atol=atol, accept=accept)
     if isinstance(right, list | tuple):
@@ -136,6 +138,8 @@ def difference(what: str, got, right, *, rtol: float = 1e-5, atol: float = 1e-9,
 
 def agree(one, other, *, rtol: float = 1e-5, atol: float = 1e-9) -> bool:
     """Whether two results are the same, whatever kinds of arrays or lists they come in."""
+    if _masked(one) != _masked(other):
+        return False
     if isinstance(one, ak.Array) and isinstance(other, ak.Array) and one.ndim > 1:  # as lists they are slow
         return one.ndim == other.ndim and ak.almost_equal(one, other, rtol=rtol, atol=atol, dtype_exact=False)
     if getattr(one, "ndim", 0) > 1 >= getattr(other, "ndim", 2):
@@ -160,6 +164,11 @@ def _is_tensor(value) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
+def _masked(value) -> bool:
+    """Whether anything in an array of NumPy is masked, whatever its type."""
+    return isinstance(value, np.ma.MaskedArray) and any(np.ma.getmaskarray(value).tobytes())
+
+
 def _plain(value):
     """Return arrays and tensors, and lists that make an array, as NumPy arrays; all else as it is."""
     if _is_tensor(value):
@@ -173,8 +182,8 @@ def _plain(value):
         except (TypeError, ValueError):
             return value.to_list()
     if isinstance(value, list | tuple):
-        try:
-            array = np.asarray(value)
+        try:  # NumPy warns of what is masked
+            array = np.asarray([np.nan if entry is np.ma.masked else entry for entry in value])
         except (TypeError, ValueError):  # jagged, or something that is no number
             return [_plain(entry) for entry in value]
         return array if _numeric(array) else [_plain(entry) for entry in value]
@@ -297,6 +306,8 @@ def _equal(one, other) -> bool:
     if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
         try:
             floats = np.asarray(one).dtype.kind == "f"
+            if not np.array_equal(np.ma.getmaskarray(one), np.ma.getmaskarray(other)):
+                return False
             return np.shape(one) == np.shape(other) and bool(np.array_equal(one, other, equal_nan=floats))
         except (TypeError, ValueError):  # lists that are no array of numbers: of several lengths, or with None
             return False
@@ -308,5 +319,5 @@ def _equal(one, other) -> bool:
         return type(one) is type(other) and one.equals(other)
     try:
         return bool(one == other)
-    except (ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError):  # NA of pandas is neither equal nor different
         return one is other

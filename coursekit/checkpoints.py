@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import types
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,9 @@ from coursekit.files import replacing
 _VALUES = "values of the "
 # What is ours or PyTorch's is known by its name; of any other function the code counts as well.
 _KNOWN = ("torch", "coursekit")
+_OF_A_MODULE = frozenset(vars(nn.Module()))  # what PyTorch keeps in each of them
+_NO_CODE = ("__doc__", "__firstlineno__", "__module__", "__qualname__")
+_PLAIN = types.FunctionType | bool | int | float | str
 
 
 class Checkpoint:
@@ -171,8 +175,8 @@ def describe(thing: object, depth: int = 0) -> str:
     """Say in one line what a function, its arguments or a module is, so that another one reads differently.
 
     A function has a name; if it is neither PyTorch's nor of this package, a digest of its code, of what it closes over,
-    and of the plain numbers and texts that it reads from its module. An object has a class and attributes. What else a
-    function calls cannot be told apart.
+    and of the plain numbers and texts that it reads from its module. An object has a class and attributes, and if that
+    is no class of theirs, it has its methods. What else a function calls cannot be told apart.
 
     Examples
     --------
@@ -208,7 +212,8 @@ def describe(thing: object, depth: int = 0) -> str:
         return f"{name} (code {hashlib.blake2b(text.encode(), digest_size=4).hexdigest()})"
     if hasattr(thing, "__qualname__"):
         return name
-    return f"{type(thing).__module__}.{type(thing).__qualname__}({_attributes(thing, depth)})"
+    cls = f"{type(thing).__module__}.{type(thing).__qualname__}"
+    return f"{cls}({_attributes(thing, depth)}{'' if depth else _methods(type(thing))})"
 
 
 def _code(code: types.CodeType) -> str:
@@ -217,12 +222,26 @@ def _code(code: types.CodeType) -> str:
 
 
 def _attributes(thing: object, depth: int) -> str:
-    attributes = {name: value for name, value in getattr(thing, "__dict__", {}).items() if not name.startswith("_")}
+    slots = [name for cls in type(thing).__mro__ for name in getattr(cls, "__slots__", ()) if hasattr(thing, name)]
+    attributes = {name: getattr(thing, name) for name in slots} | getattr(thing, "__dict__", {})
     if isinstance(thing, nn.Module):
-        attributes.pop("training")
+        attributes = {name: value for name, value in attributes.items() if name not in _OF_A_MODULE}
         if depth == 0:  # the tensors of a loss; a function may close over the model that is trained
-            attributes |= thing.state_dict()
+            attributes |= dict(thing.named_parameters()) | dict(thing.named_buffers())
+        if depth < 3:  # the parts of a network have their own lines
+            attributes |= dict(thing.named_children())
+    if depth >= 3:  # a network may keep what it has computed
+        attributes = {name: value for name, value in attributes.items() if not name.startswith("_")}
     return ", ".join(f"{name}={describe(value, depth + 1)}" for name, value in attributes.items())
+
+
+def _methods(cls: type) -> str:
+    """Return the methods and plain attributes of a class, and of those above it up to PyTorch's and this package's."""
+    found = {}
+    for one in cls.__mro__:
+        if one.__module__.split(".")[0] not in (*_KNOWN, "builtins", "functools"):
+            found |= {name: value for name, value in vars(one).items() if isinstance(value, _PLAIN)}
+    return "".join(f", {name}: {describe(value, 1)}" for name, value in sorted(found.items()) if name not in _NO_CODE)
 
 
 def _network(model: nn.Module) -> dict[str, str]:
@@ -244,13 +263,17 @@ def _shapes(state: dict) -> dict[str, tuple | None]:
 def _read(file: io.BytesIO, name: Path) -> dict:
     """Return the content of a checkpoint, or say that the file is none; no code in it is run."""
     try:
+        with zipfile.ZipFile(file) as archive:  # PyTorch writes check sums and does not look at them
+            if damaged := archive.testzip():
+                raise zipfile.BadZipFile(damaged)
+        file.seek(0)
         content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
         if isinstance(error, MemoryError) or "allocate" in str(error):  # memory of PyTorch
             raise MemoryError(f"{name}: {_line(error)}") from error
         raise ValueError(
-            f"{name} cannot be read as the checkpoint of a training: it is another kind of file, was cut short, or "
-            "holds more than tensors, numbers and text. Delete it, or name another file"
+            f"{name} cannot be read as the checkpoint of a training: it is another kind of file, was cut short, was "
+            "changed, or holds more than tensors, numbers and text. Delete it, or name another file"
         ) from error
     needed = ("settings", "history", "best", "random", "model", "optimizer", "scaler")
     missing = [key for key in needed if not isinstance(content, dict) or key not in content]

@@ -10,6 +10,8 @@ except ImportError as error:
 
 # The losses that take one class per jet, each with its module.
 _OF_CLASSES = {"cross_entropy": "CrossEntropyLoss", "nll_loss": "NLLLoss", "multi_margin_loss": "MultiMarginLoss"}
+# Those that take labels -1 and 1.
+_OF_SIGNS = {"soft_margin_loss": "SoftMarginLoss", "hinge_embedding_loss": "HingeEmbeddingLoss"}
 # And those that take labels between 0 and 1.
 _OF_LABELS = {"binary_cross_entropy_with_logits": "BCEWithLogitsLoss", "binary_cross_entropy": "BCELoss"}
 
@@ -41,8 +43,10 @@ class CheckedLoss:
 
     def __init__(self, loss: Callable, targets: dict[str, torch.Tensor]):
         self._loss, self._name, self._n_classes = loss, _name_in_torch(loss), 0
-        reduction = getattr(loss, "reduction", getattr(loss, "keywords", {}).get("reduction", "mean"))
-        if reduction != "mean":
+        if not callable(loss) or isinstance(loss, type):
+            raise TypeError(f"the loss is a function, or a module such as torch.nn.MSELoss(), but {loss!r} came")
+        reduction = _reduction(loss)
+        if reduction not in ("mean", "batchmean"):
             raise ValueError(f'the loss must return the mean over the batch: reduction is "mean", not {reduction!r}')
         for name, values in targets.items():
             if len(values) == 0 or (values == values[0]).all():
@@ -73,13 +77,24 @@ class CheckedLoss:
             )
         try:
             value = self._loss(outputs, targets)
-        except RuntimeError as error:
-            if "type" not in str(error):
+        except (RuntimeError, TypeError) as error:
+            if isinstance(error, torch.OutOfMemoryError) or not (self._name or isinstance(error, RuntimeError)):
                 raise
-            raise ValueError(f"the loss cannot be taken of {outputs.dtype}, that of the model: {error}") from error
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            kind = str(outputs.dtype).removeprefix("torch.")
+            raise ValueError(
+                f"the loss cannot be taken of outputs {tuple(outputs.shape)} and targets {tuple(targets.shape)}, both "
+                f"{kind} ({reason}): weights in a loss are tensors of this type on {outputs.device}; in a function of "
+                "yours the numbers of classes are targets[:, 0].long()"
+            ) from error
         if not isinstance(value, torch.Tensor) or value.ndim:
             found = f"a tensor {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
             raise ValueError(f"the loss must return the mean over the batch, a tensor with one number; it gave {found}")
+        if outputs.requires_grad and not value.requires_grad:
+            raise ValueError(
+                "the loss has no gradient: a comparison, a rounding, detach(), item() or no_grad() in it cuts the way "
+                "back to the outputs"
+            )
         return value
 
     def _require_known(self, targets: torch.Tensor, sample: str) -> None:
@@ -89,6 +104,11 @@ class CheckedLoss:
             raise ValueError(
                 f"{self._name} takes labels between 0 and 1, the {sample} jets have targets from {low:g} to {high:g}: "
                 "for a regression pass another loss, such as torch.nn.functional.mse_loss"
+            )
+        if self._name in _OF_SIGNS and not (targets.abs() == 1).all():
+            raise ValueError(
+                f"{self._name} takes labels -1 and 1, the {sample} jets have targets from {low:g} to {high:g}, or "
+                "between: 2 * labels - 1"
             )
         if self._name not in _OF_CLASSES:
             return
@@ -114,6 +134,15 @@ def _name_in_torch(loss: Callable) -> str:
         loss = loss.func
     for kind in type(loss).__mro__:
         if kind.__module__ == "torch.nn.modules.loss" and not kind.__name__.startswith("_"):
-            names = {module: name for name, module in (_OF_CLASSES | _OF_LABELS).items()}
+            names = {module: name for name, module in (_OF_CLASSES | _OF_LABELS | _OF_SIGNS).items()}
             return names.get(kind.__name__, kind.__name__)
     return loss.__name__ if getattr(loss, "__module__", "") == "torch.nn.functional" else ""
+
+
+def _reduction(loss: Callable) -> str:
+    """Return what a loss makes of the losses of the jets: what the outermost partial says, else the module in it."""
+    while isinstance(loss, functools.partial):
+        if "reduction" in loss.keywords:
+            return loss.keywords["reduction"]
+        loss = loss.func
+    return getattr(loss, "reduction", "mean")

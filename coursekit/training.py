@@ -92,8 +92,8 @@ def train(
         jets, as `rotate_and_flip` does.
     checkpoint : path-like, optional
         A file that is written after each epoch. If it exists, the training goes on from it to the very weights of an
-        uninterrupted one (nearly so on another device), or, if it was finished, only restores them. What it cannot
-        know: what a function of yours calls, and the code of the model's class.
+        uninterrupted one (nearly so on another device), or, if it was finished, only restores them. It cannot know
+        what a function of yours calls, nor the code of the model's class.
     generator : torch.Generator, optional
         On the CPU; decides the order of the jets and the augmentation. By default one with the seed 1.
     progress : bool
@@ -113,7 +113,7 @@ def train(
     FloatingPointError
         If the loss is no longer a number.
     """
-    generator = generator or torch.Generator().manual_seed(1)
+    generator = torch.Generator().manual_seed(1) if generator is None else generator
     settings = _settings(epochs, batch_size, learning_rate, schedule, weight_decay, patience)
     epochs, batch_size, learning_rate, schedule, weight_decay, patience = settings.values()
     samples = {"training": training, "validation": validation}
@@ -185,7 +185,7 @@ def predict(model: nn.Module, jets: PackedJets, batch_size: int = 512) -> np.nda
     (2, 1)
     """
     outputs = _outputs(model, jets, max(1, _number("batch_size", batch_size, int)))[0].float().cpu().numpy()
-    bad = np.flatnonzero(~np.isfinite(outputs.reshape(len(outputs), -1)).all(axis=1))
+    bad = np.flatnonzero(~np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim))))
     if len(bad):
         raise FloatingPointError(
             f"the model gives NaN or infinity for {len(bad)} of {len(outputs)} jets, the first is jet {bad[0]}: look "
@@ -240,7 +240,7 @@ def _gradients(model, jets: PackedJets, batch: torch.Tensor, loss, augment, gene
     for index in batch.split(_CPU_JETS if kind == "cpu" else len(batch)):  # the gradients of the parts add up
         features, counts, targets = jets.batch(index)
         if augment is not None:
-            features = augment(features, counts, generator)
+            features = _augmented(augment, features, counts, generator)
         # Half precision where it is fast; the scaler keeps its small gradients above zero.
         with torch.autocast(kind, torch.float16, enabled=kind == "cuda" and dtype == torch.float32):
             outputs = _forward(model, features.to(dtype), counts)
@@ -248,6 +248,13 @@ def _gradients(model, jets: PackedJets, batch: torch.Tensor, loss, augment, gene
         scaler.scale(part / len(batch)).backward()
         total += part.detach()
     return total
+
+
+def _augmented(augment, features: torch.Tensor, counts: torch.Tensor, generator) -> torch.Tensor:
+    found = augment(features, counts, generator)
+    if getattr(found, "shape", None) == features.shape and isinstance(found, torch.Tensor):
+        return found
+    raise ValueError(f"augment must return a tensor {tuple(features.shape)}, as it came; it gave {type(found)}")
 
 
 def _update(model, optimizer, scaler, rate: float) -> None:
@@ -336,13 +343,17 @@ def _settings(epochs, batch_size, learning_rate, schedule, weight_decay, patienc
 
 def _number(name: str, value, kind: type) -> int | float:
     with contextlib.suppress(TypeError, ValueError, OverflowError, RuntimeError):
-        if 0 <= kind(value) == value < math.inf:
+        if np.ndim(value) == 0 and 0 <= kind(value) == value < math.inf:
             return kind(value)
     raise ValueError(f"{name} must be a {'whole ' if kind is int else ''}number of at least 0, but is {value!r}")
 
 
 def _check(model: nn.Module, samples: dict[str, PackedJets], generator) -> torch.device:
     """Return the device of all three, or say what does not fit."""
+    for name, thing in {"model": model, "generator": generator, **samples}.items():
+        kind = {"model": nn.Module, "generator": torch.Generator}.get(name, PackedJets)
+        if not isinstance(thing, kind):
+            raise TypeError(f"{name} is a {kind.__module__}.{kind.__name__}, but {type(thing)} came")
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError("the model has no parameter that learns: requires_grad is False for all, or there is none")
     if _dtype(model) not in (torch.float32, torch.float64):

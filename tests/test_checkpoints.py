@@ -141,6 +141,13 @@ def test_functions_are_told_apart_by_what_they_do():
         Times(2).loss,
         Times(3).loss,
         Times(2),
+        Hidden(2),
+        Hidden(3),
+        type("Hidden", (Hidden,), {"loss": lambda self, outputs, targets: mse(outputs, 2 * targets)})(2),
+        Module(2.0),
+        Module(3.0),
+        torch.nn.Sequential(torch.nn.CosineEmbeddingLoss(margin=0.1)),
+        torch.nn.Sequential(torch.nn.CosineEmbeddingLoss(margin=0.2)),
     ]
     assert len({describe(loss) for loss in losses}) == len(losses)
     for one, same in (
@@ -148,6 +155,8 @@ def test_functions_are_told_apart_by_what_they_do():
         (functools.partial(shifted, by=1.0), functools.partial(shifted, by=np.float64(1))),
         (torch.nn.CrossEntropyLoss(weight=torch.ones(3)), torch.nn.CrossEntropyLoss(weight=torch.ones(3))),
         (Times(2).loss, Times(2).loss),
+        (Hidden(2), Hidden(2)),
+        (Module(2.0), Module(2.0)),
     ):
         assert describe(one) == describe(same)
 
@@ -160,6 +169,25 @@ class Times:
         return self.by * mse(outputs, targets)
 
     __call__ = loss
+
+
+class Hidden:
+    __slots__ = ("_by",)
+
+    def __init__(self, by):
+        self._by = by
+
+    def __call__(self, outputs, targets):
+        return self._by * mse(outputs, targets)
+
+
+class Module(torch.nn.Module):
+    def __init__(self, by):
+        super().__init__()
+        self.register_buffer("by", torch.tensor(by), persistent=False)
+
+    def forward(self, outputs, targets):
+        return self.by * mse(outputs, targets)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +209,13 @@ def change(path, **entries):
     torch.save(content, path)
 
 
+def flip(path, at):
+    """Change one byte; PyTorch would take it for another number."""
+    content = bytearray(path.read_bytes())
+    content[int(at * len(content))] ^= 0x55
+    path.write_bytes(content)
+
+
 def without_first(values):
     return dict(list(values.items())[1:])
 
@@ -191,6 +226,7 @@ def without_first(values):
         (lambda path: path.write_bytes(b""), "cannot be read as the checkpoint of a training: .* Delete it, or name"),
         (lambda path: path.write_bytes(path.read_bytes()[:-100]), "cannot be read as .* was cut short"),
         (lambda path: path.write_bytes(path.read_bytes()[:500]), "cannot be read as"),
+        (lambda path: flip(path, 0.6), "cannot be read as .* was changed"),
         (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(500)), "is another kind of file"),
         (lambda path: path.write_text("hello", encoding="utf-8"), "is another kind of file"),
         (lambda path: path.write_bytes(pickle.dumps(Times(2))), "holds more than tensors, numbers and text"),

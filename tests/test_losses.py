@@ -66,14 +66,46 @@ def test_a_column_may_be_constant_as_long_as_a_row_is_not():
         (
             classes,
             {"loss": torch.nn.CrossEntropyLoss(weight=torch.ones(3).double())},
-            r"cannot be taken of torch\.float32",
+            r"cannot be taken of outputs \(64, 3\) .* float32 \(.*\): weights in a loss are tensors of this type",
         ),
+        (classes, {"loss": lambda o, y: cross_entropy(o, y)}, r"of classes are targets\[:, 0\]\.long\(\)"),
+        (classes, {"loss": functools.partial(cross_entropy, weight=[1.0, 1.0, 1.0])}, "cannot be taken of .* list"),
+        (classes, {"loss": functools.partial(torch.nn.MSELoss(reduction="sum"))}, "reduction is \"mean\", not 'sum'"),
+        (classes % 2, {"loss": torch.nn.SoftMarginLoss(), "model": build()}, "soft_margin_loss takes labels -1 and 1"),
+        (classes, {"loss": lambda o, y: (o > y).float().mean()}, "the loss has no gradient"),
+        (classes, {"augment": lambda x, n, rng: None}, r"augment must return a tensor \(\d+, 3\)"),
+        (classes, {"augment": lambda x, n, rng: x[1:]}, r"augment must return a tensor \(\d+, 3\)"),
+        (classes, {"learning_rate": np.array([1e-3])}, "learning_rate must be a number"),
     ],
 )
 def test_classes_and_losses_that_do_not_fit_are_refused(targets, settings, message):
     settings = {"model": build(n_outputs=3), "loss": cross_entropy, **settings}
     with pytest.raises(ValueError, match=message):
         trained(jets=with_targets(targets), validation=with_targets(targets), **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"loss": "mse"}, "the loss is a function, .* 'mse' came"),
+        ({"loss": torch.nn.MSELoss}, "the loss is a function, or a module such as"),
+        ({"generator": np.random.default_rng(1)}, r"generator is a torch.*Generator, but .*numpy"),
+        ({"validation": [1, 2]}, r"validation is a .*PackedJets, but .*list"),
+    ],
+)
+def test_things_of_another_kind_are_refused_by_name(settings, message):
+    with pytest.raises(TypeError, match=message):
+        trained(**settings)
+
+
+def test_the_mean_over_a_batch_of_distributions_is_a_mean():
+    jets = with_targets(one_hot(classes))
+    log_softmax = Shaped(lambda o: o.log_softmax(dim=1), n_outputs=3)
+    trained(model=log_softmax, jets=jets, validation=jets, loss=torch.nn.KLDivLoss(reduction="batchmean"))
+
+
+def test_no_jets_have_no_outputs():
+    assert predict(build(), make_jets()[[]]).shape == (0, 1)
 
 
 def test_targets_of_two_kinds_are_refused():

@@ -148,7 +148,7 @@ def test_killed_at_a_step_or_a_byte(undisturbed, base, name):
     alone = undisturbed(name)
     killed = [
         check_killed(alone, base / "out", Fault(signal.SIGKILL, step=step))
-        for step in moments(name, 3, range(1, len(alone.steps) + 1))
+        for step in moments(name, 2, range(1, len(alone.steps) + 1))
     ]
     assert all(killed)
     for byte in (alone.size // 50, alone.size // 2):
@@ -158,7 +158,7 @@ def test_killed_at_a_step_or_a_byte(undisturbed, base, name):
 @pytest.mark.parametrize("name", SHORT)
 def test_interrupted_nothing_is_left(undisturbed, base, name):
     alone = undisturbed(name)
-    for step in moments(name, 3, before_tidying(alone)):
+    for step in moments(name, 2, before_tidying(alone)):
         assert check_interrupted(alone, base / "out", Fault(signal.SIGINT, step=step))
 
 
@@ -173,7 +173,7 @@ def test_the_end_of_a_batch_job_is_as_good_as_ctrl_c(undisturbed, base, number):
 def test_no_room_is_said_in_one_line(undisturbed, base, name):
     alone = undisturbed(name)
     full = []
-    for byte in (0.02, 0.4, 0.8):
+    for byte in (0.02, 0.7):
         fault = Fault(byte=int(alone.size * byte))
         full.append(check_full(alone, base / "out", run(name, alone.again(base / "out"), 2, fault)))
     assert all(full)
@@ -283,7 +283,7 @@ def test_interrupted_at_any_time(undisturbed, base, server, capsys, name):
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if is_command else (signal.SIGINT,):
         faulty = [Fault(number, step=step) for step in moments(name, 10, before_tidying(alone))]
         if name in faults.SLOW:
-            faulty = [Fault(number, seconds=alone.seconds * rng.random()) for _ in range(4)]
+            faulty = [Fault(number, seconds=alone.seconds * rng.random()) for _ in range(2)]
         stopped += [check_interrupted(alone, base / "out", fault) for fault in faulty]
     tell(capsys, name, "interrupted", stopped)
 
@@ -292,7 +292,7 @@ def test_interrupted_at_any_time(undisturbed, base, server, capsys, name):
 @pytest.mark.parametrize("name", faults.OPERATIONS)
 def test_no_room_at_any_byte(undisturbed, base, server, capsys, name):
     alone, rng = undisturbed(name), random.Random(f"long {name}")
-    bytes_ = [rng.randrange(1, int(1.5 * alone.size)) for _ in range(3 if name in faults.SLOW else 10)]
+    bytes_ = [rng.randrange(1, int(1.5 * alone.size)) for _ in range(2 if name in faults.SLOW else 10)]
     full = [check_full(alone, base / "out", run(name, alone.again(base / "out"), 2, Fault(byte=b))) for b in bytes_]
     tell(capsys, name, "without room", full)
 
@@ -319,7 +319,7 @@ def small_disk(base):
 def test_a_disk_that_is_really_full(undisturbed, base, server, small_disk, capsys, name):
     alone, rng, full = undisturbed(name), random.Random(f"disk {name}"), []
     former = sum(path.stat().st_size + 8192 for path in alone.former.rglob("*"))
-    for _ in range(3 if name in faults.SLOW else 10):
+    for _ in range(2 if name in faults.SLOW else 10):
         folder = small_disk(former + rng.randrange(8192, 8192 + 2 * alone.size))
         shutil.copytree(alone.former, folder, dirs_exist_ok=True)
         full.append(check_full(alone, folder, run(name, folder, 2)))

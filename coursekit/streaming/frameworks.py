@@ -29,11 +29,11 @@ def keras_dataset(stream: BatchStream):
     -------
     keras.utils.PyDataset
         `fit` learns from one batch of the stream after the other, epoch after epoch, whatever number it asks for: the
-        stream has shuffled already. With ``steps_per_epoch``, or after a `fit` that was stopped in the middle of an
-        epoch, it goes on where it stopped, so that every event is seen before any is seen again; only the batch at
-        which an error or Ctrl-C stopped it comes once more. `evaluate`, `predict`, and ``dataset[i]`` by hand get batch
-        i of epoch 0, each time the same, and take nothing away from a training. ``for batch in dataset`` is that of the
-        stream.
+        stream has shuffled already. With ``steps_per_epoch`` of any number, or after a `fit` that was stopped in the
+        middle of an epoch, it goes on where it stopped, so that every event is seen before any is seen again; only the
+        batch at which an error or Ctrl-C stopped it comes once more. `evaluate`, `predict`, and ``dataset[i]`` by hand
+        get batch i of epoch 0, each time the same, and take nothing away from a training. ``for batch in dataset`` is
+        that of the stream.
 
     Raises
     ------
@@ -54,16 +54,25 @@ def keras_dataset(stream: BatchStream):
 
         def __init__(self):
             super().__init__()
-            self._supply = _Supply(stream)
+            self._supply, self._endless = _Supply(stream), weakref.WeakSet()
 
         def __len__(self):
             return len(stream)
+
+        @property
+        def num_batches(self):
+            # With steps_per_epoch there is no end: Keras would cut the epoch short in which the stream begins anew.
+            asker = _asker(sys._getframe(1))
+            if _counts_steps(sys._getframe(1)):
+                self._endless.add(asker)
+            return None if asker in self._endless else len(stream)
 
         def __iter__(self):
             return iter(stream)
 
         def __getitem__(self, index):
-            return self._supply.batch(_asker(sys._getframe(1)), index)
+            asker = _asker(sys._getframe(1))
+            return self._supply.batch(asker, index % len(stream) if asker in self._endless else index)
 
         def on_epoch_begin(self):
             method = _method(sys._getframe(1))
@@ -219,6 +228,14 @@ def _method(frame):
     while frame is not None and frame.f_code.co_name not in ("fit", "evaluate", "predict", "_symbolic_build"):
         frame = frame.f_back
     return frame
+
+
+def _counts_steps(frame) -> bool:
+    """Say whether a frame is at work while fit, called with `steps_per_epoch`, prepares to ask for batches."""
+    method = _method(frame)
+    if method is None or method.f_code.co_name != "fit" or "epoch_iterator" in method.f_locals:
+        return False  # it is not fit, or has come to the validation
+    return bool(method.f_locals.get("steps_per_epoch"))
 
 
 def _refuse_workers(_dataset, n) -> None:

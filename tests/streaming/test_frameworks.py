@@ -188,6 +188,11 @@ def test_every_training_of_keras_goes_on_where_the_last_stopped(files):
     np.testing.assert_array_equal(np.sort(np.concatenate(learned)), np.sort(every))
     model.fit(training, verbose=0)
     np.testing.assert_array_equal(np.concatenate(learned[16:]), numbers(stream, 1))
+    model.fit(training, steps_per_epoch=7, epochs=5, validation_data=validation, verbose=0)
+    model.fit(training, steps_per_epoch=29, verbose=0)  # across the ends of the stream, which Keras does not see
+    for epoch in range(2, 6):
+        np.testing.assert_array_equal(np.sort(np.concatenate(learned[16 * epoch :][:16])), np.sort(every))
+    assert len(learned) == 6 * 16
 
 
 def test_torch_itself(files, jet_file):

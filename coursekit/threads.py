@@ -32,13 +32,13 @@ def sleep_while_waiting() -> None:
 
 
 def let_numexpr_load() -> None:
-    """Tell numexpr a number of threads where ``OMP_NUM_THREADS`` is none.
+    """Tell numexpr a number of threads where ``OMP_NUM_THREADS`` is none, or more than the 64 that it has room for.
 
     pandas and PyTables import it, and it takes ``4,2``, which is well formed, for the reason to fail.
     """
     said = os.environ.get("NUMEXPR_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or "1"
-    if not (said.strip().isdecimal() and int(said)):
-        os.environ["NUMEXPR_NUM_THREADS"] = str(workers())
+    if not (said.strip().isdecimal() and 0 < int(said) <= 64):
+        os.environ["NUMEXPR_NUM_THREADS"] = str(min(workers(), 64))
 
 
 def cores() -> int:

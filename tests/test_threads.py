@@ -84,6 +84,17 @@ def test_observables_and_tables_work_whatever_the_environment_says(said):
     assert done.stdout == "1\n", done.stderr
 
 
+@pytest.mark.parametrize(
+    ("said", "told"), [("3", None), ("64", None), ("4,2", "4"), ("-1", "8"), ("100", "64"), ("9" * 20, "64")]
+)
+def test_numexpr_is_told_a_number_that_it_has_room_for(monkeypatch, said, told):
+    monkeypatch.setattr(threads, "cores", lambda: 8 if said == "-1" else 128)
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    monkeypatch.setenv("NUMEXPR_NUM_THREADS", "")
+    threads.let_numexpr_load()
+    assert (os.environ["NUMEXPR_NUM_THREADS"] or None) == told
+
+
 def test_a_process_may_use_fewer_cores_than_there_are(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
     monkeypatch.setattr(threads, "_CONTROL", tmp_path)

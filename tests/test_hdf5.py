@@ -226,6 +226,11 @@ def test_a_table_of_h5py_is_read_as_h5py_reads_it(kind, tmp_path):
 
 STRANGE = {
     "text of any length": (np.array([("a", 1)] * N, [("x", h5py.string_dtype()), ("n", "i8")]), "not a table"),
+    "lists": (np.array([(np.ones(2), 1)] * N, [("x", h5py.vlen_dtype("f4")), ("n", "i8")]), "not a table"),
+    "lists in a record": (
+        np.array([((np.ones(2),), 1)] * N, [("x", [("y", h5py.vlen_dtype("i2"))]), ("n", "i8")]),
+        "not a table",
+    ),
     "a hidden name": (ROWS.astype([("x", "f4"), ("_v_n", "i8")]), "not a table"),
     "a slash in a name": (ROWS.astype([("x/y", "f4"), ("n", "i8")]), "not a table"),
     "a matrix of rows": (ROWS.reshape(-1, 2), "not a table"),
@@ -245,6 +250,17 @@ def test_what_is_no_table_of_rows_is_refused(kind, tmp_path):
         lambda: shuffled(path, tmp_path / "b.h5", key="deep/table"),
     ):
         refused((ValueError, KeyError), f"a.h5.*({message}|lacks)", call)
+
+
+def test_a_link_leads_to_its_table(tmp_path):
+    path = write_plain(tmp_path / "a.h5", ROWS, {}, "real")
+    with h5py.File(path, "a") as file:
+        file["table"], file["gone"] = h5py.SoftLink("/real"), h5py.SoftLink("/nowhere")
+    np.testing.assert_array_equal(read(path)["n"], ROWS["n"])
+    assert shuffled(path, tmp_path / "b.h5") is not None
+    refused(KeyError, "a.h5 has no table 'gone'", lambda: read(path, key="gone"))
+    refused(KeyError, "a.h5 has no table 'None'", lambda: load_jets(path, key=None))
+    refused(ValueError, "'table' is not a table", lambda: read(write_plain(path, ROWS["n"], {}, "table")))
 
 
 @pytest.mark.parametrize("number", [None, 32015], ids=["lzf", "unknown"])

@@ -53,6 +53,8 @@ def open_table(path: str | os.PathLike, key: str):
         file = tables.open_file(path)
         try:
             table = file.get_node(place)
+            if isinstance(table, tables.link.SoftLink):
+                table = table()
         except BaseException:
             file.close()
             raise
@@ -75,6 +77,7 @@ def _place(path: Path, key: str) -> str:
         raise ValueError(
             f"{path} is not an HDF5 file: " + (f"it starts with {head!r}" if head else "it is empty (0 bytes)")
         )
+    key = str(key)
     place = "/" + "/".join(filter(None, key.split("/")))
     with _intact(path), h5py.File(path) as file:
         for node in [file, *_all(file)]:
@@ -111,7 +114,9 @@ def _is_table(data) -> bool:
         names = data.dtype.names
     except TypeError:  # a type that NumPy does not have
         return False
-    return data.ndim == 1 and names is not None and not any("/" in name or name.startswith("_v_") for name in names)
+    if data.ndim != 1 or names is None or data.dtype.hasobject:  # lists in rows: PyTables reads what lies elsewhere
+        return False
+    return not any("/" in name or name.startswith("_v_") for name in names)
 
 
 def _names(file) -> list[str]:
@@ -126,8 +131,13 @@ def _names(file) -> list[str]:
     return groups + [name for name in tables if name.rpartition("/")[0] not in groups]
 
 
+def key_of(place: str) -> str:
+    """Return the shortest key of a table at a place in a file."""
+    return place.removesuffix("/table")[1:] or "table"
+
+
 def _no_table(path: Path, place: str) -> ValueError:
-    key = place.removesuffix("/table")[1:]
+    key = key_of(place)
     return ValueError(
         f"{path}: {key!r} is not a table that can be read in slices, rows whose columns are numbers or text of fixed "
         f"length; write it with DataFrame.to_hdf(path, key={key!r}, format='table')"

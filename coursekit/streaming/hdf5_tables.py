@@ -11,7 +11,7 @@ import numpy as np
 
 from coursekit.events import Array
 from coursekit.jets import load_jets
-from coursekit.jets.hdf5 import columns, open_table, read_blocks, written
+from coursekit.jets.hdf5 import columns, key_of, open_table, read_blocks, written
 from coursekit.jets.reading import enough_memory
 from coursekit.streaming.columns import required
 
@@ -25,6 +25,7 @@ class Table:
         self.path, self.key = path, key
         with self._table() as table:
             self.n_events, self._dtype = int(table.nrows), table.dtype
+            self.key = key_of(table._v_pathname)  # what a link leads to: so it is called in the result of a shuffle
             self._where = columns(table, path)
         self._has_jets = {"E_0", "PX_0", "PY_0", "PZ_0", "is_signal_new"} <= self._where.keys()
 

@@ -218,10 +218,11 @@ def _of_objects(values: np.ndarray, name: str, source: object) -> np.ndarray:
     if values.ndim == 0:
         raise ValueError(f"{_of(source)}{name} is {values[()]!r}, where an array is expected.")
     missing = [item is None or item is np.ma.masked or type(item).__name__ == "NAType" for item in values.reshape(-1)]
-    _refuse(np.array(missing, dtype=bool).reshape(values.shape), name, source, "a default")
+    _refuse(np.array(missing, dtype=bool).reshape(values.shape), name, source, "-1")
     found = np.array(values.tolist()) if len(values) else np.empty(values.shape)
     if found.dtype == object or found.shape != values.shape:
         kinds = sorted({type(item).__name__ for item in values.reshape(-1)})
+        kinds = ["integers of more than 64 bits"] if kinds == ["int"] else kinds
         raise ValueError(f"{_of(source)}{name} holds {' and '.join(kinds)}, where numbers or text are expected.")
     return found
 

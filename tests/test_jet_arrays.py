@@ -63,7 +63,10 @@ def test_rows_of_pandas_are_matched_by_position(frame):
         ([2, np.nan, 3], "got nan for jet 1"),
         ([7, -1, 0], "got -1 for jet 1"),
         ([True, True, False], "type bool"),
-        (["2", "1", "3"], "type <U1"),
+        (["2", "1", "3"], "counts must be numbers, but came as <U1"),
+        ([2**62, 2**62, 2**62, 2**62, 6], "got 4611686018427387904 for jet 0"),
+        (ak.Array([[2], [1, 3]]), "counts must be numbers"),
+        ([2**64, 1], "counts holds integers of more than 64 bits"),
         (np.ma.array([2, 1, 3], mask=[0, 1, 0]), "counts is missing in 1 of 3 .* first in event 1"),
         ([2, None, 3], "counts is missing"),
         (ak.Array([2, None, 3]), "counts is missing"),
@@ -83,6 +86,28 @@ def test_counts_that_are_none_are_refused(counts, message):
 
 def test_whole_counts_may_be_floats():
     assert values(cj.unpack(PACKED, COUNTS.astype(float))) == values(JETS)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: cj.unpack(ak.Array([[1.0], [1.0, 2.0]]), [2]), "packed must be numbers, but came as 2"),
+        (lambda: cj.unpack(PACKED.astype(str), COUNTS), "packed must be numbers, but came as <U"),
+        (lambda: cj.pad(PACKED.astype(complex), COUNTS), "packed must be numbers, but came as complex128"),
+        (lambda: cj.unpad(PACKED[None], ak.Array([[True], [True, True]])), "present must be numbers"),
+        (lambda: cj.pad(PACKED, COUNTS, 2.5), "length is a whole number, but 2.5 came"),
+        (lambda: cj.pad(PACKED, COUNTS, -1), "length is -1"),
+        (lambda: cj.unpack(PACKED, COUNTS, ("px", "py", "pz", "px")), "fields must be names .* px, py, pz, E among"),
+        (lambda: cj.unpack(PACKED, COUNTS, "abcd"), "fields must be names"),
+        (lambda: cj.pack(JETS, "px"), "features is a list of at least one name, .* but 'px' came"),
+        (lambda: cj.pack(JETS, []), "features is a list of at least one name"),
+        (lambda: cj.pack(JETS, ["E", "boost", "fields", 3]), r"no feature \['boost', 'fields', 3\]"),
+    ],
+)
+def test_what_is_no_array_of_that_kind_is_refused_in_a_line(call, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)
 
 
 def test_present_is_an_array_of_bools():

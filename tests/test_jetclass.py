@@ -20,7 +20,7 @@ def write_jetclass(path, jets, classes, drop=()):
         file.mktree(
             "tree",
             {
-                name: array.type.content if isinstance(array, ak.Array) else array.dtype
+                name: array.type.content if isinstance(array, ak.Array) else (array.dtype, array.shape[1:])
                 for name, array in branches.items()
             },
         )
@@ -87,6 +87,22 @@ def test_labels_that_are_not_one_hot_are_refused_by_their_jet(labels, tmp_path):
     with pytest.raises(ValueError, match=r"jets\.root: 1 jets do not have exactly one class, the first is row 5"):
         cj.load_jetclass(tmp_path / "jets.root", 1)
     assert cj.load_jetclass(tmp_path / "jets.root", 0, 5)[1].tolist() == [2] * 5
+
+
+def test_labels_that_are_lists_are_refused_by_name(tmp_path, monkeypatch):
+    write_jetclass(tmp_path / "jets.root", make_jets(3)[0], np.eye(10)[:3, :, None].repeat(2, axis=2))
+    with pytest.raises(ValueError, match=r"jets\.root: label_QCD must hold one number for each jet, got 3 \* 2"):
+        cj.load_jetclass(tmp_path / "jets.root")
+    write_jetclass(tmp_path / "jets.root", make_jets(3)[0], np.eye(10)[:3])
+    with pytest.raises(ValueError, match=r"start is a whole number, but 1\.5 came"):
+        cj.load_jetclass(tmp_path / "jets.root", 1.5)
+    monkeypatch.setattr("coursekit.jets.jetclass.unpack", too_little)
+    with pytest.raises(MemoryError, match=r"jets\.root: what is asked for needs more memory .*start and stop"):
+        cj.load_jetclass(tmp_path / "jets.root")
+
+
+def too_little(*_):
+    raise MemoryError("Unable to allocate 61.0 MiB")
 
 
 def test_branches_of_unequal_length_are_refused(tmp_path):

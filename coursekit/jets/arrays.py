@@ -6,7 +6,8 @@ import awkward as ak
 import numpy as np
 import vector
 
-from coursekit.arrays import events_with, plain
+from coursekit.arrays import events_with, numbers, plain, whole_number
+from coursekit.words import listed
 
 MOMENTUM = ("px", "py", "pz", "E")
 N_MAX = 200  # constituents kept for each jet where jets are padded, as in the reference layout
@@ -39,7 +40,9 @@ def unpack(packed: np.ndarray, counts: np.ndarray, fields: Sequence[str] = MOMEN
     >>> jets.px.tolist()
     [[3.0, 1.0], [0.0]]
     """
-    packed, counts = plain(packed, "packed"), whole_counts(counts)
+    packed, counts = numbers(packed, "packed"), whole_counts(counts)
+    if len(set(fields)) < len(fields) or not set(MOMENTUM) <= set(fields):
+        raise ValueError(f"fields must be names of columns, each once, {listed(MOMENTUM)} among them; got {fields!r}")
     if packed.ndim != 2 or packed.shape[1] != len(fields):
         raise ValueError(
             f"packed must have shape (T, {len(fields)}) for the fields {tuple(fields)}, got {packed.shape}"
@@ -79,14 +82,13 @@ def pack(jets: ak.Array, features: Sequence[str] = MOMENTUM) -> tuple[np.ndarray
     jets = whole(jets)
     counts = ak.to_numpy(ak.num(jets)).astype(np.int64)
     flat = ak.flatten(jets)
-    try:
-        columns = [ak.to_numpy(getattr(flat, name)) for name in features]
-    except AttributeError:
-        missing = [name for name in features if not hasattr(flat, name)]
-        raise ValueError(
-            f"jets have no feature {missing}; fields are {flat.fields}, and pt, eta, phi, mass ..."
-        ) from None
-    return np.stack(columns, axis=1), counts
+    if isinstance(features, str) or len(features) == 0:
+        raise ValueError(f"features is a list of at least one name, such as ['pt'], but {features!r} came")
+    columns = {name: getattr(flat, str(name), None) for name in features}
+    missing = [name for name, column in columns.items() if not isinstance(column, ak.Array) or column.ndim != 1]
+    if missing:
+        raise ValueError(f"jets have no feature {missing}; fields are {flat.fields}, and pt, eta, phi, mass ...")
+    return np.stack([ak.to_numpy(columns[name]) for name in features], axis=1), counts
 
 
 def pad(packed: np.ndarray, counts: np.ndarray, length: int = N_MAX) -> np.ndarray:
@@ -108,11 +110,13 @@ def pad(packed: np.ndarray, counts: np.ndarray, length: int = N_MAX) -> np.ndarr
     >>> pad(np.array([[1.0], [2.0], [3.0]]), np.array([2, 1]), 2).tolist()
     [[[1.0], [2.0]], [[3.0], [0.0]]]
     """
-    packed, counts = plain(packed, "packed"), whole_counts(counts)
+    packed, counts, length = numbers(packed, "packed"), whole_counts(counts), whole_number(length, "length")
     if packed.ndim != 2 or counts.sum() != len(packed):
         raise ValueError(
             f"counts add up to {counts.sum()}, packed has shape {packed.shape}; expected (sum of counts, F)"
         )
+    if length < 0:
+        raise ValueError(f"length is {length}: give the number of constituents to keep of each jet")
     padded = np.zeros((len(counts), length, packed.shape[1]), packed.dtype)
     jet = jet_numbers(counts)  # (T,)
     place = np.arange(len(packed)) - np.repeat(np.cumsum(counts) - counts, counts)  # (T,) its place in that jet
@@ -148,7 +152,7 @@ def unpad(padded: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarr
     >>> packed.ravel().tolist(), counts.tolist()
     ([1.0, 2.0, 3.0], [2, 1])
     """
-    padded, present = plain(padded, "padded"), plain(present, "present")
+    padded, present = numbers(padded, "padded"), numbers(present, "present")
     if present.dtype != bool:
         raise TypeError(f"present must be an array of bools, True where a constituent is real; got {present.dtype}")
     if padded.ndim != 3 or present.shape != padded.shape[:2]:
@@ -193,10 +197,11 @@ def require_jagged(jets) -> ak.Array:
 
 def whole_counts(counts) -> np.ndarray:
     """Return numbers of constituents (N,) as int64, once they are known to be such numbers."""
-    counts = plain(counts, "counts")
-    if counts.ndim != 1 or counts.dtype.kind not in "iuf":
+    counts = numbers(counts, "counts")
+    if counts.ndim != 1 or counts.dtype.kind == "b":
         raise ValueError(f"counts must be N numbers >= 0, got shape {counts.shape} and type {counts.dtype}")
-    good = (counts >= 0) & (counts == np.floor(counts)) & np.isfinite(counts)
+    # 2^40 constituents are more than there is memory for; the sum of larger counts may not be an int64
+    good = (counts >= 0) & (counts <= 2**40) & (counts == np.floor(counts))
     if not good.all():
         raise ValueError(f"counts must be N numbers >= 0, all whole; got {counts[~good][0]} for jet {np.argmin(good)}")
     return counts.astype(np.int64)

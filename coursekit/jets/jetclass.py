@@ -7,7 +7,7 @@ import numpy as np
 
 from coursekit.branches import Branches
 from coursekit.jets.arrays import unpack
-from coursekit.jets.reading import checked_range, existing_file, require_columns, require_sound
+from coursekit.jets.reading import checked_range, enough_memory, existing_file, require_columns, require_sound
 from coursekit.trees import open_root, open_tree
 
 JETCLASS_LABELS = ("QCD", "Hbb", "Hcc", "Hgg", "H4q", "Hqql", "Zqq", "Wqq", "Tbqq", "Tbl")
@@ -43,14 +43,14 @@ def load_jetclass(path: str | os.PathLike, start: int = 0, stop: int | None = No
     path = existing_file(path)
     momenta = ["part_px", "part_py", "part_pz", "part_energy"]
     one_hot = [f"label_{name}" for name in JETCLASS_LABELS]
-    with open_root(path) as file:
+    with enough_memory(path), open_root(path) as file:
         tree = Branches(path, "tree", open_tree(file, path, "tree"))
         require_columns(tree.names, [*momenta, *one_hot], path)
         tree.wanted([*momenta, *one_hot])
         start, stop = checked_range(path, start, stop, tree.n_events)
         arrays = tree.read([*momenta, *one_hot], start, stop)
-    packed, counts = _constituents({name: arrays[name] for name in momenta}, path, start)
-    return unpack(packed, counts), _classes({name: arrays[name] for name in one_hot}, path, start)
+        packed, counts = _constituents({name: arrays[name] for name in momenta}, path, start)
+        return unpack(packed, counts), _classes({name: arrays[name] for name in one_hot}, path, start)
 
 
 def _constituents(momenta: dict[str, ak.Array], path, start: int) -> tuple[np.ndarray, np.ndarray]:
@@ -75,6 +75,9 @@ def _constituents(momenta: dict[str, ak.Array], path, start: int) -> tuple[np.nd
 
 def _classes(one_hot: dict[str, np.ndarray], path, start: int) -> np.ndarray:
     """Return the place of the one in each row, (N,) int64."""
+    for name, branch in one_hot.items():
+        if not isinstance(branch, np.ndarray) or branch.ndim != 1:
+            raise ValueError(f"{path}: {name} must hold one number for each jet, got {ak.type(branch)}")
     labels = np.stack(list(one_hot.values()), axis=1)  # (N, K)
     good = np.isin(labels, (0, 1)).all(axis=1) & (labels.sum(axis=1) == 1)
     if not good.all():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from coursekit.arrays import whole_number
 from coursekit.jets.arrays import jet_numbers
 from coursekit.words import listed, near
 
@@ -20,20 +21,20 @@ def existing_file(path: str | os.PathLike) -> Path:
 
 
 @contextlib.contextmanager
-def enough_memory(path: str | os.PathLike) -> Iterator[None]:
+def enough_memory(
+    path: str | os.PathLike, remedy: str = "read fewer rows at once, with start and stop"
+) -> Iterator[None]:
     """Say what to do when memory runs out: the file is sound."""
     try:
         yield
     except MemoryError as error:
-        raise MemoryError(
-            f"{path}: what is asked for needs more memory than there is; read fewer rows at once, with start and stop"
-        ) from error
+        raise MemoryError(f"{path}: what is asked for needs more memory than there is; {remedy}") from error
 
 
 def checked_range(path, start: int, stop: int | None, n: int) -> tuple[int, int]:
     if n == 0:
         raise ValueError(f"{path} has no jets; make it again")
-    stop = n if stop is None else stop
+    start, stop = whole_number(start, "start"), n if stop is None else whole_number(stop, "stop")
     if not 0 <= start < stop <= n:
         raise IndexError(f"{path} has {n} jets; expected 0 <= start < stop <= {n}, got start {start} and stop {stop}")
     return start, stop

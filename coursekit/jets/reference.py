@@ -14,7 +14,7 @@ from pathlib import Path
 import awkward as ak
 import numpy as np
 
-from coursekit.arrays import binary_labels, plain
+from coursekit.arrays import binary_labels, numbers, plain
 from coursekit.files import naming_if_full, replacing
 from coursekit.jets.arrays import N_MAX, four_momenta, jet_numbers, pack, pad, unpad, whole
 from coursekit.jets.hdf5 import Column, columns, open_table, read_blocks, written
@@ -119,14 +119,14 @@ def table_writer(partial: Path, path: str | os.PathLike, mantissa_bits: int) -> 
 
     def append(jets, labels, truth=None, ttv=0) -> None:
         nonlocal n_written
-        jets, ttv = whole(jets), plain(ttv, "ttv")
+        jets, labels, ttv = whole(jets), binary_labels(labels), numbers(ttv, "ttv")
         ttv = np.broadcast_to(ttv, ttv.shape or len(jets))
         if not len(jets) == len(labels) == len(ttv) == (len(jets) if truth is None else len(truth)):
             raise ValueError(
                 f"{len(jets)} jets need as many labels, truth momenta and ttv; got {len(labels)} labels, {len(ttv)} ttv"
                 + ("" if truth is None else f", {len(truth)} truth momenta")
             )
-        integers = np.stack([_checked_ttv(ttv), binary_labels(labels)], axis=1)
+        integers = np.stack([_checked_ttv(ttv), labels], axis=1)
         truth = None if truth is None else _truth_columns(truth, mantissa_bits)
         for start in range(0, len(jets), _BLOCK):
             part = slice(start, start + _BLOCK)

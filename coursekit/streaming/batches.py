@@ -152,7 +152,7 @@ class BatchStream:
         labels, weights : (B,) arrays
         """
         # As many batches wait as one step makes: while a slice is read, the network lives on those.
-        return _ahead(self._batches(epoch), depth=2 + self._chunk // self._batch_size)
+        return _ahead(_within_memory(self._batches(epoch)), depth=2 + self._chunk // self._batch_size)
 
     def _batches(self, epoch: int) -> Iterator[Batch]:
         rng = None if self._entropy is None else np.random.default_rng([self._entropy, epoch])
@@ -201,6 +201,13 @@ class BatchStream:
             raise ValueError(f"{where}: prepare must return inputs, labels and weights, but {type(prepared)} came.")
         names = ("inputs", "labels", "weights")
         return tuple(_numbers(array, what, where, stop - start) for what, array in zip(names, prepared, strict=True))
+
+
+def _within_memory(batches: Iterator[Batch]) -> Iterator[Batch]:
+    try:
+        yield from batches
+    except MemoryError as error:
+        raise MemoryError(f"too little memory to mix the events: take a smaller chunk and buffer ({error})") from error
 
 
 def _numbers(values, what: str, where: str, n: int) -> Array:

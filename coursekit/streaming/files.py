@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from coursekit.arrays import Array
+from coursekit.arrays import Array, whole_number
 from coursekit.jets.hdf5 import is_hdf5
 from coursekit.streaming.hdf5_tables import Table
 from coursekit.streaming.root_trees import Tree
@@ -108,11 +108,12 @@ def read_chunks(
     >>> [events["mth"].tolist() for events in read_chunks(path, ["mth"], chunk=2)]
     [[0.0, 1.0], [2.0, 3.0], [4.0]]
     """
+    chunk, start = whole_number(chunk, "chunk"), whole_number(start, "start")
     if chunk < 1:
         raise ValueError(f"chunk is {chunk}: read at least one event at a time.")
     with open_source(path, key) as source:
         names = None if branches is None else source.require(branches)
-        stop = source.n_events if stop is None else stop
+        stop = source.n_events if stop is None else whole_number(stop, "stop")
         if not 0 <= start < stop <= source.n_events:
             raise ValueError(
                 f"{path} has {source.n_events} events; expected 0 <= start < stop <= {source.n_events}, "

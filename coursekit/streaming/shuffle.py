@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from coursekit.files import FULL, unwritable
+from coursekit.jets.reading import enough_memory
 from coursekit.locks import locked
 from coursekit.streaming.columns import offsets_of
 from coursekit.streaming.files import open_source
@@ -153,9 +154,10 @@ def shuffle_file(
     TypeError
         `rng` is not a generator.
     ValueError
-        The source is neither ROOT nor HDF5, or empty, or the target itself; a branch holds objects or lists of lists,
-        which uproot cannot write, or two branches have one last name; the suffix of the target belongs to another
-        format; the memory is too little.
+        The source is neither ROOT nor HDF5, or empty, or the target itself, or has another suffix; a branch holds
+        objects or lists of lists, which uproot cannot write; two branches have one last name; the memory is too little.
+    MemoryError
+        There is less memory than was stated.
 
     Notes
     -----
@@ -185,7 +187,8 @@ def shuffle_file(
     before = _stamp(source)
     plan = plan_shuffle(source, memory, key)
     _require_target(source, target, plan)
-    with _own_folder(target) as folder, open_source(source, key) as opened:
+    enough = enough_memory(source, f"state less memory for the shuffle than {memory}")
+    with enough, _own_folder(target) as folder, open_source(source, key) as opened:
         partial = folder / target.name
         try:
             checksums, sums = _scatter(opened, folder, plan, rng, progress)
@@ -277,13 +280,12 @@ def _require_same(opened, sums: dict[str, int], written: Path, target: Path, pla
             _add(found, rows, *lists.values())
             start = stop
             progress("check", start, plan.n_events)
-        n_events = result.n_events
     wrong = [name for name in sums | found if kinds.get(name) != found_kinds.get(name) or sums[name] != found[name]]
-    if wrong or n_events != plan.n_events:
+    if wrong or result.n_events != plan.n_events:
         raise OSError(
-            f"{target} would not hold what {opened.path} does: {', '.join(wrong) or n_events} came back otherwise "
-            f"({n_events} events of {plan.n_events}), and nothing is written. A failing disk? Write to another one; if "
-            f"that does not help, leave these branches out."
+            f"{target} would not hold what {opened.path} does: {', '.join(wrong) or 'the events'} came back otherwise "
+            f"({result.n_events} events of {plan.n_events}), and nothing is written. A failing disk? Write to another "
+            f"one; if that does not help, leave these branches out."
         )
 
 
@@ -381,7 +383,6 @@ def _own_folder(target: Path) -> Iterator[Path]:
             _empty(folder)
             yield folder
         finally:
-            _empty(folder)
             for path in folder.iterdir():
                 with contextlib.suppress(OSError):  # where an open file cannot be removed
                     path.unlink()

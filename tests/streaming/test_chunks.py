@@ -141,3 +141,6 @@ def test_bad_requests(tree_file, table_file):
             next(read_chunks(path, []))
         with pytest.raises(ValueError, match="chunk is 0"):
             next(read_chunks(path, chunk=0))
+        for request in ({"chunk": 2.5}, {"chunk": "3"}, {"start": 2.5}, {"start": None}, {"stop": np.nan}):
+            with pytest.raises(ValueError, match=f"{next(iter(request))} is a whole number"):
+                next(read_chunks(path, **request))

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from coursekit.events import load_events
-from coursekit.streaming import hdf5_tables, root_trees, shuffle_file
-from tests.streaming.conftest import SMALL, write_tree
+from coursekit.streaming import BatchStream, hdf5_tables, root_trees, shuffle_file
+from tests.streaming.conftest import SMALL, prepare, write_tree
 from tests.streaming.test_shuffle import leftovers, order_of
 
 
@@ -55,6 +55,20 @@ def test_targets_that_cannot_be(tmp_path, tree_file, monkeypatch):
     with pytest.raises(OSError, match=r"has 0.1 MB of free space, [\d.]+ MB are needed .*temporary files: 5000 events"):
         shuffle(tree_file, tmp_path / "b.root")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.root"]
+
+
+def test_too_little_memory_says_which_memory(tmp_path, tree_file, monkeypatch):
+    def fail(*_):
+        raise MemoryError("Unable to allocate 185. MiB")
+
+    monkeypatch.setattr("coursekit.streaming.shuffle._take_lists", fail)
+    with pytest.raises(MemoryError, match=r"tree\.root: .* state less memory for the shuffle than 160MB"):
+        shuffle(tree_file, tmp_path / "b.root", "160MB")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr("coursekit.streaming.batches._concatenate", fail)
+    stream = BatchStream({tree_file: 1}, prepare, None, ["mth", "event"])
+    with pytest.raises(MemoryError, match=r"take a smaller chunk and buffer \(Unable to allocate"):
+        next(iter(stream))
 
 
 def test_a_folder_without_locks(tmp_path, tree_file, monkeypatch, caplog):

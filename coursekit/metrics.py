@@ -268,12 +268,15 @@ def asimov_significance(signal, background, background_uncertainty=0.0):
 
 
 def _yields(*values) -> list[np.ndarray]:
+    """Return signal, background and their errors as float64 of one shape, all of them numbers of events."""
     values = [numbers(value, "a yield or its error").astype(np.float64) for value in values]
     try:
         values = np.broadcast_arrays(*values)
     except ValueError as error:
         shapes = ", ".join(str(value.shape) for value in values)
         raise ValueError(f"yields and their errors must have one shape, or be single numbers, got {shapes}") from error
+    if any((error < 0).any() for error in values[2:]):
+        raise ValueError("the error of a yield is negative")
     if not all(np.isfinite(value).all() for value in values):
         raise ValueError("a yield or its error is NaN or infinite: look at how it was counted")
     for value in values:

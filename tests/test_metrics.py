@@ -384,9 +384,9 @@ def test_single_numbers_are_refused_by_name():
             metrics.accuracy(labels, score, bad)
         with pytest.raises(ValueError, match=r"the statistic (must be|is None)"):
             metrics.bootstrap(lambda x, bad=bad: bad, np.ones(3), rng=np.random.default_rng(1))
-    for bad in ("3", ["3"], 3j, np.array(["2026"], "M8[Y]")):
-        with pytest.raises(ValueError, match="a yield or its error must be numbers"):
-            metrics.significance(bad, 4)
+    for bad in ("3", ["3"], 3j, np.array(["2026"], "M8[Y]"), -1.0):
+        with pytest.raises(ValueError, match=r"a yield (or its error must be numbers|is negative)"):
+            metrics.significance(4, 4, bad)
     with pytest.raises(ValueError, match=r"must have one shape, or be single numbers, got \(2,\), \(3,\)"):
         metrics.asimov_significance([1, 2], [1, 2, 3])
     with pytest.raises(ValueError, match="at least one array"):

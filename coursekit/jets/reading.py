@@ -28,6 +28,8 @@ def enough_memory(
     try:
         yield
     except MemoryError as error:
+        if str(path) in str(error):  # it says so already
+            raise
         raise MemoryError(f"{path}: what is asked for needs more memory than there is; {remedy}") from error
 
 

@@ -11,7 +11,7 @@ import awkward as ak
 import numpy as np
 
 from coursekit.arrays import Array, events_with, plain, whole_number
-from coursekit.streaming.files import open_source
+from coursekit.streaming.files import open_source, stamp, unchanged
 
 Batch = tuple[Array, np.ndarray, np.ndarray]
 """Inputs, labels and weights of the same events."""
@@ -116,7 +116,7 @@ class BatchStream:
         self._branches = branches if branches is None or isinstance(branches, str) else list(branches)
         self._batch_size, self._chunk, self._buffer = batch_size, chunk, buffer
         self._entropy = None if rng is None else int(rng.integers(2**63))
-        self._ranges, known = {}, {}
+        self._ranges, self._stamps, known = {}, {path: stamp(path) for path in self._files}, {}
         for path in self._files:
             with open_source(path, key) as source:
                 same = known.setdefault((os.stat(path).st_dev, os.stat(path).st_ino), path)
@@ -171,7 +171,8 @@ class BatchStream:
                 for path, (source, ranges) in slices.items():
                     start, stop = ranges[step]
                     if start < stop:
-                        events = source.read(self._branches, start, stop)
+                        with unchanged(path, self._stamps[path]):
+                            events = source.read(self._branches, start, stop)
                         pool.append(self._prepared(events, path, start, stop))
                         _require_alike(pool[0], pool[-1], path)
                 size, last_step = sum(len(labels) for _, labels, _ in pool), step == n_steps - 1
@@ -218,8 +219,9 @@ def _numbers(values, what: str, where: str, n: int) -> Array:
             f"{where}: prepare returned {len(array) if array.ndim else values!r} {what} for {n} events. Give an "
             f"unwanted event the weight 0, or leave it out when the file is made."
         )
-    if isinstance(array, np.ndarray) and array.dtype.kind not in "biuf":
-        raise ValueError(f"{where}: prepare returned {what} of type {array.dtype}, where numbers are expected.")
+    kind = array.dtype if isinstance(array, np.ndarray) else array.type.content
+    if "string" in str(kind) or (isinstance(array, np.ndarray) and kind.kind not in "biuf"):
+        raise ValueError(f"{where}: prepare returned {what} of type {kind}, where numbers are expected.")
     bad = np.flatnonzero(events_with(array, lambda numbers: ~np.isfinite(numbers)))
     if len(bad):
         raise ValueError(

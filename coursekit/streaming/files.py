@@ -90,7 +90,7 @@ def read_chunks(
     FileNotFoundError
         There is no such file.
     OSError
-        The file is truncated or damaged.
+        The file is truncated or damaged, or somebody writes to it between two pieces.
     MemoryError
         A piece does not fit in memory.
     KeyError
@@ -111,6 +111,7 @@ def read_chunks(
     chunk, start = whole_number(chunk, "chunk"), whole_number(start, "start")
     if chunk < 1:
         raise ValueError(f"chunk is {chunk}: read at least one event at a time.")
+    before = stamp(path)
     with open_source(path, key) as source:
         names = None if branches is None else source.require(branches)
         stop = source.n_events if stop is None else whole_number(stop, "stop")
@@ -121,8 +122,39 @@ def read_chunks(
             )
         while start < stop:
             end = source.cut(start, min(start + chunk, stop)) if start + chunk < stop else stop
-            yield source.read(names, start, end)
+            with unchanged(path, before):
+                events = source.read(names, start, end)
+            yield events
             start = end
+
+
+# --- a file that changes meanwhile -----------------------------------------------------------------------------------
+
+
+def stamp(path: str | os.PathLike) -> tuple[int, int, int] | None:
+    """Return what changes when a file is written to, or another takes its name."""
+    with contextlib.suppress(FileNotFoundError):
+        status = os.stat(path)
+        return status.st_size, status.st_mtime_ns, status.st_ino
+    return None
+
+
+def require_unchanged(path: str | os.PathLike, before) -> None:
+    """Refuse a file that no longer has the `stamp` that it had."""
+    if stamp(path) != before:
+        raise OSError(
+            f"{path} changed while it was read, so that its events would be neither the old nor the new ones. Begin "
+            f"again when nobody writes to it."
+        )
+
+
+@contextlib.contextmanager
+def unchanged(path: str | os.PathLike, before) -> Iterator[None]:
+    """Require that a file stays as it is while it is read; a half-written one looks damaged."""
+    try:
+        yield
+    finally:
+        require_unchanged(path, before)
 
 
 # --- one interface to both -------------------------------------------------------------------------------------------

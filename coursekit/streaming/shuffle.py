@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
+from coursekit.arrays import whole_number
 from coursekit.files import FULL, unwritable
 from coursekit.jets.reading import enough_memory
 from coursekit.locks import locked
 from coursekit.streaming.columns import offsets_of
-from coursekit.streaming.files import open_source
+from coursekit.streaming.files import open_source, require_unchanged, stamp
 
 LIBRARIES = 150_000_000  # bytes that Python and the libraries take (70 to 110 MB measured), part of the stated memory
 BASKET = 10_000  # events that are compressed together in the result: enough to compress well, little to hold
@@ -184,7 +185,7 @@ def shuffle_file(
     if not isinstance(rng, np.random.Generator):
         raise TypeError(f"rng is a NumPy Generator, such as np.random.default_rng(1), but {rng!r} came.")
     progress = progress or (lambda task, done, total: None)
-    before = _stamp(source)
+    before = stamp(source)
     plan = plan_shuffle(source, memory, key)
     _require_target(source, target, plan)
     enough = enough_memory(source, f"state less memory for the shuffle than {memory}")
@@ -192,17 +193,17 @@ def shuffle_file(
         partial = folder / target.name
         try:
             checksums, sums = _scatter(opened, folder, plan, rng, progress)
-            _require_unchanged(source, before)
+            require_unchanged(source, before)
             with opened.writer(partial, plan.n_events // plan.basket + plan.n_buckets) as append:
                 n_written = 0
                 for bucket in range(plan.n_buckets):
                     n_written += _write_bucket(opened, folder, bucket, checksums, plan, append)
                     progress("write", n_written, plan.n_events)
-            _require_unchanged(source, before)
+            require_unchanged(source, before)
             _require_same(opened, sums, partial, target, plan, progress)
             os.replace(partial, target)
         except OSError as error:
-            _require_unchanged(source, before)  # a half-written file looks damaged; the reason is the better message
+            require_unchanged(source, before)  # a half-written file looks damaged; the reason is the better message
             if error.errno not in FULL:
                 raise
             raise OSError(
@@ -321,22 +322,7 @@ def _bytes(memory: int | str) -> int:
             return int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " "))
         except (TypeError, ValueError):
             raise ValueError(f'memory is a size such as "500MB" or "2 GB", but {memory!r} came.') from None
-    return int(memory)
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    with contextlib.suppress(FileNotFoundError):
-        status = path.stat()
-        return status.st_size, status.st_mtime_ns, status.st_ino
-    return None
-
-
-def _require_unchanged(source: Path, before) -> None:
-    if _stamp(source) != before:
-        raise OSError(
-            f"{source} changed while it was shuffled, so that the result would be neither the old nor the new one; "
-            f"nothing is written. Shuffle it when nobody writes to it."
-        )
+    return whole_number(memory, "memory")
 
 
 def _require_target(source: Path, target: Path, plan: ShufflePlan) -> None:

@@ -186,6 +186,7 @@ def test_prepare_may_use_its_memory_again(files, kind):
             r"signal\.root, .* weights is missing in 1 of \d+ events, first in event 2",
         ),
         (lambda x: x.astype(str), "prepare returned weights of type <U.*, where numbers are expected"),
+        (lambda x: ak.Array(x.astype(str)), "prepare returned weights of type string, where numbers are expected"),
         (lambda x: x + 0j, "prepare returned weights of type complex128"),
         (lambda x: 1.0, r"prepare returned 1\.0 weights for \d+ events"),
         (lambda x: np.where(x == 2, np.inf, x), r"weights is NaN or infinite in 1 of \d+ events, first in event 2"),

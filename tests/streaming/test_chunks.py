@@ -144,3 +144,25 @@ def test_bad_requests(tree_file, table_file):
         for request in ({"chunk": 2.5}, {"chunk": "3"}, {"start": 2.5}, {"start": None}, {"stop": np.nan}):
             with pytest.raises(ValueError, match=f"{next(iter(request))} is a whole number"):
                 next(read_chunks(path, **request))
+
+
+@pytest.mark.parametrize("suffix", [".root", ".h5"])
+def test_a_file_that_is_written_to_meanwhile_is_neither_mixed_nor_called_damaged(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+
+    def write(n, first):
+        if suffix == ".h5":
+            pd.DataFrame({"event": first + np.arange(n)}).to_hdf(path, key="table", format="table", mode="w")
+            return
+        with uproot.recreate(path) as file:
+            file.mktree("Events", {"event": "int64"}).extend({"event": first + np.arange(n)})
+
+    for n in (3000, 30):  # as long, and shorter
+        write(3000, 0)
+        pieces = read_chunks(path, ["event"], chunk=1000)
+        stream = BatchStream({path: 1}, prepare, None, ["event"], chunk=1000, buffer=1000)
+        assert next(pieces)["event"][0] == 0
+        write(n, 10**6)
+        for read in (lambda pieces=pieces: next(pieces), lambda stream=stream: next(iter(stream))):
+            with pytest.raises(OSError, match=rf"a\{suffix} changed while it was read, .*nobody writes to it\."):
+                read()

@@ -48,6 +48,8 @@ def test_targets_that_cannot_be(tmp_path, tree_file, monkeypatch):
         ("-5MB", "a size such as"),
         ("100MB", "too little"),
         (1, "too"),
+        (None, "memory is a whole number"),
+        (float("nan"), "memory is a whole number"),
     ]:
         with pytest.raises(ValueError, match=message):
             shuffle(tree_file, tmp_path / "b.root", memory)
@@ -144,9 +146,9 @@ def at(task, do):
 def test_a_source_that_changes_between_the_passes(tmp_path, tree_file):
     source, target = shutil.copy(tree_file, tmp_path / "a.root"), tmp_path / "b.root"
     for task in ("scatter", "write"):
-        with pytest.raises(OSError, match=r"a\.root changed while it was shuffled"):
+        with pytest.raises(OSError, match=r"a\.root changed while it was read"):
             shuffle(source, target, progress=at(task, lambda: write_tree(source, 4000)))
-        with pytest.raises(OSError, match=r"a\.root changed while it was shuffled"):
+        with pytest.raises(OSError, match=r"a\.root changed while it was read"):
             shuffle(source, target, progress=at(task, lambda: source.write_bytes(b"root")))
         shutil.copy(tree_file, source)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.root"]

@@ -15,7 +15,7 @@ import pytest
 import uproot
 
 from coursekit.events import INPUT_BRANCHES, load_events
-from coursekit.streaming import BatchStream, plan_shuffle, shuffle_file
+from coursekit.streaming import BatchStream, plan_shuffle, read_chunks, shuffle_file
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 FILES = {"GluGluHToWWTo2L2Nu_M125.root": 1, "DYJetsToLL_M-10to50-LO.root": 0, "DYJetsToLL_M-50-LO.root": 0}
@@ -52,6 +52,28 @@ def files(tmp_path_factory):
 def large_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("large") / "large.root"
     return repeat([DATA / name for name in FILES], path, N_EVENTS, uproot.ZLIB(4))
+
+
+# --- a tree with many branches ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wide_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("wide") / "wide.root"
+    names = [f"HLT_{i}" for i in range(1600)]
+    with uproot.recreate(path) as file:
+        file.mktree("Events", dict.fromkeys(names, "bool")).extend(dict.fromkeys(names, np.ones(1000, bool)))
+    return path
+
+
+@pytest.mark.benchmark(group="all of 1600 branches")
+@pytest.mark.parametrize(
+    "read",
+    [lambda path: uproot.open(path)["Events"].arrays(), load_events, lambda path: next(read_chunks(path))],
+    ids=["uproot", "load_events", "read_chunks"],
+)
+def test_wide_tree(benchmark, wide_file, read):
+    assert len(benchmark.pedantic(read, (wide_file,), rounds=5)) > 0
 
 
 # --- training ---------------------------------------------------------------------------------------------------------

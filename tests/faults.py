@@ -290,9 +290,10 @@ def run(operation: Callable, folder: Path, version: int, fault: Fault = Fault())
     """Run an operation to its end, good or bad."""
     process, pipe = start(operation, folder, version, fault)
     if fault.seconds:
-        time.sleep(fault.seconds)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, fault.signal)
+        process.join(fault.seconds)
+        if process.exitcode is None:  # else its number may be another's by now
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, fault.signal)
     return finish(process, pipe)
 
 

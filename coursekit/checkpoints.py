@@ -100,7 +100,7 @@ class Checkpoint:
             buffer.seek(0)
             _read(buffer, self.path)  # before hours are spent on files of which none can be read
         with replacing(self.path) as partial:
-            partial.write_bytes(buffer.getbuffer())
+            partial.write_bytes(buffer.getvalue())
         self._n_saved += 1
 
     def restore(self) -> tuple[dict[str, list[float]], dict[str, torch.Tensor]]:

@@ -99,7 +99,7 @@ def save_arrays(path: str | os.PathLike, **arrays) -> None:
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
     with replacing(path) as partial:
-        partial.write_bytes(content.getbuffer())
+        partial.write_bytes(content.getvalue())
 
 
 def read_toml(path: Path) -> dict:

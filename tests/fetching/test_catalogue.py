@@ -88,11 +88,11 @@ def test_a_cache_that_may_not_be_entered_is_empty(monkeypatch):
     real = Path.stat
 
     def stat(path, **options):
-        if path.is_relative_to("/root/of"):
+        if path.is_relative_to("/home/of"):
             raise PermissionError(13, "Permission denied", str(path))
         return real(path, **options)
 
-    monkeypatch.setenv("COURSEKIT_DATA", "/root/of/somebody")
+    monkeypatch.setenv("COURSEKIT_DATA", "/home/of/somebody")
     monkeypatch.setattr(Path, "stat", stat)
     assert {data.status(name)[0] for name in data.catalogue()} == {"shipped", "absent"}
     data.ensure("01")

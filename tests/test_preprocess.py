@@ -131,6 +131,126 @@ def test_what_no_float32_holds_is_refused_by_name():
     np.testing.assert_allclose(scaler.transform(np.float32([[1e-3], [2e-3]])), [[-1], [1]], rtol=1e-6)
 
 
+# --------------------------------------------------------------------------------------------------- fills and checks
+
+GROUPS = ("ip3d", "sv_mass", "sv_sig")
+
+
+@pytest.fixture
+def jets():
+    """Jets with a vertex or without, marked by three kinds of defaults."""
+    rng = np.random.default_rng(4)
+    table = np.column_stack([rng.normal(2, 5, 400), rng.exponential(1.5, 400), rng.exponential(8, 400)]).astype("f4")
+    table[rng.random(400) < 0.6, 1:] = -1, -90
+    table[rng.random(400) < 0.1, 0] = -19
+    return table
+
+
+def test_checks_by_hand(jets):
+    table = np.float32([[1, -90], [2, 4], [3, -90], [4, 10], [5, 7]])
+    scaler = Scaler.fit(table, ["ip3d", "sv_sig"], defaults={"sv_sig": -90}, checks={"no_vertex": "sv_sig"})
+    assert scaler.outputs == ("ip3d", "sv_sig", "no_vertex")
+    assert scaler.fills == {"sv_sig": 7.0}
+    scaled = scaler.transform(table)
+    assert scaled.dtype == np.float32
+    np.testing.assert_array_equal(scaled[:, 2], [1, 0, 1, 0, 0])
+    np.testing.assert_allclose(scaled[:, 1], [0, -np.sqrt(1.5), 0, np.sqrt(1.5), 0], rtol=1e-6)
+    np.testing.assert_array_equal(
+        scaled[:, :2], Scaler.fit(table, scaler.inputs, None, {"sv_sig": -90}).transform(table)
+    )
+
+
+def test_the_median_takes_the_place_of_a_default():
+    # real values 1, 2, 9: mean 4, median 2. An event of weight 4 moves the median to it, as four events would.
+    table, one = np.array([[1], [-1], [2], [9]]), ["sv_mass"]
+    mean, median = (Scaler.fit(table, one, defaults={"sv_mass": -1}, fill=fill) for fill in ("mean", "median"))
+    assert (mean.fills, median.fills) == ({"sv_mass": 4.0}, {"sv_mass": 2.0})
+    np.testing.assert_array_equal(mean.offset, median.offset)
+    assert median.transform(table)[1] == median.transform([[2]])[0]
+    heavy = Scaler.fit(table, one, weights=[1, 5, 1, 4], defaults={"sv_mass": -1}, fill="median")
+    assert heavy.fills == {"sv_mass": 9.0}
+    between = Scaler.fit(table, one, weights=[1, 1, 1, 2], defaults={"sv_mass": -1}, fill="median")
+    assert between.fills == {"sv_mass": 5.5}  # half of the weight is below 2 and half above 9
+
+
+def test_medians_agree_with_numpy(jets):
+    real = jets[jets[:, 1] != -1, 1]
+    scaler = Scaler.fit(jets, GROUPS, defaults={"sv_mass": -1, "sv_sig": -90}, fill="median")
+    assert scaler.fills["sv_mass"] == pytest.approx(np.median(real), rel=1e-7)
+    weights = np.random.default_rng(5).integers(0, 4, len(jets))
+    scaler = Scaler.fit(jets, GROUPS, weights, {"sv_mass": -1, "sv_sig": -90}, fill="median")
+    kept = jets[:, 1] != -1
+    assert scaler.fills["sv_mass"] == pytest.approx(np.median(np.repeat(jets[kept, 1], weights[kept])), rel=1e-7)
+
+
+def test_a_fill_in_place_of_a_default_gives_what_the_default_gives(jets):
+    for fill in ("mean", "median"):
+        scaler = Scaler.fit(jets, GROUPS, defaults={"ip3d": -19, "sv_mass": -1, "sv_sig": -90}, fill=fill)
+        filled = jets.astype("f8")
+        for i, name in enumerate(GROUPS):
+            filled[jets[:, i] == scaler.defaults[name], i] = scaler.fills[name]
+        np.testing.assert_array_equal(scaler.transform(jets), scaler.transform(filled))
+
+
+def test_checks_are_stored_and_come_back_in_their_order(tmp_path, jets):
+    checks = {"no_vertex": "sv_sig", "no_ip": "ip3d"}
+    scaler = Scaler.fit(jets, GROUPS, None, {"sv_sig": -90, "ip3d": -19}, fill="median", checks=checks)
+    scaler.save(tmp_path / "variables.json")
+    again = Scaler.load(tmp_path / "variables.json", GROUPS)
+    assert list(again.checks.items()) == list(checks.items())
+    assert again.fills == scaler.fills
+    assert again.outputs == (*GROUPS, "no_vertex", "no_ip")
+    np.testing.assert_array_equal(again.transform(jets), scaler.transform(jets))
+    stored = json.loads((tmp_path / "variables.json").read_text(encoding="utf-8"))
+    assert stored["checks"] == [
+        {"order": 3, "name": "no_vertex", "input": "sv_sig"},
+        {"order": 4, "name": "no_ip", "input": "ip3d"},
+    ]
+    assert [row["fill"] for row in stored["inputs"]] == [scaler.fills["ip3d"], None, scaler.fills["sv_sig"]]
+
+
+def test_a_file_that_was_written_before_there_were_fills_and_checks_means_what_it_meant(tmp_path):
+    path = tmp_path / "variables.json"
+    rows = [
+        {"order": 0, "name": "mth", "default": None, "offset": -3.0, "scale": 0.5},
+        {"order": 1, "name": "ptTOT_cut", "default": -1.0, "offset": -20.0, "scale": 0.1},
+    ]
+    path.write_text(json.dumps({"convention": "(x + offset) * scale; ...", "inputs": rows}), encoding="utf-8")
+    scaler = Scaler.load(path)
+    assert (scaler.fills, scaler.checks) == ({"ptTOT_cut": 20.0}, {})
+    np.testing.assert_array_equal(scaler.transform([[5, -1], [3, 30]]), [[1, 0], [0, 1]])
+
+
+def test_checks_and_fills_that_say_nothing_are_refused(tmp_path, jets):
+    defaults = {"sv_mass": -1, "sv_sig": -90}
+    for checks, kind, message in [
+        ({"no_ip": "ip3d"}, KeyError, "check no_ip looks at ip3d, which has no default; inputs with.* sv_mass, sv_sig"),
+        ({"no": "sv_mas"}, KeyError, "looks at sv_mas, which has no default; did you mean 'sv_mass'"),
+        ({"ip3d": "sv_sig"}, ValueError, "check ip3d has the name of an input: give it another, such as no_ip3d"),
+        ({"a": "sv_sig", "b": "sv_sig"}, ValueError, "two checks have the input sv_sig"),
+        ({1: "sv_sig", "1": "sv_mass"}, ValueError, "two checks have the name 1"),
+        (["sv_sig"], TypeError, "checks maps names to inputs"),
+    ]:
+        with pytest.raises(kind, match=message):
+            Scaler.fit(jets, GROUPS, defaults=defaults, checks=checks)
+    with pytest.raises(ValueError, match='fill is \'mode\': choose "mean" or "median"'):
+        Scaler.fit(jets, GROUPS, defaults=defaults, fill="mode")
+    path = tmp_path / "variables.json"
+    Scaler.fit(jets, GROUPS, defaults=defaults, checks={"no_vertex": "sv_sig"}).save(path)
+    text = path.read_text(encoding="utf-8")
+    for old, new, message in [
+        ('"input": "sv_sig"', '"input": "ip3d"', "a check or a fill belongs to an input without default"),
+        ('"input": "sv_sig"', '"input": 3', "is not a variables file"),
+        ('"order": 3', '"order": 2', r"numbered \[0, 1, 2, 2\], not 0 to 3"),
+        ('"name": "no_vertex"', '"name": "ip3d"', "Edited by hand"),
+        ('"default": -90.0', '"default": null', "a check or a fill belongs to an input without default"),
+    ]:
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
+        with pytest.raises(ValueError, match=message):
+            Scaler.load(path)
+
+
 # -------------------------------------------------------------------------------------------------- the variables file
 
 

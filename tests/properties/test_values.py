@@ -1,6 +1,7 @@
 """What is stored returns, what is divided stays whole, and what differs is found: the small modules."""
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import awkward as ak
@@ -188,7 +189,9 @@ def test_scaled_inputs_are_finite_and_a_stored_scaler_scales_alike(table_and_nam
     table, names = table_and_names
     default = data.draw(st.sampled_from([table[0, 0], table[-1, -1], -99.9]))
     defaults = data.draw(st.sampled_from([{}, {names[0]: float(default)}]))
-    scaler = refused(Scaler.fit, table, names, None, defaults)
+    fill = data.draw(st.sampled_from(["mean", "median"]))
+    checks = {f"no {name}": name for name in defaults if data.draw(st.booleans())}
+    scaler = refused(partial(Scaler.fit, fill=fill, checks=checks), table, names, None, defaults)
     if scaler is None:
         return
     assert np.isfinite(scaler.offset).all()
@@ -201,7 +204,7 @@ def test_scaled_inputs_are_finite_and_a_stored_scaler_scales_alike(table_and_nam
         scaler.save(f"{folder}/variables.json")
         again = Scaler.load(f"{folder}/variables.json", names)
     assert again.inputs == tuple(names)
-    assert again.defaults == scaler.defaults
+    assert (again.defaults, again.fills, again.checks) == (scaler.defaults, scaler.fills, scaler.checks)
     assert again.offset.tobytes() == scaler.offset.tobytes()
     assert again.scale.tobytes() == scaler.scale.tobytes()
     assert again.transform(table).tobytes() == scaled.tobytes()

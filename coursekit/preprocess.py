@@ -12,10 +12,10 @@ import numpy as np
 
 from coursekit.arrays import checked_weights, numbers
 from coursekit.files import replacing
-from coursekit.weights import Reweighting, normalise_weights, reweight_2d
+from coursekit.weights import Reweighting, normalise_weights, reweight_2d, reweight_classes
 from coursekit.words import listed, near
 
-__all__ = ["Reweighting", "Scaler", "normalise_weights", "reweight_2d"]
+__all__ = ["Reweighting", "Scaler", "normalise_weights", "reweight_2d", "reweight_classes"]
 
 
 @dataclass(frozen=True, eq=False)

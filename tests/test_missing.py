@@ -49,6 +49,12 @@ FLAT = {
         lambda x: weights.reweight_2d(VALUES, VALUES, VALUES, VALUES, ([1, 2], [1, 2]), target_weights=x),
         VALUES,
     ),
+    "reweight_classes y": (lambda x: weights.reweight_classes(VALUES, x, LABELS, ([1, 2], [1, 2]), 1), VALUES),
+    "reweight_classes labels": (lambda x: weights.reweight_classes(VALUES, VALUES, x, ([1, 2], [1, 2]), 1), LABELS),
+    "reweight_classes weights": (
+        lambda x: weights.reweight_classes(VALUES, VALUES, LABELS, ([1, 2], [1, 2]), "sum", x),
+        VALUES,
+    ),
     "Scaler.fit": (lambda x: Scaler.fit(x, ["a", "b"]), np.column_stack([VALUES, VALUES])),
     "Scaler.fit weights": (lambda x: Scaler.fit(VALUES[:, None], ["a"], weights=x), VALUES),
     "Scaler.transform": (lambda x: Scaler.fit(VALUES[:, None], ["a"]).transform(x), VALUES[:, None]),
@@ -151,7 +157,7 @@ def test_the_packed_jets_of_a_training():
 def test_the_list_is_complete():
     """Each public function of these modules that takes arrays stands above."""
     tried = {name.split()[0].split(".")[-1] for name in [*FLAT, *OF_JETS]} | {"fit", "Scaler"}
-    takes_none = {"load_indices", "Reweighting", "Estimate", "Roc", "split_indices", "shuffle_together"}
+    takes_none = {"load_indices", "Reweighting", "Factor", "Estimate", "Roc", "split_indices", "shuffle_together"}
     for module in (metrics, weights, splitting, preprocess):
         public = {
             name

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from coursekit.weights import Reweighting, effective_events, normalise_weights, reweight_2d
+from coursekit.weights import Reweighting, effective_events, normalise_weights, reweight_2d, reweight_classes
 
 
 def test_equal_weights_count_fully_and_the_unit_does_not_matter():
@@ -145,6 +145,103 @@ def test_reweighting_refuses():
         reweight_2d(x, x, many, many, bins, target_weights=weights)
     with pytest.raises(ValueError, match="y is missing in 1 of 2 events, first in event 1"):
         reweight_2d(x, x, x, np.ma.array(x, mask=[False, True]), bins)
+
+
+# ------------------------------------------------------------------------------------------- several classes made alike
+
+
+def make_classes(n, seed):
+    """Light, c and b jets in unequal numbers, of different spectra."""
+    rng = np.random.default_rng(seed)
+    labels = rng.choice([0, 4, 5], n, p=[0.7, 0.1, 0.2])
+    slope, width = np.select([labels == 0, labels == 4], [30, 40], 60), np.where(labels == 5, 1.0, 1.4)
+    return rng.normal(0, width), 20 + rng.exponential(slope), labels
+
+
+def histograms(x, y, labels, changes=None):
+    weights = np.ones(len(x)) if changes is None else np.zeros(len(x))
+    for k, change in (changes or {}).items():
+        weights[labels == k] = change.weights(x[labels == k], y[labels == k])
+    return {
+        k: np.histogram2d(x[labels == k], y[labels == k], EDGES, weights=weights[labels == k])[0] for k in (0, 4, 5)
+    }
+
+
+@pytest.mark.parametrize("target", [5, 0, "sum", "flat"])
+def test_classes_have_one_histogram_afterwards(target):
+    x, y, labels = make_classes(60_000, 1)
+    before = histograms(x, y, labels)
+    assert min(before[k].min() for k in before) > 0
+    changes = reweight_classes(x, y, labels, EDGES, target)
+    after = histograms(x, y, labels, changes)
+    total = sum(before.values())
+    aim = {"sum": total, "flat": np.ones_like(total)}.get(target, before.get(target))
+    for k in (0, 4, 5):
+        np.testing.assert_allclose(after[k], total.sum() / 3 * aim / aim.sum(), rtol=1e-10)
+        np.testing.assert_array_equal(changes[k].n_source, before[k])
+        assert changes[k].uncovered == 0
+        assert changes[k].largest.value == changes[k].ratios.max()
+    if target in before:  # of its own, a class keeps the shape
+        np.testing.assert_allclose(changes[target].ratios, changes[target].ratios[0, 0], rtol=1e-12)
+
+
+def test_two_classes_are_reweighted_as_by_reweight_2d_up_to_the_sum():
+    x, y, labels = make_classes(20_000, 2)
+    weights = np.random.default_rng(3).uniform(0.5, 1.5, len(x))
+    x, y, labels, weights = (array[labels != 4] for array in (x, y, labels, weights))
+    b = labels == 5
+    changes = reweight_classes(x, y, labels, EDGES, 5, weights)
+    one = reweight_2d(x[~b], y[~b], x[b], y[b], EDGES, weights[~b], weights[b])
+    inside = changes[0].weights(x, y) > 0
+    factor = weights[inside].sum() / 2 / weights[inside & ~b].sum()
+    np.testing.assert_allclose(changes[0].ratios, factor * one.ratios, rtol=1e-9)
+
+
+def test_classes_are_alike_in_other_jets_within_statistics():
+    x, y, labels = make_classes(300_000, 4)
+    train = np.arange(len(x)) % 2 == 0
+    changes = reweight_classes(x[train], y[train], labels[train], EDGES, 5)
+    after, n = (
+        histograms(x[~train], y[~train], labels[~train], changes),
+        histograms(x[~train], y[~train], labels[~train]),
+    )
+    for k in (0, 4):
+        pull = (after[k] / after[5] - 1) / np.sqrt(2 / n[k] + 2 / n[5])
+        assert np.abs(pull).max() < 4.5
+        assert 0.4 < np.mean(pull**2) < 1.8
+    raw = (n[0] / n[5]) / (n[0].sum() / n[5].sum())
+    assert np.abs(raw - 1).max() > 0.5  # they were not alike before
+
+
+def test_the_largest_factor_names_its_bin_and_what_is_missing():
+    x, y = np.array([0.5] * 9 + [1.5] + [0.5, 1.5, 1.5, 2.5]), np.full(14, 0.5)
+    changes = reweight_classes(x, y, np.array([0] * 10 + [5] * 4), ([0, 1, 2, 3], [0, 1]), target=5)
+    # W / K = 7; the share of b jets in the bins is 1/4, 1/2, 1/4; light jets are 9, 1 and 0
+    np.testing.assert_allclose(changes[0].ratios[:, 0], [7 / 4 / 9, 7 / 2, 0], rtol=1e-14)
+    np.testing.assert_allclose(changes[5].ratios[:, 0], 7 / 4, rtol=1e-14)
+    assert changes[0].largest == (pytest.approx(3.5), (1, 2), (0, 1), 1)
+    assert (changes[0].uncovered, changes[5].uncovered) == (0.25, 0)
+
+
+def test_classes_that_cannot_be_made_alike_are_refused():
+    x, labels, bins = np.array([0.5, 1.5, 0.5, 1.5]), np.array([0, 0, 5, 5]), ([0, 1, 2], [0, 1, 2])
+    for target in (4, "b", True, None):
+        with pytest.raises(ValueError, match=r'choose one of the labels \[0, 5\], "sum" or "flat"'):
+            reweight_classes(x, x, labels, bins, target)
+    with pytest.raises(ValueError, match=r"all 4 labels are of one class, \[0\]"):
+        reweight_classes(x, x, np.zeros(4, int), bins, 0)
+    with pytest.raises(TypeError, match="labels are integers"):
+        reweight_classes(x, x, labels / 1, bins, 5)
+    with pytest.raises(ValueError, match=r"shapes \(4,\), \(3,\), \(4,\)"):
+        reweight_classes(x, x[:3], labels, bins, 5)
+    with pytest.raises(ValueError, match="the class 5 has no weight inside the bin edges"):
+        reweight_classes(x + labels, x, labels, bins, "flat")
+    with pytest.raises(ValueError, match="4 events but 3 weights"):
+        reweight_classes(x, x, labels, bins, 5, np.ones(3))
+    with pytest.raises(ValueError, match="1 bins of the class 5 have weights that cancel or add up to less"):
+        reweight_classes(x, x, labels, bins, 5, [1, 1, 1, -0.5])
+    with pytest.raises(TypeError, match="pair of lists of edges"):
+        reweight_classes(x, x, labels, 5, 5)
 
 
 @pytest.mark.parametrize("precision", ["f8", "f4"])

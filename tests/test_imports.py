@@ -16,20 +16,21 @@ LEVELS = [
     {"checkpoints", "images", "ledger", "losses", "observables", "plots"}
     | {"preprocess", "simulate", "splitting"}
     | {"streaming"},
-    {"doctor", "lesson", "training"},
+    {"doctor", "export", "lesson", "training"},
     {"authoring", "checks"},
     {"building"},
     {"shaking"},
     {"cli"},
 ]
-HEAVY = {"tensorflow", "keras", "torch", "pythia8mc", "fastjet"}
+HEAVY = {"tensorflow", "keras", "torch", "pythia8mc", "fastjet", "onnx", "onnxruntime", "onnxscript", "sofie"}
 #: Where each heavy package may be imported, inside functions or not.
 HOMES = {
     "tensorflow": {"nets"},
-    "keras": {"nets", "streaming"},
-    "torch": {"checkpoints", "jets.packed", "losses", "nets", "streaming", "training"},
+    "keras": {"export", "nets", "streaming"},
+    "torch": {"checkpoints", "export", "jets.packed", "losses", "nets", "streaming", "training"},
     "pythia8mc": {"simulate"},
     "fastjet": {"simulate"},
+    **{key: {"export"} for key in ["onnx", "onnxruntime", "onnxscript", "sofie"]},
 }
 
 
@@ -111,6 +112,11 @@ def test_importing_the_package_loads_next_to_nothing():
 
 def test_the_names_of_the_lessons_load_no_framework():
     code = "from coursekit import *; import sys, json; print(json.dumps([m.split('.')[0] for m in sys.modules]))"
+    assert not set(fresh(code)) & HEAVY
+
+
+def test_what_exports_loads_no_framework_before_it_is_used():
+    code = "import coursekit.export, sys, json; print(json.dumps([m.split('.')[0] for m in sys.modules]))"
     assert not set(fresh(code)) & HEAVY
 
 

@@ -291,6 +291,19 @@ def simulate_images(
     _simulate("simulate_jet_images", folder, jets=jets, seed=seed, jobs=jobs, **settings)
 
 
+@simulate_app.command("flavour")
+def simulate_flavour(
+    folder: Folder = SIMULATED,
+    jets: Annotated[int, typer.Option(min=1, help="Of all flavours together.")] = 15_000,
+    seed: Seed = 1,
+    jobs: Jobs = 1,
+    min_pthat: Annotated[float, typer.Option(min=0, max=2000, help="GeV, of the top quarks: harder jets.")] = 0.0,
+    tracks: Annotated[bool, typer.Option(help="The tracks, most of the file.")] = True,
+) -> None:
+    """Jets of b, c and light quarks from top pairs, and what flavour tagging knows of them: a ROOT file, tree jets."""
+    _simulate("simulate_flavour", folder, jets=jets, seed=seed, jobs=jobs, min_pthat=min_pthat, tracks=tracks)
+
+
 def _simulate(name: str, folder: Path, **settings) -> None:
     from coursekit import simulate
 

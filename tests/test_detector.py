@@ -39,7 +39,8 @@ def gun(pdgid, pt, eta, phi, *, offsets=None, charge=None, r_mm=0.0, z_mm=0.0, s
         pz=pt * np.sinh(eta),
         energy=pt * np.cosh(eta),
         charge=np.array([charges[code] for code in pdgid.tolist()], float) if charge is None else charge,
-        r_mm=np.full(n, r_mm, dtype=float),
+        x_mm=np.full(n, r_mm, dtype=float),
+        y_mm=np.zeros(n),
         z_mm=np.full(n, z_mm, dtype=float),
     )
 

@@ -3,7 +3,8 @@
 Needs the extra ``pip install "coursekit[simulate]"``; importing the modules does not.
 """
 
+from coursekit.simulate.flavour import simulate_flavour
 from coursekit.simulate.hww import simulate_hww
 from coursekit.simulate.toptag import simulate_jet_images, simulate_toptag
 
-__all__ = ["simulate_hww", "simulate_jet_images", "simulate_toptag"]
+__all__ = ["simulate_flavour", "simulate_hww", "simulate_jet_images", "simulate_toptag"]

@@ -33,8 +33,8 @@ class Particles:
         Rows of the first mother and of the first and last daughter.
     px, py, pz, energy : (T,) float64, GeV
     charge : (T,) float64, units of the positron's charge
-    r_mm, z_mm : (T,) float64, millimetres
-        Where the particle was produced: the distance from the beam line and along it.
+    x_mm, y_mm, z_mm : (T,) float64, millimetres
+        Where the particle was produced; the protons collide at the origin and fly along z.
     """
 
     offsets: np.ndarray
@@ -48,7 +48,8 @@ class Particles:
     pz: np.ndarray
     energy: np.ndarray
     charge: np.ndarray
-    r_mm: np.ndarray
+    x_mm: np.ndarray
+    y_mm: np.ndarray
     z_mm: np.ndarray
 
     def __len__(self) -> int:
@@ -75,6 +76,11 @@ class Particles:
     def phi(self) -> np.ndarray:
         """Azimuth in (-pi, pi], (T,) float64, radians."""
         return np.arctan2(self.py, self.px)
+
+    @property
+    def r_mm(self) -> np.ndarray:
+        """Distance of the production point from the beam line, (T,) float64, millimetres."""
+        return np.hypot(self.x_mm, self.y_mm)
 
     @property
     def momenta(self) -> ak.Array:
@@ -224,7 +230,8 @@ def generate(pythia, events: int) -> Particles:
         pz=column("p", "pz"),
         energy=column("p", "e"),
         charge=charges[inverse],
-        r_mm=np.hypot(position("px"), position("py")),
+        x_mm=position("px"),
+        y_mm=position("py"),
         z_mm=position("pz"),
     )
 

@@ -27,7 +27,7 @@ SIZE = len(EVENT)
 def record():
     code, status, first, second = np.array(EVENT * 2).T
     shift = np.repeat([0, SIZE], SIZE)
-    unused = dict.fromkeys(("px", "py", "pz", "energy", "charge", "r_mm", "z_mm"), np.zeros(2 * SIZE))
+    unused = dict.fromkeys(("px", "py", "pz", "energy", "charge", "x_mm", "y_mm", "z_mm"), np.zeros(2 * SIZE))
     return Particles(np.array([0, SIZE, 2 * SIZE]), code, status, shift, first + shift, second + shift, **unused)
 
 

@@ -6,7 +6,9 @@ The names below are imported when they are first asked for, so that a missing pa
 import importlib
 
 _HOME = {
+    "compile_cpp": "cpp",
     "describe": "onnx",
+    "export_cpp": "cpp",
     "export_onnx": "onnx",
 }
 

@@ -1,0 +1,286 @@
+"""A network as C++ that needs BLAS and no more: SOFIE makes a header of an ONNX file, and a small program uses it."""
+
+import contextlib
+import importlib.resources
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from coursekit import __version__
+from coursekit.export.onnx import describe
+from coursekit.files import naming_if_full, replacing, unwritable
+from coursekit.words import listed
+
+#: What `export_cpp` writes, and the program that `compile_cpp` adds.
+FILES = (
+    "CMakeLists.txt",
+    "main.cpp",
+    "model.dat",
+    "model.hxx",
+    "network.hxx",
+    "reference_jets.txt",
+    "reference_probabilities.txt",
+)
+PROGRAM = "classify"
+#: Jets on which the program and the ONNX file are compared.
+JETS = 100
+_INSTEAD = "use the ONNX file itself, with ONNX Runtime's C++ interface"
+# In a process of its own: SOFIE prints, past sys.stdout, and ends the process where it did not expect a graph.
+_GENERATE = """
+import sofie
+model = sofie.onnx.parse("model.onnx")
+model.generate()
+model.output_generated("model.hxx")
+"""
+
+
+def export_cpp(model: str | os.PathLike, folder: str | os.PathLike) -> Path:
+    """Write a network of `export_onnx` as C++: a header and its weights, and a small program around them.
+
+    Parameters
+    ----------
+    model : path-like
+        An ONNX file of `export_onnx`, of a table. Scaling, default values and the last activation are inside it, and
+        inside the C++, too.
+    folder : path-like
+        Where the files go; its parent exists. What an earlier export left there is replaced as a whole.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder, with ``model.hxx`` and ``model.dat`` (made by SOFIE), ``network.hxx`` (names of inputs and classes),
+        ``main.cpp`` (reads jets from a text file; its first lines say what goes into a framework), ``CMakeLists.txt``,
+        and ``reference_jets.txt`` with ``reference_probabilities.txt``: 100 jets, each default value among them, and
+        what ONNX Runtime gives for them.
+
+    Raises
+    ------
+    FileExistsError
+        `folder` holds something else, or is no folder.
+    FileNotFoundError
+        There is no such model, or no parent of the folder.
+    ImportError
+        SOFIE is not installed; there is one for Linux only.
+    ValueError
+        The file is not of `export_onnx`; a name has a blank in it; or SOFIE does not know an operator, which is named.
+
+    References
+    ----------
+    L. Moneta et al., "SOFIE: C++ code generation for fast inference of deep learning models in ROOT/TMVA",
+    J. Phys. Conf. Ser. 2438 (2023) 012013; https://github.com/ML4EP/SOFIE
+    """
+    model, folder = Path(model), Path(folder)
+    about = describe(model)
+    if importlib.util.find_spec("sofie") is None:
+        raise ImportError('C++ is made by SOFIE, which exists for Linux: pip install "coursekit[export]"')
+    _check_described(model, about)
+    jets = _reference_jets(about)
+    probabilities = _run(model, jets)
+    with _replacing_folder(folder) as partial:
+        _generate(model, partial)
+        for name in ("main.cpp", "CMakeLists.txt"):
+            source = importlib.resources.files("coursekit.export") / "templates" / name
+            (partial / name).write_bytes(source.read_bytes())
+        (partial / "network.hxx").write_text(_network_header(about), encoding="utf-8", newline="\n")
+        names = [row["name"] for row in about["inputs"]]
+        _write_table(partial / "reference_jets.txt", names, jets)
+        _write_table(partial / "reference_probabilities.txt", about["classes"], probabilities)
+    return folder
+
+
+def compile_cpp(folder: str | os.PathLike) -> Path:
+    """Compile the program that `export_cpp` wrote, and compare it with ONNX Runtime on the jets beside it.
+
+    Parameters
+    ----------
+    folder : path-like
+        A folder of `export_cpp`.
+
+    Returns
+    -------
+    pathlib.Path
+        The program, ``classify``, in the folder. ``classify jets.txt`` prints the probabilities of the jets in a text
+        file, whose first line names the columns.
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder is not of `export_cpp`; or the compiler, or OpenBLAS, is not installed.
+    OSError
+        The compiler refuses the program.
+    ValueError
+        It gives other probabilities than ONNX Runtime. No program is left then.
+    """
+    folder = Path(folder)
+    if absent := [name for name in FILES if not (folder / name).is_file()]:
+        raise FileNotFoundError(f"{folder} has no {listed(absent)}: write it with export_cpp.")
+    if shutil.which("g++") is None:
+        raise FileNotFoundError(_missing("a C++ compiler", "g++"))
+    with replacing(folder / PROGRAM) as partial:
+        command = ["g++", "-O2", "-std=c++17", "main.cpp", "-o", partial.name, "-lopenblas"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", errors="replace")
+        if re.search(r"(cannot|unable to) find (library )?-lopenblas", done.stderr):
+            raise FileNotFoundError(_missing("OpenBLAS", "libopenblas-dev"))
+        if done.returncode:
+            errors = [line for line in done.stderr.splitlines() if "error" in line] or [f"status {done.returncode}"]
+            raise OSError(f"g++ refuses {folder / 'main.cpp'}: {errors[0].strip()}")
+        command = [str(partial.resolve()), "reference_jets.txt", "reference_probabilities.txt"]
+        threads = {"OPENBLAS_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", env=os.environ | threads)
+        if done.returncode:
+            said = " ".join((done.stdout + done.stderr).split()) or f"it ended with status {done.returncode}"
+            raise ValueError(
+                f"the program and ONNX Runtime disagree on {folder / 'reference_jets.txt'}: {said}. Is {folder} of one "
+                "and the same export? Write it again with export_cpp."
+            )
+    return folder / PROGRAM
+
+
+def _missing(what: str, package: str) -> str:
+    return (
+        f"{what} is not installed. On Debian and Ubuntu: sudo apt-get install {package}. Nothing but this "
+        "program needs it; the lesson goes on without."
+    )
+
+
+def _check_described(model: Path, about: dict) -> None:
+    if about["kind"] != "table":
+        what = {"packed": "jets as sets (CumSum)"}.get(about["kind"], about["kind"])
+        raise ValueError(f"{model} takes {what}, which this export to C++ does not know: {_INSTEAD}.")
+    names = [*(row["name"] for row in about["inputs"]), *about["classes"]]
+    if wrong := [name for name in names if not name.isprintable() or name.split() != [name]]:
+        raise ValueError(
+            f"{model} has names with blanks in them, {listed(map(repr, wrong))}: a text file with a column for each "
+            "cannot hold them. Export it with other names."
+        )
+
+
+def _generate(model: Path, folder: Path) -> None:
+    """Let SOFIE write ``model.hxx`` and ``model.dat`` into a folder; ValueError names what it does not know."""
+    copy = folder / "model.onnx"  # SOFIE names the C++ after the file
+    shutil.copyfile(model, copy)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", _GENERATE], cwd=folder, capture_output=True, encoding="utf-8", errors="replace"
+    )
+    copy.unlink()
+    if done.returncode or not (folder / "model.dat").exists():
+        raise ValueError(f"SOFIE cannot express {model}: {_reason(done)}. Instead {_INSTEAD}.")
+    header = (folder / "model.hxx").read_text(encoding="utf-8")
+    header = re.sub(r" at \[.*?\]", "", header, count=1)  # the time: the same network gives the same files
+    (folder / "model.hxx").write_text(header, encoding="utf-8", newline="\n")
+
+
+def _reason(done: subprocess.CompletedProcess) -> str:
+    """Return what SOFIE has against a graph: the operators if it names them, else its last words."""
+    said = done.stdout + done.stderr
+    found = re.findall(r"operator (\w+) is not supported|Operator type (\w+) is not|Parse(\w+):", said)
+    operators = dict.fromkeys(name for names in found for name in names if name)
+    words = [line.strip() for line in said.splitlines() if line.strip()] or [f"it ended with status {done.returncode}"]
+    last = re.sub(r"^\w+Error: ", "", words[-1]).rstrip(".")
+    return f"it does not know the operator {listed(operators)} ({last})" if operators else last
+
+
+def _run(model: Path, jets: np.ndarray) -> np.ndarray:
+    """Return the probabilities (N, K) of jets from ONNX Runtime."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"]).run(None, {"x": jets})[0]
+
+
+def _reference_jets(about: dict) -> np.ndarray:
+    """Make jets (N, F), float32, as the scaling expects them: the mean, each default alone, and random ones."""
+    offset, scale = (np.array([row[key] for row in about["inputs"]]) for key in ("offset", "scale"))
+    default = np.array([np.nan if row["default"] is None else row["default"] for row in about["inputs"]])
+    has = ~np.isnan(default)
+    rng = np.random.default_rng(1)
+    jets = -offset + rng.normal(size=(JETS, len(offset))) / scale
+    jets[0] = -offset
+    missing = has & (rng.uniform(size=jets.shape) < 0.3)
+    missing[0] = False
+    for i, column in enumerate(np.flatnonzero(has)[: JETS // 2]):
+        missing[i + 1] = np.arange(len(offset)) == column
+    return np.where(missing, default, jets).astype(np.float32)
+
+
+def _write_table(path: Path, names: list[str], rows: np.ndarray) -> None:
+    """Write a line of names and a line for each row, with the digits that give back the same float32."""
+    lines = [" ".join(names), *(" ".join(map(str, row)) for row in rows.astype(np.float32))]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+
+
+def _network_header(about: dict) -> str:
+    """Return the header with the names of inputs and classes."""
+
+    def line(row: dict) -> str:
+        notes = [json.dumps(row["unit"], ensure_ascii=False)[1:-1]] if row["unit"] else []
+        if row["default"] is not None:
+            notes.append(f"{np.float32(row['default'])!s} where there is none")
+        return f"   {_quoted(row['name'])},{' // ' if notes else ''}{'; '.join(notes)}".rstrip("\\")
+
+    inputs = "\n".join(line(row) for row in about["inputs"])
+    classes = ", ".join(map(_quoted, about["classes"]))
+    return f"""\
+// What the network takes and gives, in this order. Written by coursekit {__version__} with model.hxx and model.dat.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace network {{
+
+const std::vector<std::string> inputs{{
+{inputs}
+}};
+
+const std::vector<std::string> classes{{{classes}}};
+
+const bool tracks = {str(about["kind"] == "packed").lower()}; // whether a jet has the inputs for each of its tracks
+
+}}
+"""
+
+
+def _quoted(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)
+
+
+@contextlib.contextmanager
+def _replacing_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder to write into, which takes the place of `folder` when the block ends well."""
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is no folder: choose another name.")
+    foreign = sorted({path.name for path in folder.iterdir()} - {*FILES, PROGRAM}) if folder.exists() else []
+    if foreign:
+        raise FileExistsError(f"{folder} holds {listed(foreign)}, which would be lost: choose another folder.")
+    parent = folder.absolute().parent
+    if not parent.is_dir():
+        raise FileNotFoundError(f"{parent} does not exist: make it, or choose another folder.")
+    try:
+        hidden = Path(tempfile.mkdtemp(prefix=f".{folder.name[:50]}.", dir=parent))
+    except OSError as error:
+        raise unwritable(parent, error) from None
+    try:
+        partial, former = hidden / "new", hidden / "former"
+        partial.mkdir()
+        with naming_if_full(folder, partial):
+            yield partial
+        if folder.exists():
+            os.rename(folder, former)
+        try:
+            os.rename(partial, folder)
+        except OSError:
+            if former.exists():
+                os.rename(former, folder)
+            raise
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)

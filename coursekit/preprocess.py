@@ -189,8 +189,8 @@ class Scaler:
             scaled[:, i] = _equals(table[:, self.inputs.index(name)], self.defaults[name])
         return scaled
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Write the variables file: JSON with order, name, default, fill (null: none), offset and scale of each input.
+    def to_json(self) -> str:
+        """Return the variables file: JSON with order, name, default, fill (null: none), offset and scale of each input.
 
         The checks follow, numbered on from the inputs.
         """
@@ -205,8 +205,12 @@ class Scaler:
         ]
         convention = "(x + offset) * scale, with fill for x where x is default; a check is 1 where its input is default"
         content = {"convention": convention, "inputs": rows, "checks": checks}
+        return json.dumps(content, indent=2) + "\n"
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the variables file, as `to_json` returns it."""
         with replacing(path) as partial:
-            partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            partial.write_bytes(self.to_json().encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike, inputs: Sequence[str] | None = None) -> "Scaler":

@@ -14,9 +14,9 @@ LEVELS = [
     {"branches"},
     {"data", "events", "jets", "metrics", "nets", "weights"},
     {"checkpoints", "images", "ledger", "losses", "observables", "plots"}
-    | {"preprocess", "simulate", "splitting"}
+    | {"preprocess", "recipe", "simulate", "splitting"}
     | {"streaming"},
-    {"doctor", "export", "lesson", "training"},
+    {"doctor", "export", "lesson", "prepared", "training"},
     {"authoring", "checks"},
     {"building"},
     {"shaking"},

@@ -48,7 +48,7 @@ def open_table(path: str | os.PathLike, key: str):
     unknown = (
         f"{path} is sound, but PyTables cannot read {place}; with libver='latest' h5py writes what it does not know"
     )
-    with warnings.catch_warnings(), _intact(path, unknown):
+    with warnings.catch_warnings(), intact(path, unknown):
         warnings.simplefilter("ignore")
         file = tables.open_file(path)
         try:
@@ -79,7 +79,7 @@ def _place(path: Path, key: str) -> str:
         )
     key = str(key)
     place = "/" + "/".join(filter(None, key.split("/")))
-    with _intact(path), h5py.File(path) as file:
+    with intact(path), h5py.File(path) as file:
         for node in [file, *_all(file)]:
             list(node.attrs)
         node = file.get(place) if place != "/" else None
@@ -185,7 +185,7 @@ def written() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _intact(path: Path, what: str = "") -> Iterator[None]:
+def intact(path: Path, what: str = "") -> Iterator[None]:
     """Turn what h5py and PyTables raise, of many kinds, where a name, a length or a pickle is not what was written."""
     try:
         yield
@@ -273,7 +273,7 @@ def columns(table, path) -> dict[str, Column]:
     """Map the name of each column of the data frame, or of a plain table, to where it lies and what it stands for."""
     found = {}
     for field in table.colnames:
-        with _intact(path):
+        with intact(path):
             dtype, kind = table.dtype[field], getattr(table.attrs, f"{field}_kind", None)
             gathered = isinstance(kind, list) and dtype.shape != ()
             names = kind if isinstance(kind, list) else [field]

@@ -10,14 +10,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 
 from coursekit import __version__
 from coursekit.export.onnx import describe
+from coursekit.export.single_jet import single_jet
 from coursekit.files import naming_if_full, replacing, unwritable
 from coursekit.words import listed
 
@@ -50,8 +52,8 @@ def export_cpp(model: str | os.PathLike, folder: str | os.PathLike) -> Path:
     Parameters
     ----------
     model : path-like
-        An ONNX file of `export_onnx`, of a table. Scaling, default values and the last activation are inside it, and
-        inside the C++, too.
+        An ONNX file of `export_onnx`, of a table or of jets as sets. Scaling, default values and the last activation
+        are inside it, and inside the C++, too.
     folder : path-like
         Where the files go; its parent exists. What an earlier export left there is replaced as a whole.
 
@@ -61,7 +63,8 @@ def export_cpp(model: str | os.PathLike, folder: str | os.PathLike) -> Path:
         The folder, with ``model.hxx`` and ``model.dat`` (made by SOFIE), ``network.hxx`` (names of inputs and classes),
         ``main.cpp`` (reads jets from a text file; its first lines say what goes into a framework), ``CMakeLists.txt``,
         and ``reference_jets.txt`` with ``reference_probabilities.txt``: 100 jets, each default value among them, and
-        what ONNX Runtime gives for them.
+        what ONNX Runtime gives for them. ``infer(n, x)`` of the header takes n jets of a table, or the n tracks of one
+        jet.
 
     Raises
     ------
@@ -84,10 +87,20 @@ def export_cpp(model: str | os.PathLike, folder: str | os.PathLike) -> Path:
     if importlib.util.find_spec("sofie") is None:
         raise ImportError('C++ is made by SOFIE, which exists for Linux: pip install "coursekit[export]"')
     _check_described(model, about)
-    jets = _reference_jets(about)
-    probabilities = _run(model, jets)
+    jets, counts = _reference_jets(about)
+    graph = onnx.load(model)
+    probabilities = _run(graph, {"x": jets} if counts is None else {"x": jets, "counts": counts})
+    jets = np.split(jets, np.cumsum(np.ones(JETS, dtype=int) if counts is None else counts)[:-1])
+    if counts is not None:
+        graph = single_jet(graph)
+        difference = np.abs(np.concatenate([_run(graph, {"x": jet}) for jet in jets]) - probabilities).max()
+        if not difference < 1e-5:
+            raise ValueError(
+                f"{model} does more with packed jets than a sum for each of them, and can't be written for one jet "
+                f"(probabilities would differ by {difference:.2g}): {_INSTEAD}."
+            )
     with _replacing_folder(folder) as partial:
-        _generate(model, partial)
+        _generate(graph, model, partial)
         for name in ("main.cpp", "CMakeLists.txt"):
             source = importlib.resources.files("coursekit.export") / "templates" / name
             (partial / name).write_bytes(source.read_bytes())
@@ -154,9 +167,10 @@ def _missing(what: str, package: str) -> str:
 
 
 def _check_described(model: Path, about: dict) -> None:
-    if about["kind"] != "table":
-        what = {"packed": "jets as sets (CumSum)"}.get(about["kind"], about["kind"])
-        raise ValueError(f"{model} takes {what}, which this export to C++ does not know: {_INSTEAD}.")
+    if about["kind"] not in ("table", "packed"):
+        raise ValueError(
+            f"{model} takes {about['kind']}, which have no named columns that a text file could hold: {_INSTEAD}."
+        )
     names = [*(row["name"] for row in about["inputs"]), *about["classes"]]
     if wrong := [name for name in names if not name.isprintable() or name.split() != [name]]:
         raise ValueError(
@@ -165,10 +179,10 @@ def _check_described(model: Path, about: dict) -> None:
         )
 
 
-def _generate(model: Path, folder: Path) -> None:
+def _generate(graph: onnx.ModelProto, model: Path, folder: Path) -> None:
     """Let SOFIE write ``model.hxx`` and ``model.dat`` into a folder; ValueError names what it does not know."""
     copy = folder / "model.onnx"  # SOFIE names the C++ after the file
-    shutil.copyfile(model, copy)
+    onnx.save(graph, copy)
     done = subprocess.run(
         [sys.executable, "-P", "-c", _GENERATE], cwd=folder, capture_output=True, encoding="utf-8", errors="replace"
     )
@@ -190,31 +204,36 @@ def _reason(done: subprocess.CompletedProcess) -> str:
     return f"it does not know the operator {listed(operators)} ({last})" if operators else last
 
 
-def _run(model: Path, jets: np.ndarray) -> np.ndarray:
-    """Return the probabilities (N, K) of jets from ONNX Runtime."""
+def _run(graph: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    """Return the probabilities (N, K) from ONNX Runtime."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"]).run(None, {"x": jets})[0]
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return session.run(None, inputs)[0]
 
 
-def _reference_jets(about: dict) -> np.ndarray:
-    """Make jets (N, F), float32, as the scaling expects them: the mean, each default alone, and random ones."""
+def _reference_jets(about: dict) -> tuple[np.ndarray, np.ndarray | None]:
+    """Make jets, (N, F) or (T, F) and counts (N,): rows at the mean, with each default alone, and random ones."""
+    rng, counts = np.random.default_rng(1), None
+    if about["kind"] == "packed":
+        counts = rng.integers(0, 16, JETS)
+        counts[:2] = 0, 1
     offset, scale = (np.array([row[key] for row in about["inputs"]]) for key in ("offset", "scale"))
     default = np.array([np.nan if row["default"] is None else row["default"] for row in about["inputs"]])
     has = ~np.isnan(default)
-    rng = np.random.default_rng(1)
-    jets = -offset + rng.normal(size=(JETS, len(offset))) / scale
+    shape = (JETS if counts is None else counts.sum(), len(offset))
+    jets = -offset + rng.normal(size=shape) / scale
     jets[0] = -offset
-    missing = has & (rng.uniform(size=jets.shape) < 0.3)
+    missing = has & (rng.uniform(size=shape) < 0.3)
     missing[0] = False
     for i, column in enumerate(np.flatnonzero(has)[: JETS // 2]):
         missing[i + 1] = np.arange(len(offset)) == column
-    return np.where(missing, default, jets).astype(np.float32)
+    return np.where(missing, default, jets).astype(np.float32), counts
 
 
-def _write_table(path: Path, names: list[str], rows: np.ndarray) -> None:
-    """Write a line of names and a line for each row, with the digits that give back the same float32."""
-    lines = [" ".join(names), *(" ".join(map(str, row)) for row in rows.astype(np.float32))]
+def _write_table(path: Path, names: list[str], jets: Iterable[np.ndarray]) -> None:
+    """Write a line of names and a line for each jet, with the digits that give back the same float32."""
+    lines = [" ".join(names), *(" ".join(map(str, jet.astype(np.float32).ravel())) for jet in jets)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 

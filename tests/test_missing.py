@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from coursekit import events, images, jets, ledger, metrics, observables, preprocess, splitting, weights
+from coursekit.export import LwtnnNetwork, export_lwtnn
 from coursekit.jets import arrays, position
 from coursekit.preprocess import Scaler
 
@@ -16,6 +17,7 @@ LABELS = np.array([0, 1, 0, 1, 1, 0])
 VALUES = RNG.uniform(1, 2, N)
 MOMENTA = np.column_stack([RNG.normal(50, 1, size=(sum(COUNTS), 3)), np.full(sum(COUNTS), 99.0)])
 JETS = jets.unpack(MOMENTA, COUNTS)
+LWTNN = LwtnnNetwork(("a",), ("b",), False, np.zeros(1), np.ones(1), {}, {}, {}, ())
 PACKED = RNG.uniform(0.1, 0.2, sum(COUNTS))
 
 
@@ -86,6 +88,12 @@ FLAT = {
     "pixelate": (lambda x: images.pixelate(PACKED, x, PACKED, COUNTS, [0, 1], [0, 1]), PACKED),
     "save_jets labels": (lambda x: jets.save_jets("jets.h5", JETS, x), LABELS),
     "save_jets ttv": (lambda x: jets.save_jets("jets.h5", JETS, LABELS, ttv=x), LABELS),
+    "export_lwtnn": (
+        lambda x: export_lwtnn("n.json", None, x, classes=["c", "b"], scaler=Scaler.fit(VALUES[:, None], ["a"])),
+        np.ones((1000, 1)),
+    ),
+    "inputs_of": (lambda x: LWTNN.inputs_of({"a": x}), VALUES),
+    "lwtnn": (lambda x: LWTNN({"a": x}), VALUES),
 }
 OF_JETS = {
     "pack": jets.pack,

@@ -6,9 +6,11 @@ The names below are imported when they are first asked for, so that a missing pa
 import importlib
 
 _HOME = {
+    "LwtnnNetwork": "lwtnn_network",
     "compile_cpp": "cpp",
     "describe": "onnx",
     "export_cpp": "cpp",
+    "export_lwtnn": "lwtnn",
     "export_onnx": "onnx",
 }
 

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from coursekit.export.layers import keras_chain
 from coursekit.preprocess import Scaler
 
 
@@ -79,7 +80,7 @@ def add_keras(graph: Graph, x: str, model) -> str:
     ValueError
         The model is no chain of known layers in float32, or does not end in a softmax, or a sigmoid of one unit.
     """
-    layers, rank, last = _chain(model), len(model.input_shape), []  # last: activations behind the last weights
+    layers, rank, last = keras_chain(model), len(model.input_shape), []  # last: activations behind the last weights
     for layer in layers:
         kind = type(layer).__name__
         if kind not in _LAYERS or not type(layer).__module__.startswith("keras."):
@@ -110,40 +111,6 @@ def _end_of_keras(graph: Graph, x: str, model, layers: list, last: list[str]) ->
     if len(last) > 1 and last[-2] in ("softmax", "sigmoid"):
         raise ValueError(f"the network ends in {last[-2]} and {last[-1]}, one after the other: leave out one of them.")
     return graph.add("Concat", graph.add("Sub", 1.0, x), x, axis=1) if units == 1 else x
-
-
-def _chain(model) -> list:
-    """Return the layers of a model in order; ValueError if they do not follow one another."""
-    if not model.built or not getattr(model, "inputs", None):
-        raise ValueError(
-            "the network has no shape of its input yet: begin with keras.Input(shape), and train it. A subclass of "
-            "keras.Model has none: write it as keras.Sequential or keras.Model(inputs, outputs)."
-        )
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ValueError(f"the network has {len(model.inputs)} inputs and {len(model.outputs)} outputs, not one each.")
-    value, layers = model.inputs[0], []
-    for part in model.layers if type(model).__name__ == "Sequential" else model.operations:
-        if type(part).__name__ == "InputLayer":
-            continue
-        if not hasattr(part, "compute_dtype"):
-            raise ValueError(
-                f"the network holds {part.name}, a function and no layer; for an activation take "
-                "keras.layers.Activation."
-            )
-        if type(model).__name__ != "Sequential":  # a layer may also have a place in another model
-            nodes = [
-                node for node in part._inbound_nodes if len(node.input_tensors) == 1 and node.input_tensors[0] is value
-            ]
-            value = nodes[0].outputs[0] if nodes else None
-        if value is None:
-            break
-        layers += _chain(part) if hasattr(part, "layers") else [part]
-    if type(model).__name__ != "Sequential" and value is not model.outputs[0]:
-        raise ValueError(
-            f"the layers of the network are no chain: {part.name} does not just take what the one before it gives. The "
-            "export knows chains, such as keras.Sequential."
-        )
-    return layers
 
 
 def _activation(layer) -> str:

@@ -15,19 +15,20 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import awkward as ak
+import h5py
 import nbformat
 import numpy as np
 import pandas as pd
 import uproot
 
-from coursekit import cli, data, jets, ledger, preprocess, simulate, splitting, streaming
+from coursekit import cli, data, jets, ledger, prepared, preprocess, simulate, splitting, streaming
 from coursekit.simulate import hww, toptag
-from tests import toy
+from tests import ntuples, toy
 
 try:
     import torch  # imported only: once its threads have started, no process can be forked
@@ -70,6 +71,11 @@ def save_scaler(folder, version):
     preprocess.Scaler.fit(table, [f"x{i}" for i in range(100)]).save(folder / "variables.json")
 
 
+def save_sample(folder, version):
+    recipe = replace(ntuples.RECIPE, salt=version)
+    prepared.PreparedSample.make(folder.parent / "source" / "flavour.root", recipe).save(folder / "flavour.h5")
+
+
 def record(folder, version):
     rng = np.random.default_rng(version)
     ledger.record(folder / "08", f"tagger {version}", np.arange(5000) % 2, rng.random(5000), n_training=version)
@@ -105,6 +111,7 @@ def write_sources(base):
     with uproot.recreate(folder / "source.root") as file:
         file.mktree("Events", {"event": "int64", "pt": "var * float64", "mth": "float64"}).extend(columns)
     jets.save_jets(folder / "source.h5", *some_jets(3, 120))
+    ntuples.ntuple(folder / "flavour.root")
     lay_out_courses(base)
 
 
@@ -186,6 +193,10 @@ def content(path: Path):
             with uproot.open(path) as file:
                 events = file["Events"].arrays()
             return hashlib.sha256(repr((str(events.type), events.tolist())).encode()).hexdigest()
+        case ".h5" if path.with_suffix(".json").exists():  # a prepared sample
+            with h5py.File(path) as file:
+                names = [f"{group}/{name}" for group in file if group != "about" for name in file[group]]
+                return {name: file[name][()].tolist() for name in ["about", *names]}
         case ".h5":
             return hashlib.sha256(pd.util.hash_pandas_object(pd.read_hdf(path, key="table")).to_numpy()).hexdigest()
         case ".npz":
@@ -345,6 +356,7 @@ OPERATIONS = {
     "save_jets": save_jets,
     "save_indices": save_indices,
     "Scaler.save": save_scaler,
+    "PreparedSample.save": save_sample,
     "record": record,
     "shuffle ROOT": shuffle(".root"),
     "shuffle HDF5": shuffle(".h5"),

@@ -31,7 +31,7 @@ _ARRAYS = ("indices", "inputs", "checks", "labels", "weights")
 _HISTOGRAMS = ("x_edges", "y_edges", "ratios", "n_source", "uncovered")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Part:
     """Jets of one part, as they are in the ntuple: `Scaler.transform` makes of the inputs what the network takes.
 
@@ -59,7 +59,7 @@ class Part:
         return len(self.indices)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PreparedSample:
     """Training, validation and test jets with labels and weights, and the scaler for their inputs.
 
@@ -92,6 +92,10 @@ class PreparedSample:
     def classes(self) -> tuple[str, ...]:
         """Names of the K classes, in the order of their labels."""
         return tuple(self.recipe.classes.values())
+
+    def __repr__(self) -> str:
+        numbers = ", ".join(f"{len(jets)} {part}" for part, jets in self.parts.items()) or "no"
+        return f"<{numbers} jets of {self.source.name}: {', '.join(self.classes)}; {len(self.recipe.inputs)} inputs>"
 
     def __getitem__(self, part: str) -> Part:
         if part not in self.parts:
@@ -133,28 +137,26 @@ class PreparedSample:
         events = load_events(source, branches, tree=recipe.tree)
         with _named(source):
             labels = recipe.labels(events[recipe.label])
-            _require_each_class(labels, recipe, "the file")
+            recipe.require_classes(labels, "the file")
             keys = [events[name] for name in recipe.keys]
             split = split_by_hash(*keys, fractions=recipe.fractions, salt=recipe.salt)
             indices = {part: found[labels[found] >= 0] for part, found in zip(PARTS, split, strict=True)}
             for part, found in indices.items():
-                _require_each_class(labels[found], recipe, f"the {part} part of")
+                recipe.require_classes(labels[found], f"the {part} part")
             table = to_table(events, recipe.inputs)
             x, y = (flat(events[name], name) for name in recipe.bins)
-            train, target = indices["training"], recipe.target
-            if target in (names := list(recipe.classes.values())):
-                target = names.index(target)
-            edges = tuple(recipe.bins.values())
+            train, edges = indices["training"], tuple(recipe.bins.values())
+            target = {name: k for k, name in enumerate(recipe.classes.values())}.get(recipe.target, recipe.target)
             reweighting = reweight_classes(x[train], y[train], labels[train], edges, target)
             weights = _weights(reweighting, x, y, labels)
             scaler = Scaler.fit(
                 table[train], recipe.inputs, weights[train], recipe.defaults, fill=recipe.fill, checks=recipe.checks
             )
-            parts = {}
-            for part, found in indices.items():
-                checks = scaler.transform(table[found])[:, len(recipe.inputs) :].astype(np.uint8)
-                weight = None if part == "test" else weights[found]
-                parts[part] = Part(found, table[found], checks, labels[found], weight)
+            checks = scaler.transform(table)[:, len(recipe.inputs) :].astype(np.uint8)
+            parts = {
+                part: Part(i, table[i], checks[i], labels[i], None if part == "test" else weights[i])
+                for part, i in indices.items()
+            }
         return cls(recipe, Source.of(source), scaler, reweighting, parts, dict(_VERSIONS))
 
     def save(self, path: str | os.PathLike) -> None:
@@ -308,15 +310,6 @@ def _named(source: Path) -> Iterator[None]:
         yield
     except (TypeError, ValueError) as error:
         raise type(error)(f"{source}: {error}") from error
-
-
-def _require_each_class(labels: np.ndarray, recipe: Recipe, where: str) -> None:
-    for label, (code, name) in enumerate(recipe.classes.items()):
-        if not (labels == label).any():
-            raise ValueError(
-                f"{where} has no jet of the class {name} ({recipe.label} = {code}) among {(labels >= 0).sum()}. Take "
-                f"more jets, other fractions, or classes that are there"
-            )
 
 
 def _weights(reweighting: dict[int, Reweighting], x: np.ndarray, y: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -144,6 +144,21 @@ class Recipe:
             labels[codes == code] = label
         return labels
 
+    def require_classes(self, labels: np.ndarray, where: str) -> None:
+        """Refuse labels, (N,) int64, among which a class is missing; `where` says in errors whose they are.
+
+        Raises
+        ------
+        ValueError
+            A class has no jet.
+        """
+        for label, (code, name) in enumerate(self.classes.items()):
+            if not (labels == label).any():
+                raise ValueError(
+                    f"{where} has no jet of the class {name} ({self.label} = {code}) among {(labels >= 0).sum()}. Take "
+                    f"more jets, other fractions, or classes that are there."
+                )
+
 
 class Source(NamedTuple):
     """By what an ntuple is known again, wherever it lies."""

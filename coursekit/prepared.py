@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -340,13 +341,13 @@ def _image(sample: PreparedSample, variables_sha256: str) -> bytes:
         arrays[f"reweighting/{name}"] = np.array([getattr(change, name) for change in changes])
     arrays |= {f"{part}/{name}": getattr(sample[part], name) for part, name in _arrays(PARTS)}
     # From this version of the format on the heads of all objects have check sums, as the data are given here.
-    with h5py.File("prepared", "w", driver="core", backing_store=False, libver=("v110", "v110")) as file:
+    image = io.BytesIO()
+    with h5py.File(image, "w", libver=("v110", "v110")) as file:
         file.attrs["layout"] = _LAYOUT
         for name, array in arrays.items():
             sums = {"chunks": True, "compression": "gzip", "shuffle": True, "fletcher32": True} if array.size else {}
             file.create_dataset(name, data=array, **sums)
-        file.flush()
-        return file.id.get_file_image()
+    return image.getvalue()
 
 
 def _arrays(parts: Sequence[str]) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import h5py
@@ -165,3 +166,11 @@ def test_two_writers_follow_each_other(tmp_path, source, made, monkeypatch):
     assert_same(prepare(path, source, RECIPE), made)
     assert_same(prepare(path, source, RECIPE), made)
     assert len(seen) == 1
+
+
+def test_threads_write_samples_of_their_own_at_once(made, tmp_path):
+    paths = [tmp_path / f"{i}.h5" for i in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(made.save, paths))
+    assert len({path.read_bytes() for path in paths}) == 1
+    assert_same(PreparedSample.load(paths[0]), made)

@@ -336,6 +336,29 @@ def shuffle(
         out.print(f"left out: {', '.join(plan.left_out)}", highlight=False)
 
 
+# --- export ---------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def export(
+    source: Annotated[Path, typer.Argument(help="A network of Keras (.keras), or an ONNX file of this command.")],
+    prepared: Annotated[Path | None, typer.Option(help="The prepared sample of a Keras network's training.")] = None,
+    onnx: Annotated[Path | None, typer.Option(help="Write an ONNX file, which takes raw inputs.")] = None,
+    cpp: Annotated[Path | None, typer.Option(help="Write C++ into this folder.")] = None,
+    lwtnn: Annotated[Path | None, typer.Option(help="Write a JSON file for lwtnn.")] = None,
+) -> None:
+    """Take a trained network out of Python, scaling and default values inside, compared before it is kept."""
+    from coursekit.export.saved import export_saved
+
+    with _clear_errors():
+        for path in export_saved(source, prepared, onnx=onnx, cpp=cpp, lwtnn=lwtnn):
+            out.print(path, markup=False, highlight=False)
+    if cpp is not None:
+        out.print(
+            f"compile it: cd {cpp} && g++ -O2 -std=c++17 main.cpp -o classify -lopenblas", markup=False, highlight=False
+        )
+
+
 # --- doctor -----------------------------------------------------------------------------------------------------------
 
 

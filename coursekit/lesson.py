@@ -1,12 +1,11 @@
 """What every lesson does first, and how it prints a number and shows a figure."""
 
 import os
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from coursekit import data, plots
+from coursekit import data, plots, surroundings
 from coursekit.files import read_toml
 
 __all__ = ["figure", "lesson_folder", "setup", "show"]
@@ -57,12 +56,7 @@ def setup(lesson: str) -> Path:
         When the folder cannot be made.
     """
     global _current
-    # Read when the frameworks start, so it has to be said before anything imports them.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    # Keras takes TensorFlow unless it is told otherwise, even where PyTorch is all there is.
-    if find_spec("tensorflow") is None and find_spec("torch") is not None:
-        os.environ.setdefault("KERAS_BACKEND", "torch")
+    surroundings.prepare_frameworks()
     if number := os.environ.get("COURSEKIT_SHAKE"):  # set by `coursekit build --shake`, by nobody else
         from coursekit import perturbing
 

@@ -3,9 +3,10 @@
 import io
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["FOLDERS", "do_without_home", "print_all_letters"]
+__all__ = ["FOLDERS", "do_without_home", "prepare_frameworks", "print_all_letters"]
 
 #: How the libraries of the lessons are told where to keep fonts, settings and sockets. Without, matplotlib and Jupyter
 #: fail where the user has no home folder, as in a container that runs under any number, and Keras makes a folder "~".
@@ -42,3 +43,12 @@ def print_all_letters() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
             stream.reconfigure(errors="backslashreplace")
+
+
+def prepare_frameworks() -> None:
+    """Let Keras find the framework that is there, and start without a page of notes; before anything imports it."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    # Keras takes TensorFlow unless it is told otherwise, even where PyTorch is all there is.
+    if find_spec("tensorflow") is None and find_spec("torch") is not None:
+        os.environ.setdefault("KERAS_BACKEND", "torch")

@@ -16,8 +16,8 @@ LEVELS = [
     {"checkpoints", "images", "ledger", "losses", "observables", "plots"}
     | {"preprocess", "recipe", "simulate", "splitting"}
     | {"streaming"},
-    {"doctor", "export", "lesson", "prepared", "training"},
-    {"authoring", "checks"},
+    {"doctor", "lesson", "prepared", "training"},
+    {"authoring", "checks", "export"},
     {"building"},
     {"shaking"},
     {"cli"},

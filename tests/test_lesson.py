@@ -193,7 +193,7 @@ def test_a_home_that_is_no_use_is_not_used(tmp_path, home):
 )
 def test_keras_runs_on_the_framework_that_is_there(tmp_path, monkeypatch, installed, wish, backend):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(lesson, "find_spec", lambda name: name if name in installed else None)
+    monkeypatch.setattr(surroundings, "find_spec", lambda name: name if name in installed else None)
     monkeypatch.setenv("KERAS_BACKEND", wish or "")  # restored after the test, whatever setup does to it
     if wish is None:
         monkeypatch.delenv("KERAS_BACKEND")

@@ -12,6 +12,7 @@ _HOME = {
     "export_cpp": "cpp",
     "export_lwtnn": "lwtnn",
     "export_onnx": "onnx",
+    "export_saved": "saved",
 }
 
 __all__ = [*_HOME]

@@ -55,7 +55,7 @@ def write_model(path, last="Softmax", kind="table", inputs=INPUTS, seed=1):
             end,
             graph.add("Gemm", x, rng.normal(0, 0.4, ({32: 8, 16: 32, 3: 16}[units], units)), rng.normal(size=units)),
         )
-    graph.add_end(x, "x", [1])
+    graph.add("Add", x, graph.add_guard("x"), output="probabilities")
     values = {"offset": scaler.offset, "scale": scaler.scale}
     rows = [
         {"name": name, "unit": "GeV" if name == "pt" else "", "default": DEFAULTS.get(name)}

@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ except ImportError as error:
 
 from coursekit import __version__
 from coursekit.arrays import numbers
-from coursekit.export.graph import Graph, add_keras
+from coursekit.export.graph import OPSET, Graph
 from coursekit.files import replacing
 from coursekit.preprocess import Scaler
 from coursekit.words import listed, near
@@ -34,8 +34,7 @@ from coursekit.words import listed, near
 JETS = 1000
 #: The largest difference of a probability that is taken for rounding. What is seen is 1e-7.
 LIMIT = 1e-5
-# Read by ONNX Runtime since 1.14, and by SOFIE.
-_OPSET, _IR = 18, 8
+_IR = 8  # the version of the file's format that goes with the operators
 
 
 def export_onnx(
@@ -104,12 +103,17 @@ def export_onnx(
     classes = _checked_classes(classes)
     inputs, names = _checked_sample(sample, scaler)
     framework = _framework(network)
-    kind = _kind(framework, inputs)
-    metadata = _metadata(kind, framework, inputs, names, classes, scaler, settings, units)
-    model = _model(network, inputs, scaler, classes, metadata)
+    metadata = _metadata(_kind(framework, inputs), framework, inputs, names, classes, scaler, settings, units)
+    if framework == "torch":
+        from coursekit.export import torch_graph as side
+
+        network = side.in_evaluation(network)
+    else:
+        from coursekit.export import keras_graph as side
+    model = _model(side, network, inputs, scaler, metadata)
     with replacing(path) as partial:
         partial.write_bytes(model.SerializeToString())
-        _compare(partial, network, inputs, scaler, len(classes))
+        _compare(partial, side, network, inputs, scaler)
     return Path(path)
 
 
@@ -254,24 +258,22 @@ def _backend(framework: str) -> list[str]:
     return ["keras", keras.backend.backend()]
 
 
-def _model(network, inputs, scaler: Scaler | None, classes: list[str], metadata: dict) -> onnx.ModelProto:
+def _model(side, network, inputs, scaler: Scaler | None, metadata: dict) -> onnx.ModelProto:
     """Return the whole graph: scaler, network, end."""
     graph = Graph()
-    x, *counts = inputs
     scaled = graph.add_scaler("x", scaler) if scaler else "x"
-    n_columns = len(scaler.outputs) if scaler else x.shape[1]
-    _require_shape(network, (n_columns, *x.shape[2:]))
-    probabilities = add_keras(graph, scaled, network)
-    graph.add_end(probabilities, "x", list(range(1, x.ndim)))
-    if (units := network.output_shape[-1]) != len(classes) and (units, len(classes)) != (1, 2):
-        raise ValueError(f"{len(classes)} classes, {', '.join(classes)}, but the network gives {units} numbers.")
-    kinds = [("x", onnx.TensorProto.FLOAT, ["T" if counts else "N", *x.shape[1:]])]
-    kinds += [("counts", onnx.TensorProto.INT64, ["N"])] if counts else []
+    probabilities, guard = side.add(graph, scaled, network, _scaled(inputs, scaler))
+    graph.add("Add", probabilities, guard, output="probabilities")
+    classes, jets = metadata["classes"], _taken(inputs, [*range(7)])
+    if (n := side.probabilities_of(network, *_scaled(jets, scaler)).shape[1]) != len(classes):
+        raise ValueError(f"classes has the {len(classes)} names {', '.join(classes)}, but the network tells {n} apart.")
+    starts = [("x", onnx.TensorProto.FLOAT, ["T" if len(inputs) == 2 else "N", *inputs[0].shape[1:]])]
+    starts += [("counts", onnx.TensorProto.INT64, ["N"])] if len(inputs) == 2 else []
     end = helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, ["N", len(classes)])
-    starts = [helper.make_tensor_value_info(*kind) for kind in kinds]
+    starts = [helper.make_tensor_value_info(*start) for start in starts]
     model = helper.make_model(
         helper.make_graph(graph.nodes, "tagger", starts, [end], graph.constants),
-        opset_imports=[helper.make_opsetid("", _OPSET)],
+        opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=_IR,
         producer_name="coursekit",
         producer_version=__version__,
@@ -280,30 +282,34 @@ def _model(network, inputs, scaler: Scaler | None, classes: list[str], metadata:
     return model
 
 
-def _require_shape(network, shape: tuple[int, ...]) -> None:
-    expected = tuple(network.input_shape[1:]) if getattr(network, "inputs", None) else shape
-    if len(expected) != len(shape) or any(n not in (None, m) for n, m in zip(expected, shape, strict=True)):
-        raise ValueError(
-            f"the network takes {_named(expected)}, but the sample and the scaler give {_named(shape)}. Is this the "
-            "scaler of the training?"
-        )
+def _scaled(inputs: tuple[np.ndarray, ...], scaler: Scaler | None) -> tuple[np.ndarray, ...]:
+    x, *counts = inputs
+    if scaler is not None:
+        x = scaler.transform(x) if len(x) else np.zeros((0, len(scaler.outputs)), dtype=np.float32)
+    return (x, *counts)
 
 
-def _named(shape: tuple) -> str:
-    return f"{shape[0]} inputs" if len(shape) == 1 else f"pictures {shape}"
+def _taken(inputs: tuple[np.ndarray, ...], jets: list[int]) -> tuple[np.ndarray, ...]:
+    """Return the inputs of some of the jets."""
+    if len(inputs) == 1:
+        return (inputs[0][jets],)
+    x, counts = inputs
+    first = np.cumsum(counts) - counts
+    rows = [np.arange(first[jet], first[jet] + counts[jet]) for jet in jets]
+    return x[np.concatenate(rows)], counts[jets]
 
 
-def _compare(path: Path, network, inputs, scaler: Scaler | None, n_classes: int) -> None:
+def _compare(path: Path, side, network, inputs, scaler: Scaler | None) -> None:
     """Raise ValueError if ONNX Runtime does not know a file, or gives other probabilities with it than the network."""
     options = onnxruntime.SessionOptions()
-    options.log_severity_level, options.intra_op_num_threads = 4, 1  # errors are raised, and said once
+    options.log_severity_level, options.intra_op_num_threads = 4, 1  # errors are raised, and need not be printed, too
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # a dozen kinds, without a common one
         raise ValueError(f"ONNX Runtime {onnxruntime.__version__} refuses the network: {_first(error)}") from error
     for what, part in _parts(inputs, scaler):
         got = _run(session, part, what)
-        expected = _of_keras(network, part[0] if scaler is None else scaler.transform(part[0]))
+        expected = side.probabilities_of(network, *_scaled(part, scaler))
         if not np.isfinite(expected).all():
             raise ValueError(f"the network gives NaN for {what}: look for NaN in its parameters.")
         difference = np.abs(got - expected).max() if got.shape == expected.shape else np.inf
@@ -312,40 +318,32 @@ def _compare(path: Path, network, inputs, scaler: Scaler | None, n_classes: int)
                 f"ONNX Runtime and the network disagree for {what}: probabilities differ by up to {difference:.2g}, "
                 f"and more than {LIMIT:g} is no rounding. No file is written."
             )
-    x = inputs[0][:7].copy()
-    x[3].flat[0] = np.nan
-    if not (np.isnan(_run(session, (x,), "NaN")).all(axis=1) == np.isnan(x).reshape(7, -1).any(axis=1)).all():
-        raise ValueError("an input that is NaN does not give NaN with ONNX Runtime. No file is written.")
 
 
-def _run(session, part, what) -> np.ndarray:
+def _parts(inputs: tuple[np.ndarray, ...], scaler: Scaler | None) -> Iterator[tuple[str, tuple[np.ndarray, ...]]]:
+    """Yield what is compared: all jets, other numbers of them, an empty one, and each default value."""
+    n_jets = len(inputs[-1])
+    yield f"{n_jets} jets", inputs
+    seven = _taken(inputs, [*range(n_jets - 7, n_jets)])
+    yield "the last 7 jets", seven
+    for jet in range(3):
+        yield f"jet {jet} alone", _taken(inputs, [jet])
+    if len(inputs) == 2:
+        x, counts = seven
+        yield "7 jets with an empty one between them", (x, np.insert(counts, 3, 0))
+        yield "an empty jet alone", (x[:0], np.zeros(1, dtype=np.int64))
+    for name, value in (scaler.defaults if scaler else {}).items():
+        x = seven[0].copy()
+        x[:, scaler.inputs.index(name)] = value
+        yield f"jets whose {name} is its default", (x, *seven[1:])
+
+
+def _run(session, part: tuple[np.ndarray, ...], what: str) -> np.ndarray:
     try:
         return session.run(None, dict(zip(("x", "counts"), part, strict=False)))[0]
     except Exception as error:
-        raise ValueError(f"ONNX Runtime can't calculate {what}: {_first(error)}") from error
+        raise ValueError(f"ONNX Runtime cannot calculate {what}: {_first(error)}") from error
 
 
 def _first(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
-
-
-def _parts(inputs, scaler: Scaler | None):
-    """Yield what is compared: all jets, other numbers of them, and each default value."""
-    x = inputs[0]
-    yield f"{len(x)} jets", inputs
-    yield "7 jets", (x[:7],)
-    for i in range(3):
-        yield f"the single jet {i}", (x[i : i + 1],)
-    defaults = scaler.defaults if scaler else {}
-    for name, value in defaults.items():
-        marked = x[:7].copy()
-        marked[:, scaler.inputs.index(name)] = value
-        yield f"jets whose {name} is the default {value:g}", (marked,)
-
-
-def _of_keras(network, x: np.ndarray) -> np.ndarray:
-    import keras
-
-    parts = np.array_split(x, range(JETS, len(x), JETS))
-    y = np.concatenate([keras.ops.convert_to_numpy(network(part, training=False)) for part in parts]).astype(np.float64)
-    return np.concatenate([1 - y, y], axis=1) if y.shape[1:] == (1,) else y
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

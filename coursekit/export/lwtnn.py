@@ -1,28 +1,37 @@
 """The JSON of lwtnn, which the C++ of experiments reads: written from a network and its scaler, and evaluated in NumPy.
 
-lwtnn's own converters know Keras 1 and 2. The schema is what ``src/parse_json.cxx`` of lwtnn 2.13 parses. A dense
-network is written in the sequential form, which every version reads, ATLAS and CMS have read with
-``lwt::LightweightNeuralNetwork``, and ``converters/sequential2graph.py`` of lwtnn turns into the other one: ``inputs``
-with name, offset and scale, ``layers``, ``outputs`` and ``defaults``. Deep Sets need the graph form, which
-``lwt::LightweightGraph`` reads: ``nodes`` that say which layer takes what, here an ``input_sequence`` of tracks,
-``time_distributed`` layers for each of them, their ``sum``, and ``feed_forward`` layers for the jet.
+lwtnn's own converters know Keras 1 and 2. The schema is what ``src/parse_json.cxx`` of lwtnn 2 parses, looked up in its
+sources about release 2.13. It has two forms:
+
+- Dense networks are written in the sequential one: ``inputs`` with name, offset and scale, ``layers``, ``outputs`` and
+  ``defaults``. ``lwt::LightweightNeuralNetwork`` reads it, as in ATLAS' BoostedJetTaggers and in CMS'
+  DeepFlavourJetTagsProducer; ``converters/sequential2graph.py`` of lwtnn makes the other form of it.
+- Deep Sets need the graph form of ``lwt::LightweightGraph``, which ATLAS' FlavorTagDiscriminants read. Its ``nodes``
+  say which layer takes what: an ``input_sequence`` called tracks, ``time_distributed`` layers for each of them, their
+  ``sum``, and ``feed_forward`` layers for the jet.
 
 lwtnn takes a map from names to numbers, in which the order does not matter and names that it does not know do no harm;
-it computes (x + offset) scale and the layers, in double precision, and gives a map from the classes to probabilities.
-Three things are left to the code that calls it:
+it computes (x + offset) scale and the layers in double precision, and gives a map from the classes to probabilities::
 
-- Where a branch holds its default, -90 say, put NaN into the map. Which value that is stands under ``miscellaneous`` as
-  ``default of NAME``; lwtnn does not look at it.
-- Put `Scaler`'s checks into the map, 1 where the branch of ``check NAME`` holds its default, 0 elsewhere.
-- Let lwtnn put the fill of the scaler in the place of NaN: it is the ``default`` of its files. For one jet
-  ``lwt::NanReplacer(config.defaults, lwt::rep::all).replace(map)`` does it; of tracks nothing in lwtnn does, so put the
-  ``default`` of the variable there yourself.
+    lwt::JSONConfig config = lwt::parse_json(file);                             // once for all jets
+    lwt::LightweightNeuralNetwork network(config.inputs, config.layers, config.outputs);
+    lwt::NanReplacer replacer(config.defaults, lwt::rep::all);
+    std::map<std::string, double> inputs = ...;                                 // for each jet
+    double p_b = network.compute(replacer.replace(inputs)).at("b");
 
-`LwtnnNetwork.inputs_of` does the first two, and calling a `LwtnnNetwork` the third, as a model for C++.
+What makes the inputs of a jet has to know three things:
+
+- Where a branch holds its default, -90 say, the map holds NaN. Which value that is stands in the file under
+  ``miscellaneous``, as ``default of NAME``; lwtnn itself makes no use of it.
+- `Scaler`'s checks are inputs too: 1 where the branch of ``check NAME`` holds its default, 0 elsewhere.
+- What lwtnn calls the default of an input is the fill of the scaler, and the `NanReplacer` puts it in the place of NaN.
+  It does so for one jet; in a sequence of tracks nothing does, so put the ``default`` of the variable there yourself.
+
+`LwtnnNetwork.inputs_of` does the first two and calling a `LwtnnNetwork` the third, as a model for C++.
 
 References
 ----------
-D. H. Guest et al., lwtnn 2.13, doi:10.5281/zenodo.597221, https://github.com/lwtnn/lwtnn (src/parse_json.cxx,
+D. H. Guest et al., lwtnn, doi:10.5281/zenodo.597221, https://github.com/lwtnn/lwtnn (src/parse_json.cxx,
 src/NanReplacer.cxx, include/lwtnn/generic/Stack.tcc and Graph.tcc).
 """
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from coursekit.arrays import numbers
-from coursekit.jets.arrays import jet_numbers, whole_counts
+from coursekit.jets.arrays import sum_by_jet, whole_counts
 from coursekit.words import listed, near
 
 #: What stands before the names in `miscellaneous`.
@@ -225,9 +225,7 @@ class LwtnnNetwork:
                 raise ValueError(f"counts add up to {counts.sum()}, but there are {len(x)} tracks.")
         for step in self.steps:
             if step is None:
-                sums = np.zeros((len(counts), x.shape[1]))
-                np.add.at(sums, jet_numbers(counts), x)
-                x = sums
+                x = np.column_stack([sum_by_jet(column, counts) for column in x.T])  # (T, L) -> (N, L)
             else:
                 kernel, bias, activation, alpha = step
                 x = ACTIVATIONS[activation](x @ kernel + bias, alpha)

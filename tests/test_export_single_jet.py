@@ -128,9 +128,8 @@ def test_what_packs_alone_need_is_gone(tmp_path):
 
 @needs_sofie
 @needs_compiler
-@pytest.mark.parametrize("pooling", ["sum", "mean"])
-def test_tracks_in_cpp_are_as_in_onnx_runtime(tmp_path, pooling):
-    path = write_model(tmp_path / "tagger.onnx", pooling)
+def test_tracks_in_cpp_are_as_in_onnx_runtime(tmp_path):
+    path = write_model(tmp_path / "tagger.onnx", "mean")
     program = compile_cpp(export_cpp(path, tmp_path / "cpp"))
     x, counts = some_jets(1000, 7)
     order = [2, 0, 3, 1]
@@ -162,3 +161,29 @@ def test_reference_jets_have_every_number_of_tracks(tmp_path):
     assert numbers[:2] == [0, 1]
     assert {*numbers} == {*range(16)}
     assert "const bool tracks = true;" in (folder / "network.hxx").read_text(encoding="utf-8")
+
+
+@needs_sofie
+@needs_compiler
+@pytest.mark.parametrize("kind", ["DeepSets", "EnergyFlow"])
+def test_networks_of_pytorch_as_they_are_exported(tmp_path, kind):
+    pytest.importorskip("onnxscript", exc_type=ImportError)
+    torch = pytest.importorskip("torch", exc_type=ImportError)
+    from coursekit.export import export_onnx
+    from coursekit.nets import deepsets
+
+    torch.manual_seed(1)
+    net = getattr(deepsets, kind)(5, phi=(16,), latent=8, rho=(8,), n_outputs=3 if kind == "DeepSets" else 1)
+    x, counts = some_jets(1000, 5)
+    scaler = Scaler.fit(x, INPUTS, defaults=DEFAULTS, checks={"no_pixel": "n_pixel_hits"})
+    classes = ["light", "c", "b"] if kind == "DeepSets" else ["light", "b"]
+    path = export_onnx(tmp_path / "tagger.onnx", net, (x, counts), classes=classes, scaler=scaler)
+    folder = export_cpp(path, tmp_path / "cpp")
+    probabilities = folder / "reference_probabilities.txt"
+    if kind == "DeepSets":  # one of them is compiled, and compared there
+        compile_cpp(folder)
+    with torch.no_grad():  # what is compared is what the network says
+        alone = net(torch.zeros(0, 5), torch.tensor([0]))  # the first has no tracks
+    expected = alone.softmax(dim=1) if kind == "DeepSets" else torch.cat([-alone, alone], dim=1).sigmoid()
+    first = probabilities.read_text(encoding="utf-8").splitlines()[1]
+    np.testing.assert_allclose(np.array(first.split(), dtype=float), expected[0].numpy(), atol=1e-6)

@@ -1,8 +1,7 @@
-"""Networks as ONNX files: what comes out is what the framework says, and what is wrong leaves no file."""
+"""Keras networks as ONNX files: what comes out is what the framework says, and what is wrong leaves no file."""
 
-import contextlib
-import warnings
-from pathlib import Path
+import importlib
+import sys
 
 import numpy as np
 import pandas as pd
@@ -39,9 +38,6 @@ def table():
 @pytest.fixture(scope="module")
 def scaler(table):
     return Scaler.fit(table, INPUTS, None, DEFAULTS, fill="median", checks={"no_vertex": "significance"})
-
-
-# --- Keras ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -145,241 +141,187 @@ def test_a_frame_of_other_columns_is_refused(dense, table, scaler, tmp_path):
     assert not (tmp_path / "b.onnx").exists()
 
 
-@pytest.fixture(scope="module")
-def pictures():
-    return np.random.default_rng(2).exponential(size=(1000, 6, 5, 1)).astype("f4")
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"classes": "b"}, TypeError, "classes is a list of names, but 'b' came"),
+        ({"classes": ["b"]}, ValueError, "classes holds fewer than two: b"),
+        ({"classes": ["b", "c", "b"]}, ValueError, "classes holds a name twice: b, c, b"),
+        ({"classes": ["b", "c"]}, ValueError, "classes has the 2 names b, c, but the network tells 3 apart"),
+        ({"classes": ["b", "c", 5]}, TypeError, "classes is a list of names"),
+        ({"sample": lambda x: x[:999]}, ValueError, "the sample has 999 jets: take at least 1000"),
+        ({"sample": lambda x: x[:, :2]}, ValueError, r"scaler has 3 inputs, mass, .* has the shape \(1200, 2\)"),
+        ({"sample": lambda x: x[:, 0]}, ValueError, r"the sample is a table .* it has shape \(1200,\)"),
+        (
+            {"sample": lambda x: np.where(np.arange(1200)[:, None] == 7, np.nan, x)},
+            ValueError,
+            "NaN, .* in 1 rows, the first is row 7",
+        ),
+        ({"sample": lambda x: x.astype("f8") * 1e38}, ValueError, "infinite or beyond float32 in 1200 rows"),
+        ({"sample": lambda x: x.astype(str)}, ValueError, "sample must be numbers"),
+        ({"sample": lambda x: (x, np.ones(1200, int))}, ValueError, r"a keras network came with \(x, counts\)"),
+        ({"sample": lambda x: (x, np.ones(1199, int))}, ValueError, "add up to 1199, but x has 1200 rows"),
+        ({"sample": lambda x: (x, np.ones(1200))}, ValueError, "x .T, F. and whole counts"),
+        ({"sample": lambda x: (x[:1], np.arange(1200) // 1199)}, ValueError, "the jets of the sample are empty"),
+        ({"network": "model.keras"}, TypeError, "a Keras model or a PyTorch module, but str came"),
+        ({"units": {"masss": "GeV"}}, KeyError, "a unit is given for masss, .* did you mean 'mass'"),
+        ({"settings": {"model": object()}}, TypeError, "the settings hold what JSON does not know"),
+        ({"settings": {"loss": float("nan")}}, TypeError, "what JSON does not know .Out of range"),
+        (
+            {"scaler": None},
+            ValueError,
+            "takes 4 inputs, but the sample and the scaler give 3 inputs. Is this the scaler",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named_and_leaves_the_older_file(dense, table, scaler, tmp_path, change, error, message):
+    arguments = {"network": dense, "classes": CLASSES, "scaler": scaler} | change
+    arguments["sample"] = change.get("sample", lambda x: x)(table)
+    path = tmp_path / "older.onnx"
+    path.write_text("older", encoding="utf-8")
+    with pytest.raises(error, match=message):
+        export_onnx(path, **arguments)
+    assert path.read_text(encoding="utf-8") == "older"
+    assert [*tmp_path.iterdir()] == [path]
 
 
-def every_layer(keras):
-    """A network with each layer that the export knows, and parameters that tell every mistake."""
-    layers = keras.layers
-    picture = keras.Input((6, 5, 1))
-    x = picture
-    for layer in [
-        layers.Conv2D(4, 3, padding="same", activation="relu"),
-        layers.BatchNormalization(epsilon=0.01),
-        layers.Conv2D(6, (2, 3), padding="valid", use_bias=False, groups=2),
-        layers.SpatialDropout2D(0.5),
-        layers.LeakyReLU(0.1),
-        layers.Conv2D(4, 2, strides=2, padding="same", activation="silu"),
-        layers.AveragePooling2D(2, padding="same", strides=1),
-        layers.Conv2D(4, 2, dilation_rate=(2, 1), padding="same", activation="tanh"),
-        layers.MaxPooling2D((2, 1), padding="same"),
-        layers.Dense(3, activation="elu"),
-        layers.Flatten(),
-        layers.Rescaling(1.5, 0.25),
-        layers.GaussianNoise(0.1),
-        layers.Dense(4, use_bias=False),
-        layers.ReLU(),
-        layers.Dense(5),
-        layers.BatchNormalization(scale=False, center=False),
-        layers.ELU(0.5),
-        layers.Dense(3),
-        layers.Softmax(),
-    ]:
-        x = layer(x)
-    model = keras.Model(picture, x)
-    rng = np.random.default_rng(3)
-    for weight in model.weights:
-        values = rng.normal(scale=0.5, size=weight.shape)
-        weight.assign(np.abs(values) if weight.path.endswith("variance") else values)
-    return model
+def mixed(layers, keras):
+    return [layers.Dense(4, dtype="mixed_float16"), layers.Dense(2, activation="softmax", dtype="float32")]
 
 
-def test_every_layer_that_the_export_knows(keras, pictures, tmp_path):
-    from coursekit.export.keras_graph import _IDENTITIES, _LAYERS
-
-    model = every_layer(keras)
-    path = export_onnx(tmp_path / "cnn.onnx", model, pictures, classes=CLASSES)
-    expected = keras.ops.convert_to_numpy(model(pictures, training=False))
-    assert expected.std(axis=0).min() > 0.01
-    np.testing.assert_allclose(run(path, pictures), expected, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(run(path, pictures[:1]), expected[:1], rtol=0, atol=1e-5)
-    pictures = pictures[:2].copy()
-    pictures[1, 3, 2, 0] = np.nan
-    assert np.isnan(run(path, pictures)).all(axis=1).tolist() == [False, True]
-    assert (describe(path)["kind"], describe(path)["shape"], describe(path)["inputs"]) == ("pictures", [6, 5, 1], [])
-    used = {type(layer).__name__ for layer in model.layers}
-    assert {*_LAYERS} - _IDENTITIES - used == {"Activation", "GlobalAveragePooling2D", "GlobalMaxPooling2D"}
+def a_lambda(layers, keras):
+    return [layers.Dense(2, activation=lambda x: keras.ops.square(x)), layers.Softmax()]
 
 
-@pytest.mark.parametrize("pooling", ["GlobalAveragePooling2D", "GlobalMaxPooling2D"])
-def test_activations_alone_and_global_poolings(keras, pictures, tmp_path, pooling):
-    layers = keras.layers
-    names = ["relu", "selu", "softplus", "softsign", "leaky_relu", "linear"]
-    parts = [part for name in names for part in (layers.Dense(6), layers.Activation(name))]
-    inner = keras.Sequential([getattr(layers, pooling)(), *parts])
-    model = keras.Sequential([keras.Input((6, 5, 1)), layers.Conv2D(6, 3), inner])
-    model.add(layers.Dense(1))
-    model.add(layers.Activation("sigmoid"))
-    path = export_onnx(tmp_path / "a.onnx", model, pictures, classes=["background", "signal"])
-    score = keras.ops.convert_to_numpy(model(pictures, training=False))[:, 0]
-    np.testing.assert_allclose(run(path, pictures)[:, 1], score, rtol=0, atol=1e-6)
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda layers, keras: [layers.Dense(1)], "not a classifier: it gives 1 number by a linear function in dense"),
+        (lambda layers, keras: [layers.Dense(2)], "not a classifier: it gives 2 numbers by a linear function in dense"),
+        (lambda layers, keras: [layers.Dense(2, "sigmoid")], "it gives 2 numbers by sigmoid in dense"),
+        (lambda layers, keras: [layers.Dense(1, "relu")], "it gives 1 number by relu in dense"),
+        (lambda layers, keras: [layers.Dense(2, "softmax"), layers.Dense(2)], "by a linear function"),
+        (lambda layers, keras: [layers.Dense(2, "softmax"), layers.Softmax()], "ends in softmax and softmax"),
+        (
+            lambda layers, keras: [layers.Dense(1, "sigmoid"), layers.Dropout(0.5), layers.Activation("sigmoid")],
+            "ends in sigmoid and sigmoid, one after the other",
+        ),
+        (
+            lambda layers, keras: [layers.UnitNormalization()],
+            r"the layer unit_normalization.* \(UnitNormalization\); it k",
+        ),
+        (lambda layers, keras: [layers.Dense(2, "mish")], "does not know the activation mish of the layer dense"),
+        (a_lambda, "does not know the activation <lambda> of the layer dense"),
+        (lambda layers, keras: [layers.ReLU(max_value=6)], "has a slope, a threshold or a largest value"),
+        (mixed, 'the layer dense.* computes in float16, .*set_dtype_policy."float32".'),
+    ],
+)
+def test_networks_of_keras_that_cannot_leave(keras, table, tmp_path, build, message):
+    model = keras.Sequential([keras.Input((3,)), *build(keras.layers, keras)])
+    with pytest.raises(ValueError, match=message):
+        export_onnx(tmp_path / "a.onnx", model, table, classes=["c", "b"])
+    assert not [*tmp_path.iterdir()]
 
 
-def test_the_networks_of_pictures_of_lesson_7(keras, pictures, tmp_path):
-    layers = keras.layers
-    convolutions = [layers.Conv2D(n, 3, padding="same", activation="relu") for n in (2, 2, 4, 4)]
-    for end in (
-        [layers.Flatten()],
-        [layers.Flatten(), layers.Dense(5, activation="tanh"), layers.Dropout(0.5)],
-        [*convolutions[:2], layers.MaxPooling2D(2), *convolutions[2:], layers.MaxPooling2D(2), layers.Flatten()],
-    ):
-        model = keras.Sequential([keras.Input((6, 5, 1)), *end, layers.Dense(1, activation="sigmoid")])
-        path = export_onnx(tmp_path / "a.onnx", model, pictures, classes=["qcd", "top"])
-        score = keras.ops.convert_to_numpy(model(pictures, training=False))[:, 0]
-        np.testing.assert_allclose(run(path, pictures)[:, 1], score, rtol=0, atol=1e-6)
-
-
-# --- PyTorch ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def torch():
-    return pytest.importorskip("torch")
-
-
-@pytest.fixture(scope="module")
-def tracks():
-    """Tracks of 1100 jets, some without any, and those that miss a layer marked."""
-    rng = np.random.default_rng(4)
-    counts = rng.poisson(3, 1100)
-    x = rng.normal([0, 50], [1, 9], size=(counts.sum(), 2)).astype("f4")
-    x[::5, 1] = -9
-    assert (counts == 0).sum() > 10
-    return x, counts
-
-
-def networks_on_sets(torch):
-    from coursekit.nets.deepsets import DeepSets, EnergyFlow
-
-    class PackedSet(torch.nn.Module):
-        """As lesson 9 writes it."""
-
-        def __init__(self):
-            super().__init__()
-            self.phi, self.rho = torch.nn.Linear(2, 3), torch.nn.Linear(3, 2)
-            self.dropout = torch.nn.Dropout(0.5)
-
-        def forward(self, x, counts):
-            jet = torch.repeat_interleave(torch.arange(len(counts)), counts)
-            total = torch.zeros(len(counts), 3).index_add(0, jet, torch.tanh(self.phi(x)))
-            return self.rho(self.dropout(total / counts.clamp(min=1)[:, None]))
-
-    return {
-        "DeepSets": (lambda: DeepSets(3, (16,), 8, (16,), 3), True, CLASSES),
-        "EnergyFlow": (lambda: EnergyFlow(2, (16,), 8, (16,)), False, ["qcd", "top"]),
-        "PackedSet": (PackedSet, False, ["qcd", "top"]),
-    }
-
-
-@pytest.fixture(scope="module", params=["DeepSets", "EnergyFlow", "PackedSet"])
-def packed(request, torch, tracks, tmp_path_factory):
-    """A network on sets and the file of it, with what was printed and the state of the network before."""
-    build, scaled, classes = networks_on_sets(torch)[request.param]
-    torch.manual_seed(1)
-    network = build().train()
-    scaler = Scaler.fit(tracks[0], ["d0", "hits"], None, {"hits": -9}, checks={"no_hits": "hits"}) if scaled else None
-    path = tmp_path_factory.mktemp("sets") / "sets.onnx"
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        export_onnx(path, network, tracks, classes=classes, scaler=scaler)
-    assert network.training
-    assert all(torch.equal(value, network.state_dict()[name]) for name, value in before.items())
-    return path, network.eval(), scaler, classes
-
-
-def of_torch(torch, network, scaler, x, counts):
-    x = x if scaler is None else scaler.transform(x)
-    with torch.no_grad():
-        y = network(torch.from_numpy(x), torch.from_numpy(counts)).double().numpy()
-    odds = np.exp(y if y.shape[1] > 1 else np.column_stack([np.zeros(len(y)), y]))
-    return odds / odds.sum(axis=1, keepdims=True)
-
-
-def test_sets_of_any_size(torch, packed, tracks):
-    path, network, scaler, classes = packed
-    x, counts = tracks
-    expected = of_torch(torch, network, scaler, x, counts)
-    assert expected.std(axis=0).min() > 0.001
-    np.testing.assert_allclose(run(path, x, counts), expected, rtol=0, atol=1e-6)
-    for some in ([1], [7], [0, 3, 0, 0], [2, 0], [0, 1, 1, 1, 1, 40]):
-        some = np.array(some)
-        expected = of_torch(torch, network, scaler, x[: some.sum()], some)
-        np.testing.assert_allclose(run(path, x[: some.sum()], some), expected, rtol=0, atol=1e-6)
-    empty = run(path, x[:0], np.array([0, 0]))
-    assert empty.shape == (2, len(classes))
-    np.testing.assert_array_equal(empty[0], run(path, x[:5], np.array([2, 0, 3]))[1])
-    assert run(path, x[:0], np.zeros(0, int)).shape == (0, len(classes))
-    assert describe(path)["kind"] == "packed"
-    assert describe(path)["versions"]["torch"]
-    assert str(Path.cwd().root + "tmp") not in path.read_bytes().decode("latin1")
-
-
-def test_the_order_of_tracks_and_of_jets_does_not_matter(packed, tracks):
-    path, (x, counts) = packed[0], tracks
-    jet = np.repeat(np.arange(len(counts)), counts)
-    mixed = np.lexsort([np.random.default_rng(5).random(len(x)), jet])
-    np.testing.assert_allclose(run(path, x[mixed], counts), run(path, x, counts), rtol=0, atol=1e-6)
-    backwards = run(path, x[::-1].copy(), counts[::-1].copy())
-    np.testing.assert_allclose(backwards[::-1], run(path, x, counts), rtol=0, atol=1e-6)
-
-
-def test_a_broken_track_is_that_of_its_jet_alone(packed, tracks):
-    path, x, counts = packed[0], tracks[0][:9].copy(), np.array([3, 0, 4, 2])
-    whole = run(path, x, counts)
-    for value in (np.nan, np.inf):
-        x[4, 1] = value
-        got = run(path, x, counts)
-        assert np.isnan(got[2]).all()
-        np.testing.assert_array_equal(got[[0, 1, 3]], whole[[0, 1, 3]])
-
-
-def test_counts_that_do_not_add_up_give_no_number(packed, tracks):
-    path, x = packed[0], tracks[0][:9]
-    for counts in ([3, 3], [5, 5], [12, -3], [3, -1, 7], [0]):
-        with contextlib.suppress(onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument):
-            assert np.isnan(run(path, x, np.array(counts))).all()
-
-
-def test_the_check_of_the_counts_is_as_it_was(torch):
-    from coursekit.nets.deepsets import DeepSets
-
-    with pytest.raises(ValueError, match=r"counts .* that add up to T"):
-        DeepSets(3)(torch.ones(5, 3), torch.tensor([2, 2]))
-
-
-def test_networks_of_pytorch_that_cannot_leave(torch, tracks, tmp_path, capfd):
-    from coursekit.nets.deepsets import DeepSets
-
-    class Made(torch.nn.Module):
-        def __init__(self, last):
-            super().__init__()
-            self.net, self.last = DeepSets(2, (4,), 4, (4,), 2 if last is torch.nn.Softmax else 1), last
-
-        def forward(self, x, counts):
-            y = self.net(x, counts)
-            return self.last(1)(y) if self.last is torch.nn.Softmax else self.last(y)
-
-    def decides(y):
-        return y if y.sum() > 0 else -y
-
-    def drops(y):
-        return y[1:]
-
-    table = np.zeros((1000, 2), np.float32)
-    for network, sample, message in [
-        (Made(torch.nn.Softmax), tracks, "gives probabilities already: .* adds the softmax"),
-        (Made(torch.sigmoid), tracks, "gives probabilities already: .* adds the sigmoid"),
-        (Made(decides), tracks, r"PyTorch's exporter cannot follow the network: Could not guard on data-dependent"),
-        (Made(drops), tracks, r"no classifier of jets: logits \(1100, K\) are expected, \(1099, 1\) came"),
-        (DeepSets(3), tracks, r"cannot take x of shape \(\d+, 2\) and .*: expected x \(T, 3\)"),
-        (DeepSets(2).half(), tracks, r"phi.0.weight of the network is float16: export .*float\(\)"),
-        (DeepSets(2, n_outputs=3), tracks, "classes has the 2 names qcd, top, but the network tells 3 apart"),
-        (torch.nn.Linear(2, 1), table, r"of PyTorch is exported with the sample \(x, counts\)"),
+def test_what_is_no_chain_of_layers_is_refused(keras, table, tmp_path):
+    layers, pictures = keras.layers, np.zeros((1000, 6, 5, 1))
+    x = keras.Input((3,))
+    hidden = layers.Dense(3, "relu")(x)
+    forked = keras.Model(x, layers.Dense(2, "softmax")(layers.Add()([x, hidden])))
+    function = keras.Model(x, layers.Dense(2, "softmax")(keras.ops.square(hidden)))
+    several = keras.Model(x, [layers.Dense(2, "softmax")(hidden), hidden])
+    unbuilt = keras.Sequential([layers.Dense(2, activation="softmax")])
+    first = keras.Sequential([keras.Input((1, 6, 5)), layers.MaxPooling2D(1, data_format="channels_first")])
+    other = keras.Sequential([keras.Input((6, 4, 1)), layers.Flatten(), layers.Dense(2, "softmax")])
+    for model, sample, message in [
+        (forked, table, "the layers of the network are no chain: add"),
+        (function, table, "holds square.*, a function and no layer"),
+        (several, table, "1 inputs and 2 outputs"),
+        (unbuilt, table, "no shape of its input yet"),
+        (first, pictures.reshape(-1, 1, 6, 5), 'data_format="channels_first"'),
+        (other, pictures, r"takes pictures \(6, 4, 1\), but the sample and the scaler give pictures \(6, 5, 1\)"),
     ]:
         with pytest.raises(ValueError, match=message):
-            export_onnx(tmp_path / "a.onnx", network, sample, classes=["qcd", "top"])
+            export_onnx(tmp_path / "a.onnx", model, sample, classes=["c", "b"])
+    branch = keras.Model(forked.inputs, layers.Dense(2, "softmax")(hidden))  # a layer of two models
+    path = export_onnx(tmp_path / "b.onnx", branch, table, classes=["c", "b"])
+    expected = keras.ops.convert_to_numpy(branch([table]))
+    np.testing.assert_allclose(run(path, table), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("operator", "message"),
+    [
+        ("Elu", r"disagree for 1200 jets: probabilities differ by up to 0\.\d+, and more than 1e-05"),
+        ("NoSuchOperator", "ONNX Runtime .* refuses the network: .*NoSuchOperator"),
+    ],
+)
+def test_a_file_that_onnx_runtime_reads_otherwise_gets_no_name(
+    monkeypatch, dense, table, scaler, tmp_path, operator, message
+):
+    from coursekit.export import keras_graph
+
+    monkeypatch.setitem(keras_graph._ACTIVATIONS, "relu", lambda graph, x: graph.add(operator, x))
+    with pytest.raises(ValueError, match=message):
+        export_onnx(tmp_path / "a.onnx", dense, table, classes=CLASSES, scaler=scaler)
     assert not [*tmp_path.iterdir()]
-    assert capfd.readouterr() == ("", "")  # the exporter has a lot to say
+
+
+def test_a_wrong_default_is_found_even_if_no_jet_of_the_sample_has_it(monkeypatch, dense, table, scaler, tmp_path):
+    from coursekit.export.graph import Graph
+
+    def without_defaults(graph, x, scaler):
+        return scaled(graph, x, Scaler(**vars(scaler) | {"defaults": {**scaler.defaults, "mass": -2.0}}))
+
+    scaled = Graph.add_scaler
+    monkeypatch.setattr(Graph, "add_scaler", without_defaults)
+    sample = np.tile(table[table[:, 0] != -1], (2, 1))
+    with pytest.raises(ValueError, match="disagree for jets whose mass is its default"):
+        export_onnx(tmp_path / "a.onnx", dense, sample, classes=CLASSES, scaler=scaler)
+
+
+def test_a_network_that_has_gone_wrong_in_training_is_refused(keras, table, tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, "softmax")])
+    model.set_weights([np.full((3, 2), np.nan), np.zeros(2)])
+    with pytest.raises(ValueError, match="the network gives NaN for 1200 jets"):
+        export_onnx(tmp_path / "a.onnx", model, table, classes=["c", "b"])
+
+
+def test_files_of_others_are_not_described(tagger, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none.onnx does not exist. Write it with export_onnx"):
+        describe(tmp_path / "none.onnx")
+    with pytest.raises(FileNotFoundError, match="is a folder"):
+        describe(tmp_path)
+    half, other, broken = (tmp_path / name for name in ("half.onnx", "other.onnx", "broken.onnx"))
+    half.write_bytes(tagger.read_bytes()[:-100])
+    model = onnx.load(tagger)
+    del model.metadata_props[:]
+    model.producer_name = "pytorch"
+    onnx.save(model, other)
+    onnx.helper.set_model_props(model, {"coursekit": "{"})
+    onnx.save(model, broken)
+    for path, message in [
+        (half, "half.onnx is not an ONNX file, or damaged"),
+        (other, "other.onnx was not written by export_onnx, but by pytorch"),
+        (broken, "broken.onnx: what it says of its inputs is damaged"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            describe(path)
+
+
+@pytest.mark.parametrize(
+    ("missing", "module", "extra"),
+    [("onnxruntime", "onnx", "export"), ("onnx", "onnx", "export"), ("onnxscript", "torch_graph", "export,torch")],
+)
+def test_without_a_package_the_extra_is_named(monkeypatch, missing, module, extra):
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.delitem(sys.modules, f"coursekit.export.{module}", raising=False)
+    with pytest.raises(ImportError, match=rf'{missing} is missing: pip install "coursekit\[{extra}\]"'):
+        importlib.import_module(f"coursekit.export.{module}")
+
+
+def test_names_that_do_not_exist():
+    export = importlib.import_module("coursekit.export")
+    assert {"describe", "export_onnx"} < set(dir(export))
+    with pytest.raises(AttributeError, match=r"no attribute 'export_tflite'; it has .*export_onnx"):
+        export.export_tflite  # noqa: B018

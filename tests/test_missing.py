@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from coursekit import events, images, jets, ledger, metrics, observables, preprocess, splitting, weights
-from coursekit.export import LwtnnNetwork, export_lwtnn
+from coursekit.export import LwtnnNetwork, export_lwtnn, export_onnx
 from coursekit.jets import arrays, position
 from coursekit.preprocess import Scaler
 
@@ -92,6 +92,8 @@ FLAT = {
         lambda x: export_lwtnn("n.json", None, x, classes=["c", "b"], scaler=Scaler.fit(VALUES[:, None], ["a"])),
         np.ones((1000, 1)),
     ),
+    "export_onnx": (lambda x: export_onnx("n.onnx", None, x, classes=["c", "b"]), np.ones((1000, 1))),
+    "export_onnx counts": (lambda x: export_onnx("n.onnx", None, (MOMENTA, x), classes=["c", "b"]), np.array(COUNTS)),
     "inputs_of": (lambda x: LWTNN.inputs_of({"a": x}), VALUES),
     "lwtnn": (lambda x: LWTNN({"a": x}), VALUES),
 }

@@ -5,6 +5,7 @@ the number of jets with PyTorch.
 """
 
 import contextlib
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -19,7 +20,8 @@ def probabilities_of(model, x: np.ndarray) -> np.ndarray:
 
     # Some GPUs round the inputs of a product to ten bits.
     on_cpu = keras.device("cpu:0") if keras.backend.backend() == "tensorflow" else contextlib.nullcontext()
-    with on_cpu:
+    with on_cpu, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras warns where keras.Model was given [x] and is called with x
         parts = [model(part, training=False) for part in np.array_split(x, range(1000, len(x), 1000))]
     y = np.concatenate([keras.ops.convert_to_numpy(part) for part in parts]).astype(np.float64)
     return np.concatenate([1 - y, y], axis=1) if y.shape[1] == 1 else y

@@ -170,7 +170,7 @@ def _checked_classes(classes: Sequence[str]) -> list[str]:
 
 def _checked_sample(sample, scaler: Scaler | None) -> tuple[tuple[np.ndarray, ...], tuple[str, ...]]:
     """Return the inputs of the file, (x,) or (x, counts), and the names of the columns of x."""
-    x, *counts = sample if isinstance(sample, tuple) else (sample,)
+    x, *counts = sample if isinstance(sample, tuple) and len(sample) == 2 else (sample,)
     if scaler is not None and hasattr(x, "columns"):
         scaler.transform(x)  # compares the names
     names = tuple(map(str, getattr(x, "columns", ()))) if scaler is None else scaler.inputs
@@ -182,6 +182,8 @@ def _checked_sample(sample, scaler: Scaler | None) -> tuple[tuple[np.ndarray, ..
             raise ValueError(f"a sample of sets is x (T, F) and whole counts (N,); {x.shape}, {counts.shape} came.")
         if counts.sum() != len(x):
             raise ValueError(f"the counts of the sample add up to {counts.sum()}, but x has {len(x)} rows.")
+        if len(x) < 2:
+            raise ValueError("the jets of the sample are empty: take jets with constituents.")
         counts = [counts.astype(np.int64)]
     if x.ndim not in (2, 4):
         raise ValueError(f"the sample is a table (N, F), pictures (N, H, W, C) or (x, counts); it has shape {x.shape}.")
@@ -243,7 +245,9 @@ def _metadata(kind, framework, inputs, names, classes, scaler, settings, units) 
     metadata |= {"settings": dict(settings or {}), "compared": {"jets": len(inputs[-1]), "limit": LIMIT}}
     metadata["versions"] = versions | {name: importlib.metadata.version(name) for name in packages}
     try:
-        return json.loads(json.dumps(metadata, default=lambda value: value.tolist()))  # numbers and arrays of NumPy
+        return json.loads(
+            json.dumps(metadata, default=lambda value: value.tolist(), allow_nan=False)
+        )  # numbers and arrays of NumPy
     except (AttributeError, TypeError, ValueError) as error:
         raise TypeError(
             f"the settings hold what JSON does not know ({error}): take numbers, text, lists, dicts."

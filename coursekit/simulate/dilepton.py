@@ -247,6 +247,18 @@ def weights(pt, eta, electron, matched, rng: np.random.Generator) -> dict[str, n
     return dict(zip(WEIGHT_BRANCHES[1:], factors, strict=True))
 
 
+def rounded(values, bits: int = BITS) -> np.ndarray:
+    """Round to float32 with so many significant binary digits.
+
+    Examples
+    --------
+    >>> rounded(np.array([1000.0, 3.14159]), bits=4).tolist()
+    [1024.0, 3.25]
+    """
+    mantissa, exponent = np.frexp(ak.to_numpy(values).astype(np.float32))
+    return np.ldexp(np.round(mantissa * 2**bits), exponent - bits).astype(np.float32)
+
+
 def branches(events: ak.Array, rng: np.random.Generator) -> ak.Array:
     """Turn detected events into the branches of the file, all but the event numbers and the cross-section weight.
 
@@ -260,12 +272,6 @@ def branches(events: ak.Array, rng: np.random.Generator) -> ak.Array:
     -------
     awkward array with one field per branch; those of `Jet` are jagged
     """
-
-    def rounded(values):
-        """Round to float32 with `BITS` significant binary digits."""
-        mantissa, exponent = np.frexp(ak.to_numpy(values).astype(np.float32))
-        return np.ldexp(np.round(mantissa * 2**BITS), exponent - BITS).astype(np.float32)
-
     # Rounded first: whoever computes `mll` from the stored momenta finds the stored `mll`.
     pt, eta, phi = (rounded(events.lepton[name]) for name in ("pt", "eta", "phi"))
     pdgid, matched = ak.to_numpy(events.lepton.pdgId), ak.to_numpy(events.lepton.matched)

@@ -16,7 +16,7 @@ from coursekit.files import naming_if_full, replacing
 from coursekit.jets.arrays import delta_phi
 from coursekit.simulate.chunks import chunk_seeds, open_spool, read_spool, run_chunks, spool_chunks
 from coursekit.simulate.clustering import cluster
-from coursekit.simulate.dilepton import flat_pt, jet_resolution, smeared
+from coursekit.simulate.dilepton import flat_pt, jet_resolution, rounded, smeared
 from coursekit.simulate.flightaxis import axis_vertices
 from coursekit.simulate.impact import TEMPLATES, count_tracks, likelihood_ratios, save_templates
 from coursekit.simulate.pythia import Particles, generate, make_pythia
@@ -76,9 +76,8 @@ def weakly_decaying(particles: Particles, quark: int) -> np.ndarray:
     hadron = (code > 100) & (code < 10**6) & (digits[0] > 0)  # a diquark has no quark in the last place but one
     hidden = (digits[2] == 0) & (digits[0] == quark) & (digits[1] == quark)  # quark and antiquark annihilate
     heavy = hadron & ~hidden & np.any([digit == quark for digit in digits], axis=0)
-    rows = np.flatnonzero(heavy)
     last = heavy.copy()
-    last[rows[heavy[particles.daughter1[rows]] | heavy[particles.daughter2[rows]]]] = False
+    last[particles.mother[heavy]] = False
     return last
 
 
@@ -175,26 +174,20 @@ def measured_jets(
     visible = final.select(~np.isin(np.abs(final.pdgid), (12, 14, 16)))
     jets, _ = cluster(visible.momenta, JET_RADIUS, MIN_JET_PT / 2)
     jets = smeared(jets, jet_resolution(flat_pt(jets)), rng)
-    jets = jets[(jets.pt > MIN_JET_PT) & (np.abs(jets.eta) < MAX_JET_ETA)]
-    jets = jets[ak.argsort(jets.pt, ascending=False)]
-    numbers = ak.to_numpy(ak.num(jets))
-    error = axis_resolution(flat_pt(jets))
-    eta = ak.to_numpy(ak.flatten(jets.eta)) + rng.normal(0, error)
-    phi = delta_phi(ak.to_numpy(ak.flatten(jets.phi)) + rng.normal(0, error), 0.0)
+    event, pt = np.repeat(np.arange(len(particles)), ak.num(jets)), flat_pt(jets)
+    eta, phi = (ak.to_numpy(ak.flatten(angle)) + rng.normal(0, axis_resolution(pt)) for angle in (jets.eta, jets.phi))
+    kept = np.flatnonzero((pt > MIN_JET_PT) & (np.abs(eta) < MAX_JET_ETA))
+    kept = kept[np.lexsort((-pt[kept], event[kept]))]
+    event, pt, eta, phi = event[kept], pt[kept], eta[kept], delta_phi(phi[kept], 0.0)
+    numbers = np.bincount(event, minlength=len(particles))
     columns = {
-        "event": np.repeat(chunk * CHUNK + np.arange(len(particles)), numbers).astype(np.uint32),
-        "pt": flat_pt(jets),
+        "event": (chunk * CHUNK + event).astype(np.uint32),
+        "pt": pt,
         "eta": eta,
         "phi": phi,
         "flavour": label_jets(particles, eta, phi, numbers),
     }
     return columns, *tracks_of_jets(*measure_tracks(visible, rng), eta, phi, numbers)
-
-
-def rounded(values: np.ndarray, bits: int) -> np.ndarray:
-    """Round to float32 with so many significant binary digits."""
-    mantissa, exponent = np.frexp(values.astype(np.float32))
-    return np.ldexp(np.round(mantissa * 2**bits), exponent - bits).astype(np.float32)
 
 
 def simulate_flavour_chunk(seed: int, min_pthat: float, with_tracks: bool, chunk: int) -> tuple[ak.Array, int]:

@@ -13,7 +13,7 @@ import numpy as np
 from coursekit.simulate.tracks import Tracks
 
 PION_MASS, PROTON_MASS = 0.13957, 0.93827  # GeV
-KAON_WINDOW, LAMBDA_WINDOW = (0.4976, 0.020), (1.1157, 0.006)  # GeV: mass, and how far from it
+KAON_WINDOW, LAMBDA_WINDOW = (0.4976, 0.010), (1.1157, 0.004)  # GeV: mass, and how far from it
 FAR_MM = 1000.0  # a weak belief that vertices lie within this keeps two parallel tracks from making infinities
 
 DISPLACED = 2.2  # abs(S(d0)) of a track that may belong to a secondary vertex

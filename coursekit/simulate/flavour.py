@@ -30,7 +30,7 @@ TRACK_BITS = 9  # a relative 1e-3, a tenth of the resolution of any track
 CHUNK = 800  # events: one or two seconds' work, 80 MB
 JET_RADIUS, MIN_JET_PT, MAX_JET_ETA = 0.4, 20.0, 2.5
 MIN_HADRON_PT, LABEL_CONE = 5.0, 0.3
-LEAST_RATIO = -18.0  # one jet in 5000 has less: above the default, so that the two cannot be mixed up
+LEAST_RATIO = -18.0  # one jet in 3000 has less: above the default, so that the two cannot be mixed up
 
 SETTINGS = (
     "Beams:eCM = 13000.",

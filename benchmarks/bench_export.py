@@ -27,15 +27,15 @@ from coursekit.preprocess import Scaler
 N_INPUTS, FEW, MANY = 20, 20, 10_000
 CLASSES = ["light", "c", "b"]
 LOOP = """
-#include "model.hxx"
+#include "network.hxx"
 
-extern "C" void *session(const char *weights, std::size_t most) { return new SOFIE_model::Session(weights, most); }
+extern "C" void *session(const char *weights, std::size_t most) { return new tagger_network::Session(weights, most); }
 
 // Jets that follow one another in `x`, with `rows[i]` rows each.
 extern "C" void one_by_one(void *session, std::size_t n, const std::size_t *rows, const float *x, float *y)
 {
    for (std::size_t i = 0; i < n; ++i) {
-      const auto jet = static_cast<SOFIE_model::Session *>(session)->infer(rows[i], x);
+      const auto jet = static_cast<tagger_network::Session *>(session)->infer(rows[i], x);
       y = std::copy(jet.begin(), jet.end(), y);
       x += rows[i] * N_INPUTS;
    }

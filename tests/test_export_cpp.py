@@ -1,7 +1,6 @@
 """C++ made of a network gives what ONNX Runtime gives, columns in any order, and says what is wrong with a file."""
 
 import importlib.util
-import json
 import os
 import shutil
 import subprocess
@@ -10,71 +9,13 @@ import sys
 import numpy as np
 import pytest
 
-onnx = pytest.importorskip("onnx", exc_type=ImportError)
+pytest.importorskip("onnx", exc_type=ImportError)
 onnxruntime = pytest.importorskip("onnxruntime", exc_type=ImportError)
 if importlib.util.find_spec("sofie") is None:
     pytest.skip("sofie is not installed; it exists for Linux", allow_module_level=True)
 
 from coursekit.export import compile_cpp, cpp, export_cpp  # noqa: E402
-from coursekit.export.graph import Graph  # noqa: E402
-from coursekit.preprocess import Scaler  # noqa: E402
-
-
-def can_compile():
-    """Tell why nothing can be compiled here, or ""."""
-    if shutil.which("g++") is None:
-        return "g++ is not installed"
-    empty = subprocess.run(
-        ["g++", "-x", "c++", "-", "-lopenblas", "-o", os.devnull], input=b"int main() {}", capture_output=True
-    )
-    return "libopenblas-dev is not installed" if empty.returncode else ""
-
-
-needs_compiler = pytest.mark.skipif(bool(can_compile()), reason=can_compile())
-INPUTS = ["pt", "abs_eta", "ip3d_llr", "sv_mass", "sv_significance", "jf_mass"]
-DEFAULTS = {"sv_mass": -1.0, "sv_significance": -99.9, "jf_mass": -90.0}
-CLASSES = ["light", "c", "b"]
-
-
-def raw_jets(n, seed):
-    rng = np.random.default_rng(seed)
-    jets = rng.normal([60, 1, 2, 2.5, 9, 1.5], [25, 0.7, 6, 1.2, 5, 1], size=(n, 6))
-    for name, value in DEFAULTS.items():
-        jets[rng.uniform(size=n) < 0.3, INPUTS.index(name)] = value
-    return jets.astype(np.float32)
-
-
-def write_model(path, last="Softmax", kind="table", inputs=INPUTS, seed=1):
-    """Write a three-class network with a scaler, three defaults and two checks, as `export_onnx` does."""
-    checks = {"sv": "sv_mass", "jf": "jf_mass"}
-    scaler = Scaler.fit(raw_jets(2000, 3), INPUTS, defaults=DEFAULTS, checks=checks)
-    rng, graph = np.random.default_rng(seed), Graph()
-    x = graph.add_scaler("x", scaler)
-    for units, end in ((32, "Relu"), (16, "Tanh"), (3, last)):
-        x = graph.add(
-            end,
-            graph.add("Gemm", x, rng.normal(0, 0.4, ({32: 8, 16: 32, 3: 16}[units], units)), rng.normal(size=units)),
-        )
-    graph.add("Add", x, graph.add_guard("x"), output="probabilities")
-    values = {"offset": scaler.offset, "scale": scaler.scale}
-    rows = [
-        {"name": name, "unit": "GeV" if name == "pt" else "", "default": DEFAULTS.get(name)}
-        | {key: float(array[i]) for key, array in values.items()}
-        for i, name in enumerate(inputs)
-    ]
-    about = {"kind": kind, "shape": [6], "inputs": rows, "classes": CLASSES}
-    starts, ends = (
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", columns])
-        for name, columns in (("x", 6), ("probabilities", 3))
-    )
-    model = onnx.helper.make_model(
-        onnx.helper.make_graph(graph.nodes, "tagger", [starts], [ends], graph.constants),
-        opset_imports=[onnx.helper.make_opsetid("", 18)],
-        ir_version=8,
-    )
-    onnx.helper.set_model_props(model, {"coursekit": json.dumps(about)})
-    onnx.save(model, path)
-    return path
+from tests.taggers import CLASSES, DEFAULTS, INPUTS, needs_compiler, raw_jets, write_model  # noqa: E402
 
 
 def write_jets(path, names, rows):
@@ -212,39 +153,49 @@ def test_files_that_are_not_there(folder, program, tmp_path):
 
 
 THREADS = """
-#include "model.hxx"
-#include <cstdio>
+#include "one/network.hxx"
+#include "two/network.hxx"
 #include <thread>
+
+const std::size_t n = 200;
+using Values = std::vector<float>;
+
+template <class Session>
+void classify(const char *weights, const Values *jets, Values *found)
+{
+   Session session(weights, 1);
+   for (std::size_t repeat = 0; repeat < 20; ++repeat)
+      for (std::size_t i = 0; i < n; ++i) {
+         const auto jet = session.infer(1, jets->data() + 6 * i);
+         std::copy(jet.begin(), jet.end(), found->begin() + 3 * i);
+      }
+}
+
 int main()
 {
-   const std::size_t n = 200;
-   std::vector<float> jets(6 * n);
+   Values jets(6 * n), alone(3 * n), first(3 * n), second(3 * n), other(3 * n);
    for (std::size_t i = 0; i < jets.size(); ++i)
       jets[i] = 10 * std::sin(1.7f * i);
-   auto classify = [&jets](std::vector<float> *found) {
-      SOFIE_model::Session session("model.dat", 1);
-      for (std::size_t repeat = 0; repeat < 20; ++repeat)
-         for (std::size_t i = 0; i < n; ++i) {
-            const auto jet = session.infer(1, jets.data() + 6 * i);
-            std::copy(jet.begin(), jet.end(), found->begin() + 3 * i);
-         }
-   };
-   std::vector<float> alone(3 * n), first(3 * n), second(3 * n);
-   classify(&alone);
-   std::thread one(classify, &first), other(classify, &second);
+   classify<tagger_network::Session>("one/model.dat", &jets, &alone);
+   std::thread one(classify<tagger_network::Session>, "one/model.dat", &jets, &first);
+   std::thread two(classify<tagger_network::Session>, "one/model.dat", &jets, &second);
+   std::thread three(classify<n2024_new_network::Session>, "two/model.dat", &jets, &other);
    one.join();
-   other.join();
-   return first != alone || second != alone;
+   two.join();
+   three.join();
+   return first != alone || second != alone || other == alone;
 }
 """
 
 
 @needs_compiler
-def test_threads_with_a_session_each_do_not_disturb_one_another(folder, tmp_path):
+def test_two_networks_and_threads_with_a_session_each_do_not_disturb_one_another(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "one")
+    export_cpp(write_model(tmp_path / "2024-new.onnx", seed=2), tmp_path / "two")
     (tmp_path / "threads.cpp").write_text(THREADS, encoding="utf-8")
-    options = ["-O2", "-std=c++17", "-pthread", f"-I{folder}", "-lopenblas"]
-    subprocess.run(["g++", tmp_path / "threads.cpp", "-o", tmp_path / "threads", *options], check=True)
-    subprocess.run([tmp_path / "threads"], cwd=folder, check=True)
+    command = ["g++", "-O2", "-std=c++17", "-pthread", "threads.cpp", "-o", "threads", "-lopenblas"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    subprocess.run([tmp_path / "threads"], cwd=tmp_path, check=True)
 
 
 @needs_compiler

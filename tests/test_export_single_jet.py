@@ -16,7 +16,7 @@ from coursekit.export import compile_cpp, cpp, export_cpp  # noqa: E402
 from coursekit.export.graph import Graph  # noqa: E402
 from coursekit.export.single_jet import single_jet  # noqa: E402
 from coursekit.preprocess import Scaler  # noqa: E402
-from tests.test_export_cpp import needs_compiler  # noqa: E402
+from tests.taggers import needs_compiler  # noqa: E402
 
 INPUTS = ["d0_significance", "z0_significance", "pt_fraction", "n_pixel_hits"]
 DEFAULTS = {"n_pixel_hits": -9.0}

@@ -39,8 +39,8 @@ JETS = 100
 _INSTEAD = "use the ONNX file itself, with ONNX Runtime's C++ interface"
 # In a process of its own: SOFIE prints, past sys.stdout, and ends the process where it did not expect a graph.
 _GENERATE = """
-import sofie
-model = sofie.onnx.parse("model.onnx")
+import sys, sofie
+model = sofie.onnx.parse(sys.argv[1])
 model.generate()
 model.output_generated("model.hxx")
 """
@@ -53,7 +53,8 @@ def export_cpp(model: str | os.PathLike, folder: str | os.PathLike) -> Path:
     ----------
     model : path-like
         An ONNX file of `export_onnx`, of a table or of jets as sets. Scaling, default values and the last activation
-        are inside it, and inside the C++, too.
+        are inside it, and inside the C++, too, whose namespace is called after it: that of ``tagger.onnx`` is
+        ``tagger_network``, so that two networks can be in one program.
     folder : path-like
         Where the files go; its parent exists. What an earlier export left there is replaced as a whole.
 
@@ -79,8 +80,21 @@ def export_cpp(model: str | os.PathLike, folder: str | os.PathLike) -> Path:
 
     References
     ----------
-    L. Moneta et al., "SOFIE: C++ code generation for fast inference of deep learning models in ROOT/TMVA",
-    J. Phys. Conf. Ser. 2438 (2023) 012013; https://github.com/ML4EP/SOFIE
+    The ML4EP team at CERN, SOFIE, System for Optimized Fast Inference code Emit, https://github.com/ML4EP/SOFIE, and
+    PySofie 0.1.0, its package for Python, https://github.com/ML4EP/PySofie
+
+    Examples
+    --------
+    >>> from coursekit.export import export_onnx
+    >>> from coursekit.nets.keras_nets import build_dense
+    >>> from coursekit.preprocess import Scaler
+    >>> jets = np.random.default_rng(1).normal([50, 1], [20, 0.5], size=(1000, 2))
+    >>> scaler, folder = Scaler.fit(jets, ["pt", "abs_eta"]), Path(tempfile.mkdtemp())
+    >>> network = build_dense(2, hidden=(8,))
+    >>> model = export_onnx(folder / "tagger.onnx", network, jets, classes=["light", "b"], scaler=scaler)
+    >>> sorted(file.name for file in export_cpp(model, folder / "cpp").iterdir())  # doctest: +NORMALIZE_WHITESPACE
+    ['CMakeLists.txt', 'main.cpp', 'model.dat', 'model.hxx', 'network.hxx', 'reference_jets.txt',
+     'reference_probabilities.txt']
     """
     model, folder = Path(model), Path(folder)
     about = describe(model)
@@ -88,7 +102,7 @@ def export_cpp(model: str | os.PathLike, folder: str | os.PathLike) -> Path:
         raise ImportError('C++ is made by SOFIE, which exists for Linux: pip install "coursekit[export]"')
     _check_described(model, about)
     jets, counts = _reference_jets(about)
-    graph = onnx.load(model)
+    graph, name = onnx.load(model), _identifier(model.stem)
     probabilities = _run(graph, {"x": jets} if counts is None else {"x": jets, "counts": counts})
     jets = np.split(jets, np.cumsum(np.ones(JETS, dtype=int) if counts is None else counts)[:-1])
     if counts is not None:
@@ -100,11 +114,12 @@ def export_cpp(model: str | os.PathLike, folder: str | os.PathLike) -> Path:
                 f"(probabilities would differ by {difference:.2g}): {_INSTEAD}."
             )
     with _replacing_folder(folder) as partial:
-        _generate(graph, model, partial)
-        for name in ("main.cpp", "CMakeLists.txt"):
-            source = importlib.resources.files("coursekit.export") / "templates" / name
-            (partial / name).write_bytes(source.read_bytes())
-        (partial / "network.hxx").write_text(_network_header(about), encoding="utf-8", newline="\n")
+        _generate(graph, model, name, partial)
+        for file in ("main.cpp", "CMakeLists.txt"):
+            source = importlib.resources.files("coursekit.export") / "templates" / file
+            text = source.read_text(encoding="utf-8").replace("NAME_OF_NETWORK", name)
+            (partial / file).write_text(text, encoding="utf-8", newline="\n")
+        (partial / "network.hxx").write_text(_network_header(name, about), encoding="utf-8", newline="\n")
         names = [row["name"] for row in about["inputs"]]
         _write_table(partial / "reference_jets.txt", names, jets)
         _write_table(partial / "reference_probabilities.txt", about["classes"], probabilities)
@@ -179,18 +194,24 @@ def _check_described(model: Path, about: dict) -> None:
         )
 
 
-def _generate(graph: onnx.ModelProto, model: Path, folder: Path) -> None:
+def _identifier(stem: str) -> str:
+    """Return a name of a file as a part of a name in C++."""
+    name = re.sub("[^0-9A-Za-z]+", "_", stem).strip("_")
+    return name if name[:1].isalpha() else f"n{name}"
+
+
+def _generate(graph: onnx.ModelProto, model: Path, name: str, folder: Path) -> None:
     """Let SOFIE write ``model.hxx`` and ``model.dat`` into a folder; ValueError names what it does not know."""
-    copy = folder / "model.onnx"  # SOFIE names the C++ after the file
+    copy = folder / f"{name}.onnx"  # SOFIE names the namespace after the file
     onnx.save(graph, copy)
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", _GENERATE], cwd=folder, capture_output=True, encoding="utf-8", errors="replace"
-    )
+    command = [sys.executable, "-P", "-c", _GENERATE, copy.name]
+    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", errors="replace")
     copy.unlink()
     if done.returncode or not (folder / "model.dat").exists():
         raise ValueError(f"SOFIE cannot express {model}: {_reason(done)}. Instead {_INSTEAD}.")
     header = (folder / "model.hxx").read_text(encoding="utf-8")
     header = re.sub(r" at \[.*?\]", "", header, count=1)  # the time: the same network gives the same files
+    header = header.replace(f'"{name}.dat"', '"model.dat"')
     (folder / "model.hxx").write_text(header, encoding="utf-8", newline="\n")
 
 
@@ -237,7 +258,7 @@ def _write_table(path: Path, names: list[str], jets: Iterable[np.ndarray]) -> No
     path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 
-def _network_header(about: dict) -> str:
+def _network_header(name: str, about: dict) -> str:
     """Return the header with the names of inputs and classes."""
 
     def line(row: dict) -> str:
@@ -252,10 +273,14 @@ def _network_header(about: dict) -> str:
 // What the network takes and gives, in this order. Written by coursekit {__version__} with model.hxx and model.dat.
 #pragma once
 
+#include "model.hxx"
+
 #include <string>
 #include <vector>
 
-namespace network {{
+namespace {name}_network {{
+
+using SOFIE_{name}::Session;
 
 const std::vector<std::string> inputs{{
 {inputs}

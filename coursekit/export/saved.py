@@ -81,7 +81,9 @@ def _of_keras(source: Path, sample: PreparedSample, onnx, cpp, lwtnn) -> list[Pa
 
         settings = {"network": source.name, "ntuple": sample.source.name}
         with tempfile.TemporaryDirectory() as folder:
-            model = export_onnx(onnx or Path(folder) / "model.onnx", network, jets, settings=settings, **arguments)
+            model = export_onnx(
+                onnx or Path(folder) / f"{source.stem}.onnx", network, jets, settings=settings, **arguments
+            )
             written += [model] if onnx else []
             if cpp is not None:
                 from coursekit.export.cpp import export_cpp

@@ -10,8 +10,9 @@
 // and a jet without tracks is an empty line.
 //
 // Into a framework go network.hxx, model.hxx and model.dat, always of one and the same export, and of main() the following.
+// Two networks may be in one program: each has a namespace of its own.
 //
-//   Once, at the beginning of a job: make the Session. It reads the weights, which takes longer than thousands of jets.
+//   Once, at the beginning of a job: make the network::Session. It reads the weights, which takes as long as hundreds of jets.
 //   For each jet: fill a vector by the names in network::inputs, in that order, and call session.infer(1, values.data()).
 //     The result has the order of network::classes. For tracks: infer(number of tracks, values), track after track.
 //   Threads: infer() keeps its intermediate results in the Session. Give each thread a Session of its own. A BLAS that
@@ -21,7 +22,6 @@
 //     code that fills the vector. Inputs in another order, scaled twice or with other defaults give no error anywhere,
 //     only other probabilities.
 
-#include "model.hxx"
 #include "network.hxx"
 
 #include <algorithm>
@@ -39,6 +39,8 @@
 #ifdef __FAST_MATH__
 #error "compile without -ffast-math: a value that was never measured (NaN) would not be seen"
 #endif
+
+namespace network = NAME_OF_NETWORK_network;
 
 using Names = std::vector<std::string>;
 using Values = std::vector<float>;
@@ -171,7 +173,7 @@ int main(int argc, char **argv)
          most = std::max(most, jet.size() / n_inputs);
 
       const auto weights = std::filesystem::path(argv[0]).parent_path() / "model.dat"; // beside the program
-      SOFIE_model::Session session(weights.string(), most);
+      network::Session session(weights.string(), most);
 
       std::vector<Values> probabilities;
       for (const auto &jet : jets)

@@ -63,3 +63,8 @@ class Graph:
         """
         zeros = self.add("Flatten", self.add("Sub", x, x), axis=1)
         return self.add("ReduceSum", zeros, np.array([1]), keepdims=1)
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says in its first line, behind which other programs' errors go on for a page."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

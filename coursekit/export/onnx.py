@@ -25,7 +25,7 @@ except ImportError as error:
 
 from coursekit import __version__
 from coursekit.arrays import numbers
-from coursekit.export.graph import OPSET, Graph
+from coursekit.export.graph import OPSET, Graph, first_line
 from coursekit.files import replacing
 from coursekit.preprocess import Scaler
 from coursekit.words import listed, near
@@ -310,7 +310,7 @@ def _compare(path: Path, side, network, inputs, scaler: Scaler | None) -> None:
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # a dozen kinds, without a common one
-        raise ValueError(f"ONNX Runtime {onnxruntime.__version__} refuses the network: {_first(error)}") from error
+        raise ValueError(f"ONNX Runtime {onnxruntime.__version__} refuses the network: {first_line(error)}") from error
     for what, part in _parts(inputs, scaler):
         got = _run(session, part, what)
         expected = side.probabilities_of(network, *_scaled(part, scaler))
@@ -346,8 +346,4 @@ def _run(session, part: tuple[np.ndarray, ...], what: str) -> np.ndarray:
     try:
         return session.run(None, dict(zip(("x", "counts"), part, strict=False)))[0]
     except Exception as error:
-        raise ValueError(f"ONNX Runtime cannot calculate {what}: {_first(error)}") from error
-
-
-def _first(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ValueError(f"ONNX Runtime cannot calculate {what}: {first_line(error)}") from error

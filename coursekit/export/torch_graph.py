@@ -13,7 +13,7 @@ import warnings
 import numpy as np
 import onnx.compose
 
-from coursekit.export.graph import OPSET, Graph
+from coursekit.export.graph import OPSET, Graph, first_line
 
 try:
     import onnxscript
@@ -100,7 +100,7 @@ def _logits(network: nn.Module, x: np.ndarray, counts: np.ndarray) -> torch.Tens
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise ValueError(
             f"the network cannot take x of shape {x.shape} and counts of shape {counts.shape}, which come from the "
-            f"sample and the scaler: {_first(error)}"
+            f"sample and the scaler: {first_line(error)}"
         ) from error
     if not isinstance(y, torch.Tensor) or y.ndim != 2 or len(y) != len(counts):
         found = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
@@ -146,15 +146,11 @@ def _traced(network: nn.Module, sample: tuple[np.ndarray, np.ndarray]) -> onnx.M
         while error.__cause__ is not None:  # the exporter's own words stand at the end of a page about itself
             error = error.__cause__
         raise ValueError(
-            f"PyTorch's exporter cannot follow the network: {_first(error)} A decision on values, such as a check of "
+            f"PyTorch's exporter cannot follow the network: {first_line(error)} A decision on values, such as a check of "
             "the counts, belongs behind `if not torch.compiler.is_exporting()`."
         ) from error
     finally:
         logging.disable(disabled)
-
-
-def _first(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _repeat_interleave(repeats, output_size=None):

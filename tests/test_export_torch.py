@@ -13,7 +13,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 torch = pytest.importorskip("torch")
 
 from coursekit.export import describe, export_onnx  # noqa: E402
-from coursekit.nets.deepsets import DeepSets, EnergyFlow  # noqa: E402
+from coursekit.nets.deepsets import DeepSets, EnergyFlow, pool  # noqa: E402
 
 CLASSES = ["light", "c", "b"]
 
@@ -140,6 +140,10 @@ def test_networks_of_pytorch_that_cannot_leave(tracks, tmp_path, capfd):
             y = self.net(x, counts)
             return self.last(1)(y) if self.last is torch.nn.Softmax else self.last(y)
 
+    class Mean(torch.nn.Module):
+        def forward(self, x, counts):
+            return pool(x, counts) / counts[:, None]
+
     def decides(y):
         return y if y.sum() > 0 else -y
 
@@ -151,6 +155,7 @@ def test_networks_of_pytorch_that_cannot_leave(tracks, tmp_path, capfd):
         (Made(torch.nn.Softmax), tracks, "gives probabilities already: .* adds the softmax"),
         (Made(torch.sigmoid), tracks, "gives probabilities already: .* adds the sigmoid"),
         (Made(decides), tracks, r"PyTorch's exporter cannot follow the network: Could not guard on data-dependent"),
+        (Mean(), tracks, r"gives NaN for \d+ of 1100 jets: .* a jet without constituents"),
         (Made(drops), tracks, r"no classifier of jets: logits \(1100, K\) are expected, \(1099, 1\) came"),
         (DeepSets(3), tracks, r"cannot take x of shape \(\d+, 2\) and .*: expected x \(T, 3\)"),
         (DeepSets(2).half(), tracks, r"phi.0.weight of the network is float16: export .*float\(\)"),

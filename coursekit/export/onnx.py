@@ -4,7 +4,6 @@ ONNX is the format that experiments' software reads, through ONNX Runtime or as 
 wrong far from the training stands inside: default values, scaling, the last activation, the names.
 """
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -243,11 +242,9 @@ def _metadata(kind, framework, inputs, names, classes, scaler, settings, units) 
     versions = {"coursekit": __version__, "python": platform.python_version()}
     metadata = {"kind": kind, "shape": inputs[0].shape[1:], "inputs": rows, "checks": checks, "classes": classes}
     metadata |= {"settings": dict(settings or {}), "compared": {"jets": len(inputs[-1]), "limit": LIMIT}}
-    metadata["versions"] = versions | {name: importlib.metadata.version(name) for name in packages}
-    try:
-        return json.loads(
-            json.dumps(metadata, default=lambda value: value.tolist(), allow_nan=False)
-        )  # numbers and arrays of NumPy
+    metadata["versions"] = versions | {name: sys.modules[name].__version__ for name in packages}
+    try:  # what has a method tolist is a number or an array of NumPy
+        return json.loads(json.dumps(metadata, default=lambda value: value.tolist(), allow_nan=False))
     except (AttributeError, TypeError, ValueError) as error:
         raise TypeError(
             f"the settings hold what JSON does not know ({error}): take numbers, text, lists, dicts."
@@ -314,8 +311,10 @@ def _compare(path: Path, side, network, inputs, scaler: Scaler | None) -> None:
     for what, part in _parts(inputs, scaler):
         got = _run(session, part, what)
         expected = side.probabilities_of(network, *_scaled(part, scaler))
-        if not np.isfinite(expected).all():
-            raise ValueError(f"the network gives NaN for {what}: look for NaN in its parameters.")
+        if (bad := ~np.isfinite(expected).all(axis=1)).any():
+            empty = len(part) == 2 and not part[1][bad].any()
+            hint = "what it does with a jet without constituents" if empty else "NaN in its parameters"
+            raise ValueError(f"the network gives NaN for {bad.sum()} of {what}: look for {hint}.")
         difference = np.abs(got - expected).max() if got.shape == expected.shape else np.inf
         if not difference <= LIMIT:
             raise ValueError(
@@ -329,17 +328,17 @@ def _parts(inputs: tuple[np.ndarray, ...], scaler: Scaler | None) -> Iterator[tu
     n_jets = len(inputs[-1])
     yield f"{n_jets} jets", inputs
     seven = _taken(inputs, [*range(n_jets - 7, n_jets)])
-    yield "the last 7 jets", seven
+    yield "7 jets", seven
     for jet in range(3):
-        yield f"jet {jet} alone", _taken(inputs, [jet])
+        yield f"jet {jet}, alone", _taken(inputs, [jet])
     if len(inputs) == 2:
         x, counts = seven
         yield "7 jets with an empty one between them", (x, np.insert(counts, 3, 0))
-        yield "an empty jet alone", (x[:0], np.zeros(1, dtype=np.int64))
+        yield "1 empty jet, alone", (x[:0], np.zeros(1, dtype=np.int64))
     for name, value in (scaler.defaults if scaler else {}).items():
         x = seven[0].copy()
         x[:, scaler.inputs.index(name)] = value
-        yield f"jets whose {name} is its default", (x, *seven[1:])
+        yield f"7 jets whose {name} is its default", (x, *seven[1:])
 
 
 def _run(session, part: tuple[np.ndarray, ...], what: str) -> np.ndarray:

@@ -146,8 +146,8 @@ def _traced(network: nn.Module, sample: tuple[np.ndarray, np.ndarray]) -> onnx.M
         while error.__cause__ is not None:  # the exporter's own words stand at the end of a page about itself
             error = error.__cause__
         raise ValueError(
-            f"PyTorch's exporter cannot follow the network: {first_line(error)} A decision on values, such as a check of "
-            "the counts, belongs behind `if not torch.compiler.is_exporting()`."
+            f"PyTorch's exporter cannot follow the network: {first_line(error)} A decision on values, such as a check "
+            "of the counts, belongs behind `if not torch.compiler.is_exporting()`."
         ) from error
     finally:
         logging.disable(disabled)

@@ -135,6 +135,14 @@ def test_one_at_a_time(benchmark, ways, table, way):
     print(f"\n{way}: {1e6 * benchmark.stats['median'] / FEW:,.1f} us a jet")
 
 
+@pytest.mark.benchmark(group=f"{FEW} jets, one at a time")
+def test_the_scaler_one_at_a_time(benchmark, table):
+    """What `Scaler.transform` takes of the time of Keras and PyTorch; it looks for what is missing or not finite."""
+    names = [f"x{i}" for i in range(N_INPUTS)]
+    scaler = Scaler.fit(table, names, defaults=dict.fromkeys(names[:12], -90.0), checks={"no_vertex": "x0"})
+    benchmark(lambda: [scaler.transform(table[i : i + 1]) for i in range(FEW)])
+
+
 @pytest.mark.benchmark(group=f"{MANY} jets at once")
 @pytest.mark.parametrize("way", WAYS)
 def test_many_at_once(benchmark, ways, table, way):

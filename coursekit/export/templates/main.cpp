@@ -9,10 +9,11 @@
 // for the network does both itself. A jet that is a set of tracks has the columns once for each track, all in its line,
 // and a jet without tracks is an empty line.
 //
-// Into a framework go network.hxx, model.hxx and model.dat, always of one and the same export, and of main() the following.
+// Into a framework go network.hxx, model.hxx and model.dat, always of one and the same export, and of main() what follows.
 // Two networks may be in one program: each has a namespace of its own.
 //
-//   Once, at the beginning of a job: make the network::Session. It reads the weights, which takes as long as hundreds of jets.
+//   Once, at the beginning of a job: make the network::Session. It reads the weights, which takes as long as hundreds
+//     of jets.
 //   For each jet: fill a vector by the names in network::inputs, in that order, and call session.infer(1, values.data()).
 //     The result has the order of network::classes. For tracks: infer(number of tracks, values), track after track.
 //   Threads: infer() keeps its intermediate results in the Session. Give each thread a Session of its own. A BLAS that

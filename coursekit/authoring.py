@@ -55,7 +55,7 @@ if importlib.util.find_spec("coursekit") is None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt", delete=False) as pins:
         here = {{d.metadata["Name"]: d.version for d in reversed(list(distributions()))}}
         pins.write("\\n".join(f"{{n}}=={{v}}" for n, v in here.items() if n and re.fullmatch(r"\\d[\\w.+!]*", v or "")))
-    package = "coursekit[simulate] @ git+{repository}@{tag}"
+    package = "coursekit[{extras}] @ git+{repository}@{tag}"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--constraint", pins.name, package]
     if (done := subprocess.run(pip, capture_output=True, text=True)).returncode:
         raise RuntimeError(f"coursekit could not be installed from {repository}:\\n{{done.stderr}}")
@@ -319,7 +319,9 @@ def _number(cell: NotebookNode) -> str:
 
 def _cell(cell: NotebookNode, source: str, lesson: Lesson, settings: Mapping[str, str]) -> NotebookNode:
     if "setup" in _tags(cell):
-        source = _SETUP.format(repository=settings["repository"], tag=settings["tag"]) + source
+        needs_export = any("coursekit.export" in other.source for other in lesson.cells)
+        extras = "simulate,export" if needs_export else "simulate"  # a hundred megabytes that one lesson needs
+        source = _SETUP.format(extras=extras, repository=settings["repository"], tag=settings["tag"]) + source
     if cell.cell_type == "markdown":
         source = source.replace("<!-- badges -->", _badges(lesson.stem, settings))
         new = nbformat.v4.new_markdown_cell(source)

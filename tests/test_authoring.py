@@ -87,6 +87,13 @@ def test_a_course_that_is_not_on_github_has_no_badges(clone):
     assert "badge" not in text
 
 
+def test_only_a_lesson_that_exports_installs_what_that_needs(root):
+    for stem, extras in (("02_normalisation", "simulate"), ("12_flavour_tagging", "simulate,export")):
+        lesson = authoring.read_lesson(root / "lessons" / stem / "lesson.py")
+        setup = authoring.exercise_notebook(lesson, authoring.course_settings(root)).cells
+        assert any(f"coursekit[{extras}] @ git+" in cell.source for cell in setup)
+
+
 # --- what is not a lesson ---------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from coursekit.files import naming_if_full, replacing
 from coursekit.jets.hdf5 import intact, is_hdf5
 from coursekit.locks import locked
 from coursekit.preprocess import Scaler
-from coursekit.recipe import PARTS, Recipe, Source, differences
+from coursekit.recipe import PARTS, Recipe, Source, differences, require_recipe
 from coursekit.splitting import split_by_hash
 from coursekit.weights import Reweighting, reweight_classes
 from coursekit.words import listed, near
@@ -133,6 +133,7 @@ class PreparedSample:
             As `load_events`, `reweight_classes` and `Scaler.fit`; the label branch says what is neither in `classes`
             nor in `left_out`; or a class has no jet, in the file or in a part.
         """
+        require_recipe(recipe)
         source, (x, y) = Path(source), recipe.bins
         branches = dict.fromkeys([recipe.label, *recipe.keys, x, y, *recipe.inputs])
         events = load_events(source, branches, tree=recipe.tree)
@@ -292,6 +293,7 @@ def prepare(path: str | os.PathLike, source: str | os.PathLike, recipe: Recipe) 
     ['jets.h5', 'jets.json', 'jets.root']
     """
     path = _checked_path(path)
+    require_recipe(recipe)
     if not path.exists():
         with locked(path):
             if not path.exists():  # still, after others were waited for

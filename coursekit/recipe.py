@@ -54,8 +54,8 @@ class Recipe:
     TypeError
         What should be a list or a mapping is none.
     ValueError
-        There are not two classes of different names, two bins, or three fractions; the target is no class; or the label
-        is among the inputs.
+        There are not two classes of different codes and names, two bins, or three fractions; the target is no class; or
+        the label is among the inputs.
     """
 
     inputs: Sequence[str]
@@ -81,18 +81,23 @@ class Recipe:
                 raise TypeError(f"{name} is a dictionary, but {values!r} came.")
         plain = {  # of Python's own types, as they come back from a file
             "inputs": [str(name) for name in self.inputs],
-            "classes": {_code(code, "classes"): str(name) for code, name in self.classes.items()},
-            "bins": {str(name): numbers(edges, f"bins of {name}").tolist() for name, edges in self.bins.items()},
+            "classes": {_code(code, "classes"): name for code, name in self.classes.items()},
+            "bins": {str(name): _plain(edges, f"bins of {name}") for name, edges in self.bins.items()},
             "keys": [str(name) for name in self.keys],
             "left_out": sorted(_code(code, "left_out") for code in self.left_out),
-            "fractions": numbers(self.fractions, "fractions").tolist(),
+            "fractions": _plain(self.fractions, "fractions"),
             "salt": whole_number(self.salt, "salt"),
             "defaults": {str(name): _number(value, name) for name, value in sorted(self.defaults.items())},
             "checks": {str(name): str(looked_at) for name, looked_at in self.checks.items()},
         }
+        given = self.classes
         for name, value in plain.items():
             object.__setattr__(self, name, value)
         names = list(self.classes.values())
+        if wrong := [name for name in names if not isinstance(name, str) or not name]:
+            raise ValueError(f"the name of a class is text, but {wrong[0]!r} came.")
+        if len(names) < len(given):
+            raise ValueError(f"two classes have the same code: {given} came.")
         if len(set(names)) < max(2, len(names)) or {"sum", "flat"} & set(names):
             raise ValueError(f'classes are at least two, of different names other than "sum" and "flat": {names} came.')
         if self.target not in (*names, "sum", "flat"):
@@ -195,6 +200,12 @@ class Source(NamedTuple):
             )
 
 
+def require_recipe(recipe) -> None:
+    """Raise TypeError if something else than a recipe came."""
+    if not isinstance(recipe, Recipe):
+        raise TypeError(f"recipe is a Recipe, but {type(recipe).__name__} came: write Recipe(inputs, classes, ...).")
+
+
 def differences(old: Recipe, new: Recipe) -> list[str]:
     """Say setting by setting what has changed, at most six of them.
 
@@ -226,6 +237,7 @@ def differences(old: Recipe, new: Recipe) -> list[str]:
 
 def _settings(recipe: Recipe) -> dict:
     """Flatten what a file holds of a recipe: each entry of a dictionary is a setting, and so is their order."""
+    require_recipe(recipe)
     flat = {}
     for name, value in json.loads(json.dumps(asdict(recipe))).items():
         if isinstance(value, dict):
@@ -240,9 +252,16 @@ def _short(value) -> str:
     return text if len(text) <= 80 else f"{text[:38]} ... {text[-38:]}"
 
 
+def _plain(values, name: str) -> list:
+    """Return numbers of Python; of float32 the decimal that was meant, 0.6 and not 0.6000000238."""
+    values = numbers(values, name)
+    short = values.dtype.kind == "f" and values.dtype.itemsize < 8
+    return (values.astype(str).astype(np.float64) if short else values).tolist()
+
+
 def _number(value, name: str) -> float:
     try:
-        return float(value)
+        return float(str(value) if isinstance(value, np.floating) else value)  # as _plain
     except (TypeError, ValueError):
         raise ValueError(f"the default of {name} is a number, but {value!r} came.") from None
 

@@ -251,6 +251,18 @@ def test_another_recipe_is_refused_setting_by_setting(path, source, change, mess
     assert path.read_bytes() == before
 
 
+def test_what_is_no_recipe_is_refused(path, source, tmp_path):
+    for other, name in ((None, "NoneType"), ({"inputs": ["pt"]}, "dict")):
+        for call in (
+            lambda other=other: prepare(path, source, other),
+            lambda other=other: prepare(tmp_path / "new.h5", source, other),
+            lambda other=other: PreparedSample.make(source, other),
+            lambda other=other: PreparedSample.load(path, other or {}),
+        ):
+            with pytest.raises(TypeError, match=f"recipe is a Recipe, but ({name}|dict) came"):
+                call()
+
+
 def test_another_ntuple_is_refused_by_size_and_by_content(path, source, tmp_path):
     other = ntuple(tmp_path / "other.root", n=500)
     message = r"flavour\.h5 was prepared from another file: flavour\.root had \d+ bytes, .*other\.root has \d+ bytes"

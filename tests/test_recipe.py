@@ -30,6 +30,19 @@ def test_a_recipe_is_text_and_comes_back():
     assert json.dumps(asdict(of_numpy)) == json.dumps(asdict(RECIPE))
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble])
+def test_decimals_are_meant_whatever_the_precision(kind):
+    decimals = {"fractions": [0.6, 0.3, 0.1], "bins": {"pt": [20.1, 90], "eta": [-2.1, 0, 2.1]}}
+    expected = replace(RECIPE, **decimals, defaults={"sv_mass": -99.9, "sv_significance": -90})
+    recipe = replace(
+        RECIPE,
+        fractions=np.array(decimals["fractions"], dtype=kind),
+        bins={name: np.array(edges, dtype=kind) for name, edges in decimals["bins"].items()},
+        defaults={"sv_mass": kind(-99.9), "sv_significance": kind(-90)},
+    )
+    assert differences(expected, recipe) == []
+
+
 def test_jets_are_numbered_by_the_order_of_the_classes():
     recipe = replace(RECIPE, classes={5: "b", 0: "light"}, left_out=[4, -1])
     for codes in (np.int32([0, 5, 4, -1]), np.float32([0, 5, 4, -1]), [0, 5, 4, -1]):
@@ -51,6 +64,9 @@ def test_jets_are_numbered_by_the_order_of_the_classes():
         ({"classes": {0: "b", 4: "b"}}, ValueError, "classes are at least two, of different names"),
         ({"classes": {0: "sum", 5: "b"}}, ValueError, 'other than "sum" and "flat"'),
         ({"classes": {"b": 5, "c": 4}}, ValueError, "a code of classes is a whole number, but 'b' came"),
+        ({"classes": {0: None, 5: "b"}}, ValueError, "the name of a class is text, but None came"),
+        ({"classes": {0: "", 5: "b"}}, ValueError, "the name of a class is text, but '' came"),
+        ({"classes": {0: "light", 5: "b", "5": "c"}}, ValueError, "two classes have the same code"),
         ({"target": "B"}, ValueError, "target is 'B'; did you mean 'b'"),
         ({"left_out": [5]}, ValueError, "5 is in classes and in left_out"),
         ({"bins": {"pt": [20, 90]}}, ValueError, "bins are those of two branches, x and y, but those of pt"),

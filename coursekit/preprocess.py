@@ -144,7 +144,7 @@ class Scaler:
         for i, name in enumerate(inputs):  # column by column: a float64 copy of all of them may not fit in memory
             used = weights > 0
             if name in defaults:
-                used &= ~_equals(table[:, i], defaults[name])
+                used &= ~is_default(table[:, i], defaults[name])
             x, w = table[used, i].astype(np.float64), weights[used]
             mean, deviation = _moments(name, x, w)
             offset[i], scale[i] = -mean, 1 / deviation
@@ -176,7 +176,7 @@ class Scaler:
         for i, name in enumerate(self.inputs):
             x = table[:, i].astype(np.float64)
             if name in self.defaults:
-                x[_equals(table[:, i], self.defaults[name])] = self.fills[name]
+                x[is_default(table[:, i], self.defaults[name])] = self.fills[name]
             with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused on the next lines
                 scaled[:, i] = (x + self.offset[i]) * self.scale[i]
             n_bad = np.count_nonzero(~np.isfinite(scaled[:, i]))
@@ -186,7 +186,7 @@ class Scaler:
                     f"of the training?"
                 )
         for i, name in enumerate(self.checks.values(), start=len(self.inputs)):
-            scaled[:, i] = _equals(table[:, self.inputs.index(name)], self.defaults[name])
+            scaled[:, i] = is_default(table[:, self.inputs.index(name)], self.defaults[name])
         return scaled
 
     def to_json(self) -> str:
@@ -340,10 +340,18 @@ def _texts(names: Iterable) -> tuple[str, ...]:
     return tuple(map(str, names))
 
 
-def _equals(column: np.ndarray, default: float) -> np.ndarray:
-    """Compare in the column's own precision: -99.9 read as float32 is not -99.9 in float64."""
-    with np.errstate(over="ignore"):  # a default that the column cannot hold is in none of its events
-        return column == column.dtype.type(default)
+def is_default(column: np.ndarray, default: float) -> np.ndarray:
+    """Compare numbers, (N,), with a default in float32, as networks and their exports do.
+
+    Examples
+    --------
+    -99.9 read from a file as float32 is -99.9000015:
+
+    >>> is_default(np.array([-99.9, -99.9000015, -99.8]), -99.9)
+    array([ True,  True, False])
+    """
+    with np.errstate(over="ignore"):  # a default that float32 cannot hold is in none of the events
+        return column.astype(np.float32, copy=False) == np.float32(default)
 
 
 def _difference(expected: tuple[str, ...], got: tuple[str, ...], owner: str = "file") -> str:

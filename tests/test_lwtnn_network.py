@@ -80,6 +80,15 @@ def test_whole_numbers_have_defaults_too(tmp_path):
     np.testing.assert_equal(inputs, {"no_sv": np.array([1.0, 0]), "mass": np.array([np.nan, 2])})
 
 
+def test_a_default_is_one_in_float64_too(tmp_path):
+    content = changed(SMALL, "miscellaneous", "default of mass", to="-99.9")
+    network = LwtnnNetwork.load(saved(tmp_path, content))
+    for kind in (np.float32, np.float64):
+        inputs = network.inputs_of({"mass": np.float32([-99.9, 1e38]).astype(kind)})
+        assert inputs["no_sv"].tolist() == [1, 0]
+    assert network.inputs_of({"mass": np.array([-99.9, 1e300])})["no_sv"].tolist() == [1, 0]
+
+
 def test_a_graph_by_hand(tmp_path):
     path = saved(tmp_path, small_graph())
     x, counts = np.array([2.0, 0.0, np.nan, 1.5]), np.array([2, 0, 2])  # 2 + 0; nothing; 1 + 1

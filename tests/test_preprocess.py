@@ -69,8 +69,9 @@ def test_scaler_ignores_defaults_and_events_without_weight(table):
     np.testing.assert_allclose(by_weight.offset[2], scaler.offset[2], rtol=1e-12)
 
 
-def test_defaults_are_compared_in_the_precision_of_the_table():
-    table = np.float32([[-99.9], [1], [3]])
+@pytest.mark.parametrize("column", [np.float32([-99.9, 1, 3]), np.float64([np.float32(-99.9), 1, 3]), [-99.9, 1, 3]])
+def test_defaults_are_compared_as_float32_whatever_the_table_holds(column):
+    table = np.array(column)[:, np.newaxis]
     scaler = Scaler.fit(table, ["d0"], defaults={"d0": -99.9})
     np.testing.assert_array_equal(scaler.transform(table), [[0], [-1], [1]])
 

@@ -12,6 +12,7 @@ from scipy.special import expit, softmax
 
 from coursekit.arrays import numbers
 from coursekit.jets.arrays import sum_by_jet, whole_counts
+from coursekit.preprocess import is_default
 from coursekit.words import listed, near
 
 #: What stands before the names in `miscellaneous`.
@@ -160,9 +161,7 @@ class LwtnnNetwork:
                 raise ValueError(f"{branch} is NaN or infinite in {len(bad)} of {len(values)} rows, first in {bad[0]}.")
             found = np.zeros(len(values), dtype=bool)
             if branch in self.defaults:
-                # In the precision of the branch: -99.9 in float32 is not -99.9 in float64.
-                kind = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
-                found = values.astype(kind) == kind.type(self.defaults[branch])
+                found = is_default(values, self.defaults[branch])
             made[name] = found.astype(np.float64) if name in self.checks else np.where(found, np.nan, values * 1.0)
         return made
 

@@ -362,12 +362,14 @@ def test_what_diverged_or_is_no_part_of_deep_sets_is_refused(sets, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "error", "match"),
     [
-        ({"classes": "lcb"}, TypeError, "classes is a list of names"),
+        ({"classes": "lcb"}, TypeError, "classes is a list of names, but 'lcb' came"),
         ({"classes": ("light", "b")}, ValueError, "2 classes for a network with 3 outputs"),
-        ({"classes": ("light", "c", "c")}, ValueError, "two have the name c of a class"),
+        ({"classes": ("light", "c", "c")}, ValueError, "classes holds a name twice: light, c, c"),
+        ({"classes": None}, TypeError, "classes is a list of names, but None came"),
+        ({"scaler": None}, TypeError, "scaler is a Scaler, but NoneType came"),
+        ({"sample": None}, ValueError, "sample is None"),
         ({"classes": ("light", "c", "b jet")}, ValueError, "the name 'b jet' of class 2 may be mistaken"),
         ({"classes": ("light", "c", 'b"')}, ValueError, "may be mistaken in C"),
-        ({"classes": ("light", "c", 5)}, ValueError, "the name 5 of class 2"),
         ({"sample": make_jets()[:999]}, ValueError, "999 jets: at least 1000"),
         ({"sample": make_jets()[:, :3]}, ValueError, r"a table of shape \(N, 4\) is expected"),
     ],

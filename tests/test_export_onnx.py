@@ -149,6 +149,10 @@ def test_a_frame_of_other_columns_is_refused(dense, table, scaler, tmp_path):
         ({"classes": ["b", "c", "b"]}, ValueError, "classes holds a name twice: b, c, b"),
         ({"classes": ["b", "c"]}, ValueError, "classes has the 2 names b, c, but the network tells 3 apart"),
         ({"classes": ["b", "c", 5]}, TypeError, "classes is a list of names"),
+        ({"classes": None}, TypeError, "classes is a list of names, but None came"),
+        ({"scaler": "variables.json"}, TypeError, "scaler is a Scaler, but str came: Scaler.load reads"),
+        ({"settings": [30]}, TypeError, r"settings is a dictionary, such as {.*}, but \[30\] came"),
+        ({"units": "GeV"}, TypeError, "units is a dictionary, such as .*, but 'GeV' came"),
         ({"sample": lambda x: x[:999]}, ValueError, "the sample has 999 jets: take at least 1000"),
         ({"sample": lambda x: x[:, :2]}, ValueError, r"scaler has 3 inputs, mass, .* has the shape \(1200, 2\)"),
         ({"sample": lambda x: x[:, 0]}, ValueError, r"the sample is a table .* it has shape \(1200,\)"),
@@ -201,6 +205,10 @@ def a_lambda(layers, keras):
         (lambda layers, keras: [layers.Dense(2, "sigmoid")], "it gives 2 numbers by sigmoid in dense"),
         (lambda layers, keras: [layers.Dense(1, "relu")], "it gives 1 number by relu in dense"),
         (lambda layers, keras: [layers.Dense(2, "softmax"), layers.Dense(2)], "by a linear function"),
+        (
+            lambda layers, keras: [layers.Dense(2, "softmax"), layers.Rescaling(2.0)],
+            "not a classifier: what it gives for 1200 jets does not add up to 1",
+        ),
         (lambda layers, keras: [layers.Dense(2, "softmax"), layers.Softmax()], "ends in softmax and softmax"),
         (
             lambda layers, keras: [layers.Dense(1, "sigmoid"), layers.Dropout(0.5), layers.Activation("sigmoid")],

@@ -144,6 +144,14 @@ def test_networks_of_pytorch_that_cannot_leave(tracks, tmp_path, capfd):
         def forward(self, x, counts):
             return pool(x, counts) / counts[:, None]
 
+    class Attention(torch.nn.Module):
+        def forward(self, x, counts):
+            return pool(x, counts) / (pool(x * x, counts) + 1e-9)
+
+    class Loop(torch.nn.Module):
+        def forward(self, x, counts):
+            return torch.stack([jet.sum(0) for jet in torch.split(x, counts.tolist())])
+
     def decides(y):
         return y if y.sum() > 0 else -y
 
@@ -155,6 +163,8 @@ def test_networks_of_pytorch_that_cannot_leave(tracks, tmp_path, capfd):
         (Made(torch.nn.Softmax), tracks, "gives probabilities already: .* adds the softmax"),
         (Made(torch.sigmoid), tracks, "gives probabilities already: .* adds the sigmoid"),
         (Made(decides), tracks, r"PyTorch's exporter cannot follow the network: Could not guard on data-dependent"),
+        (Attention(), tracks, r"the file gives NaN for 1100 jets, .*; PyTorch's exporter leaves out .* below 1e-8"),
+        (Loop(), tracks, "cannot follow the network: .*a loop over jets becomes one sum, coursekit.nets.deepsets.pool"),
         (Mean(), tracks, r"gives NaN for \d+ of 1100 jets: .* a jet without constituents"),
         (Made(drops), tracks, r"no classifier of jets: logits \(1100, K\) are expected, \(1099, 1\) came"),
         (DeepSets(3), tracks, r"cannot take x of shape \(\d+, 2\) and .*: expected x \(T, 3\)"),

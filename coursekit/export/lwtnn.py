@@ -47,6 +47,7 @@ from scipy.special import expit, softmax
 
 import coursekit
 from coursekit.arrays import numbers
+from coursekit.export.arguments import class_names, require_scaler
 from coursekit.export.layers import Dense, dense_layers
 from coursekit.export.lwtnn_network import CHECK, DEFAULT, LwtnnNetwork
 from coursekit.files import replacing
@@ -98,7 +99,7 @@ def export_lwtnn(
     Raises
     ------
     TypeError
-        The network is of a kind that lwtnn has not.
+        The network is of a kind that lwtnn has not, or an argument of another kind.
     ValueError
         A layer, an activation or a pooling that lwtnn has not; a network that is no classifier, or one for other inputs
         than those of the scaler, or other classes; too few jets; a name that a C++ program could mistake. Or the file
@@ -116,8 +117,9 @@ def export_lwtnn(
     >>> LwtnnNetwork.load(file).outputs
     ('light', 'c', 'b')
     """
-    x, counts = sample if isinstance(sample, tuple) else (sample, None)
-    n_jets = len(x if counts is None else whole_counts(counts))
+    require_scaler(scaler)
+    x, counts = sample if isinstance(sample, tuple) and len(sample) == 2 else (sample, None)
+    n_jets = len(numbers(x, "sample") if counts is None else whole_counts(counts))
     if n_jets < N_COMPARED:
         raise ValueError(f"the sample has {n_jets} jets: at least {N_COMPARED} are needed to compare file and network.")
     scaled = scaler.transform(x)
@@ -195,9 +197,7 @@ def _layers(network, has_counts: bool) -> tuple[list[Dense], list[Dense]]:
 
 
 def _outputs(classes: Sequence[str], n_outputs: int) -> list[str]:
-    if isinstance(classes, str):
-        raise TypeError(f"classes is a list of names, but the text {classes!r} came.")
-    classes = list(classes)
+    classes = class_names(classes)
     if len(classes) != max(2, n_outputs):
         raise ValueError(
             f"{len(classes)} classes for a network with {n_outputs} output{'s' * (n_outputs > 1)}: name "

@@ -24,6 +24,7 @@ except ImportError as error:
 
 from coursekit import __version__
 from coursekit.arrays import numbers
+from coursekit.export.arguments import class_names, mapping, require_scaler
 from coursekit.export.graph import OPSET, Graph, first_line
 from coursekit.files import replacing
 from coursekit.preprocess import Scaler
@@ -33,6 +34,7 @@ from coursekit.words import listed, near
 JETS = 1000
 #: The largest difference of a probability that is taken for rounding. What is seen is 1e-7.
 LIMIT = 1e-5
+_ROUNDING = 1e-4  # of a sum of probabilities
 _IR = 8  # the version of the file's format that goes with the operators
 
 
@@ -83,7 +85,8 @@ def export_onnx(
     KeyError
         A unit is given for what is not an input.
     TypeError
-        The network is neither of Keras nor of PyTorch, or the settings are nothing for JSON.
+        The network is neither of Keras nor of PyTorch, an argument is of another kind, or the settings are nothing for
+        JSON.
     ValueError
         The network is no classifier, or has another number of classes or inputs, or holds what the export does not
         know; the sample has fewer than 1000 jets, or not finite ones; ONNX Runtime refuses the file, or disagrees.
@@ -99,7 +102,9 @@ def export_onnx(
     >>> describe(path)["classes"]
     ['light', 'b']
     """
-    classes = _checked_classes(classes)
+    classes = class_names(classes)
+    if scaler is not None:
+        require_scaler(scaler)
     inputs, names = _checked_sample(sample, scaler)
     framework = _framework(network)
     metadata = _metadata(_kind(framework, inputs), framework, inputs, names, classes, scaler, settings, units)
@@ -155,16 +160,6 @@ def describe(path: str | os.PathLike) -> dict:
         return json.loads(content)
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}: what it says of its inputs is damaged ({error}). Write it again.") from error
-
-
-def _checked_classes(classes: Sequence[str]) -> list[str]:
-    if isinstance(classes, str) or not all(isinstance(name, str) and name for name in classes):
-        raise TypeError(f"classes is a list of names, but {classes!r} came.")
-    if len(classes) < 2 or len({*classes}) != len(classes):
-        raise ValueError(
-            f"classes holds {'a name twice' if len(classes) > 1 else 'fewer than two'}: {', '.join(classes)}."
-        )
-    return list(classes)
 
 
 def _checked_sample(sample, scaler: Scaler | None) -> tuple[tuple[np.ndarray, ...], tuple[str, ...]]:
@@ -226,7 +221,7 @@ def _kind(framework: str, inputs: tuple[np.ndarray, ...]) -> str:
 
 
 def _metadata(kind, framework, inputs, names, classes, scaler, settings, units) -> dict:
-    units = dict(units or {})
+    units, settings = mapping(units, "units", '{"pt": "GeV"}'), mapping(settings, "settings", '{"epochs": 30}')
     for name in units:
         if name not in names:
             raise KeyError(
@@ -241,7 +236,7 @@ def _metadata(kind, framework, inputs, names, classes, scaler, settings, units) 
     packages = ["numpy", "onnx", "onnxruntime", *_backend(framework)]
     versions = {"coursekit": __version__, "python": platform.python_version()}
     metadata = {"kind": kind, "shape": inputs[0].shape[1:], "inputs": rows, "checks": checks, "classes": classes}
-    metadata |= {"settings": dict(settings or {}), "compared": {"jets": len(inputs[-1]), "limit": LIMIT}}
+    metadata |= {"settings": settings, "compared": {"jets": len(inputs[-1]), "limit": LIMIT}}
     metadata["versions"] = versions | {name: sys.modules[name].__version__ for name in packages}
     try:  # what has a method tolist is a number or an array of NumPy
         return json.loads(json.dumps(metadata, default=lambda value: value.tolist(), allow_nan=False))
@@ -315,7 +310,15 @@ def _compare(path: Path, side, network, inputs, scaler: Scaler | None) -> None:
             empty = len(part) == 2 and not part[1][bad].any()
             hint = "what it does with a jet without constituents" if empty else "NaN in its parameters"
             raise ValueError(f"the network gives NaN for {bad.sum()} of {what}: look for {hint}.")
+        if not (np.abs(expected.sum(axis=1) - 1) < _ROUNDING).all() or expected.min() < 0:
+            raise ValueError(
+                f"the network is not a classifier: what it gives for {what} does not add up to 1. Let it end in a "
+                "softmax, or in a sigmoid of one unit."
+            )
         difference = np.abs(got - expected).max() if got.shape == expected.shape else np.inf
+        if np.isnan(difference):
+            small = "; PyTorch's exporter leaves out what is added if it is below 1e-8: take clamp(min=1e-9) instead"
+            raise ValueError(f"the file gives NaN for {what}, and the network does not{small * (len(part) == 2)}.")
         if not difference <= LIMIT:
             raise ValueError(
                 f"ONNX Runtime and the network disagree for {what}: probabilities differ by up to {difference:.2g}, "

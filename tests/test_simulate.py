@@ -8,6 +8,7 @@ import awkward as ak
 import numpy as np
 import pytest
 
+from coursekit import simulate as simulations
 from coursekit.jets import unpack
 from coursekit.simulate.chunks import chunk_seeds, open_spool, run_chunks
 from coursekit.simulate.clustering import cluster
@@ -213,3 +214,20 @@ def test_where_nothing_can_be_written_is_said_before_the_work(tmp_path):
     with open_spool(tmp_path / "new" / "folder") as spool:
         assert spool.write(b"event") == 5
     assert not list((tmp_path / "new" / "folder").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("simulate", "name"),
+    [
+        ("simulate_flavour", "flavour.root"),
+        ("simulate_hww", "GluGluHToWWTo2L2Nu_M125.root"),
+        ("simulate_toptag", "toptag_test.h5"),
+    ],
+)
+def test_a_file_that_cannot_be_replaced_is_named_before_the_work(tmp_path, simulate, name):
+    (tmp_path / name).mkdir()
+    done = []
+    with pytest.raises(IsADirectoryError, match="is a folder: give the name of a file"):
+        getattr(simulations, simulate)(tmp_path, progress=lambda *report: done.append(report))
+    assert done == []
+    assert [path.name for path in tmp_path.iterdir()] == [name]

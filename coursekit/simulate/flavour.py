@@ -298,11 +298,11 @@ def simulate_flavour(
     folder = Path(folder)
     path = folder / ("flavour_hard.root" if min_pthat else "flavour.root")
     report = partial(progress, path.stem) if progress else lambda done, total: None
-    with naming_if_full(path), open_spool(folder) as spool:
+    # First of all `replacing` finds out whether the file can be written.
+    with naming_if_full(path), open_spool(folder) as spool, replacing(path) as partial_file:
         spool_chunks(spool, partial(simulate_flavour_chunk, seed, min_pthat, tracks), jets, jobs, report)
         sizes = [min(BASKET, jets - start) for start in range(0, jets, BASKET)]
-        with replacing(path) as partial_file:
-            write_jets(partial_file, read_spool(spool, sizes))
+        write_jets(partial_file, read_spool(spool, sizes))
     return [path]
 
 

@@ -198,15 +198,15 @@ def simulate_hww(
     for name, path in zip(samples, paths, strict=True):
         report = partial(progress, name) if progress else lambda done, total: None
         # What a weight is divided by is known only at the end, so the events wait in a nameless file, not in memory.
-        with naming_if_full(path), open_spool(folder) as spool:
+        # `replacing` finds out before anything else whether the file can be written.
+        with naming_if_full(path), open_spool(folder) as spool, replacing(path) as partial_file:
             n_generated = spool_chunks(spool, partial(simulate_chunk, name, seed), events, jobs, report)
             rng = chunk_seeds(seed, f"{name} signs", 0)[1]
             # +1 or -1 for each generated event, those that were not selected counted together.
             signs = np.where(rng.random(events) < negative_fraction, -1.0, 1.0)
             others = n_generated - events
             sum_of_signs = signs.sum() + others - 2 * rng.binomial(others, negative_fraction)
-            with replacing(path) as partial_file:
-                write_tree(partial_file, SAMPLES[name], spool, signs / sum_of_signs)
+            write_tree(partial_file, SAMPLES[name], spool, signs / sum_of_signs)
     return paths
 
 

@@ -302,16 +302,17 @@ def simulate_jets(
     ]
     paths = {name: folder / f"{recipe.name}_{name}.h5" for name in SPLIT}
     with naming_if_full(folder / f"{recipe.name}_*.h5"), ExitStack() as stack:
+        # How many jets a chunk yields is known only afterwards, so they wait in a nameless file for the other kind.
+        spools = {process: stack.enter_context(open_spool(folder)) for process in ("qcd", "top")}
+        # All three take their names when all are complete: new jets beside old ones could be in two of the files. That
+        # they can be written is found out here.
+        partials = {name: stack.enter_context(replacing(path)) for name, path in paths.items()}
         ready = []
-        for label, process in enumerate(("qcd", "top")):
-            # How many jets a chunk yields is known only afterwards, so they wait in a nameless file for the other kind.
-            spool = stack.enter_context(open_spool(folder))
+        for label, (process, spool) in enumerate(spools.items()):
             report = partial(progress, process) if progress else lambda done, total: None
             work = partial(simulate_jet_chunk, recipe, process, seed)
             spool_chunks(spool, work, np.count_nonzero(labels == label), jobs, report)
             ready.append(read_spool(spool, [np.count_nonzero(block == label) for *_, block in blocks]))
-        # All three take their names when all are complete: new jets beside old ones could be in two of the files.
-        partials = {name: stack.enter_context(replacing(path)) for name, path in paths.items()}
         writers = stack.enter_context(ExitStack())
         append = {
             name: writers.enter_context(table_writer(partials[name], path, MANTISSA_BITS))

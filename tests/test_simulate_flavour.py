@@ -153,7 +153,8 @@ def test_counts_are_those_of_a_histogram():
 
 
 @pytest.mark.simulation
-def test_the_templates_are_those_of_fresh_jets():
+def test_the_templates_are_those_of_fresh_jets(monkeypatch):
+    monkeypatch.setattr(flavour, "CHUNK", 400)
     fresh, _ = template_chunk(99, 0)
     for ours, theirs in zip(fresh, load_templates(), strict=True):
         for axis in ((0, 2), (0, 1)):
@@ -284,27 +285,39 @@ def test_a_closure_needs_all_flavours_and_branches(shipped):
 # --- how they are made ------------------------------------------------------------------------------------------------
 
 
+def small_chunk(*arguments, simulate=flavour.simulate_flavour_chunk):
+    """Simulate a chunk of fewer events, in this process or in another."""
+    flavour.CHUNK = 100
+    try:
+        return simulate(*arguments)
+    finally:
+        flavour.CHUNK = 800
+
+
 @pytest.mark.simulation
-def test_the_same_seed_gives_the_same_jets_whatever_the_jobs(tmp_path, shipped):
+def test_the_same_seed_gives_the_same_jets_whatever_the_jobs(tmp_path, shipped, monkeypatch):
+    monkeypatch.setattr(flavour, "simulate_flavour_chunk", small_chunk)
     reports = []
-    [one] = simulate_flavour(tmp_path / "one", 5000, 7, progress=lambda *report: reports.append(report))
-    [two] = simulate_flavour(tmp_path / "two", 4600, 7, jobs=2)
+    [one] = simulate_flavour(tmp_path / "one", 1600, 7, progress=lambda *report: reports.append(report))
+    assert len(reports) == 3
+    [two] = simulate_flavour(tmp_path / "two", 1500, 7, jobs=2)
     assert one.name == two.name == "flavour.root"
     assert [path.name for path in two.parent.iterdir()] == [two.name]
-    assert reports[-1] == ("flavour", 5000, 5000)
+    assert reports[-1] == ("flavour", 1600, 1600)
     first, second = load_events(one, tree="jets"), load_events(two, tree="jets")
     assert list(first) == list(shipped)
     for name in first:
-        assert ak.array_equal(first[name][:4600], second[name]), name
+        assert ak.array_equal(first[name][:1500], second[name]), name
     # And other jets than the shipped ones, of the same kind.
     for name in ("pt", "n_tracks", "ip3d_bl", "sv_mass", "jf_significance", "jf_dr"):
-        assert not np.array_equal(first[name], shipped[name][:5000])
+        assert not np.array_equal(first[name], shipped[name][:1600])
         assert ks_2samp(first[name], shipped[name]).pvalue > 1e-4, name
 
 
 @pytest.mark.simulation
-def test_harder_tops_have_harder_jets_and_tracks_can_be_left_out(tmp_path, hard):
-    [path] = simulate_flavour(tmp_path, 1500, 3, min_pthat=275, tracks=False)
+def test_harder_tops_have_harder_jets_and_tracks_can_be_left_out(tmp_path, hard, monkeypatch):
+    monkeypatch.setattr(flavour, "CHUNK", 200)
+    [path] = simulate_flavour(tmp_path, 1000, 3, min_pthat=275, tracks=False)
     assert path.name == "flavour_hard.root"
     jets = load_events(path, tree="jets")
     assert list(jets) == FLAT

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shlex
 import signal
 import tempfile
 from pathlib import Path
@@ -355,7 +356,9 @@ def export(
             out.print(path, markup=False, highlight=False)
     if cpp is not None:
         out.print(
-            f"compile it: cd {cpp} && g++ -O2 -std=c++17 main.cpp -o classify -lopenblas", markup=False, highlight=False
+            f"compile it: cd {shlex.quote(str(cpp))} && g++ -O2 -std=c++17 main.cpp -o classify -lopenblas",
+            markup=False,
+            highlight=False,
         )
 
 

@@ -57,10 +57,10 @@ def onnx(network, sample):
 
 
 def test_all_formats_at_once_and_all_give_the_same(network, sample, tmp_path):
-    onnx, cpp, lwtnn = (tmp_path / name for name in ("tagger.onnx", "cpp", "tagger.json"))
+    onnx, cpp, lwtnn = (tmp_path / name for name in ("tägger 1.onnx", "c p p", "tagger.json"))
     done = run(network, "--prepared", sample, "--onnx", onnx, "--cpp", cpp, "--lwtnn", lwtnn)
     assert done.exit_code == 0, done.output
-    compile_it = f"compile it: cd {cpp} && g++ -O2 -std=c++17 main.cpp -o classify -lopenblas"
+    compile_it = f"compile it: cd '{cpp}' && g++ -O2 -std=c++17 main.cpp -o classify -lopenblas"
     assert done.stdout.splitlines() == [str(onnx), str(cpp), str(lwtnn), compile_it]
     about = describe(onnx)
     assert [row["name"] for row in about["inputs"]] == list(RECIPE.inputs)
@@ -97,6 +97,21 @@ def test_what_is_asked_for_must_make_sense(network, sample, onnx, tmp_path):
     assert "is neither a network of Keras (.keras) nor" in refusal(sample, "--cpp", tmp_path / "cpp")
     assert "none.keras does not exist" in refusal(tmp_path / "none.keras", "--cpp", tmp_path / "cpp")
     assert "is a folder" in refusal(tmp_path, "--cpp", tmp_path / "cpp")
+    assert os.listdir(tmp_path) == []
+
+
+def test_nothing_is_written_over_what_is_read_or_over_one_another(network, sample, onnx, tmp_path, monkeypatch):
+    before = {path.name: path.read_bytes() for path in sample.parent.iterdir() if path.is_file()}
+    monkeypatch.chdir(sample.parent)
+    of_keras = (network, "--prepared", sample)
+    assert "--onnx flavour.h5 would be written over what is read" in refusal(*of_keras, "--onnx", "flavour.h5")
+    assert "over what is read: choose another name" in refusal(
+        *of_keras, "--lwtnn", f"../{sample.parent.name}/tagger.keras"
+    )
+    assert "over the variables file of" in refusal(*of_keras, "--lwtnn", "flavour.json")
+    assert "over what --onnx writes" in refusal(*of_keras, "--onnx", tmp_path / "a", "--lwtnn", tmp_path / "a")
+    assert "--cpp tagger.onnx would be written over what is read" in refusal(onnx, "--cpp", "tagger.onnx")
+    assert {path.name: path.read_bytes() for path in sample.parent.iterdir() if path.is_file()} == before
     assert os.listdir(tmp_path) == []
 
 

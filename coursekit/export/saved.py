@@ -44,14 +44,16 @@ def export_saved(
     ImportError
         A package is not installed that a format needs.
     ValueError
-        Nothing is to be written; the network is of another kind, or damaged; a Keras network came without a sample, or
-        something is asked for that an ONNX file cannot become; or as the functions of the formats.
+        Nothing is to be written, or over something that is read or written, too; the network is of another kind, or
+        damaged; a Keras network came without a sample, or something is asked for that an ONNX file cannot become; or as
+        the functions of the formats.
     """
     source = Path(source)
     if onnx is None and cpp is None and lwtnn is None:
         raise ValueError("nothing is to be written: name a file with --onnx or --lwtnn, or a folder with --cpp.")
     if not source.is_file():
         raise FileNotFoundError(f"{source} {'is a folder' if source.is_dir() else 'does not exist'}: name a network.")
+    _require_apart([source, prepared], {"--onnx": onnx, "--cpp": cpp, "--lwtnn": lwtnn})
     if source.suffix == ".onnx":
         return [_of_onnx(source, prepared, onnx, cpp, lwtnn)]
     if source.suffix != ".keras":
@@ -59,6 +61,20 @@ def export_saved(
     if prepared is None:
         raise ValueError(f"{source} says nothing of inputs, scaling and classes: name its sample with --prepared.")
     return _of_keras(source, PreparedSample.load(prepared, parts=["training"]), onnx, cpp, lwtnn)
+
+
+def _require_apart(read: list, written: dict) -> None:
+    """Refuse to write over what is read, or two formats to one name."""
+    taken = {os.path.realpath(path): "what is read" for path in read if path is not None}
+    if (sample := read[1]) is not None:
+        taken[os.path.realpath(Path(sample).with_suffix(".json"))] = f"the variables file of {sample}"
+    for option, path in written.items():
+        if path is None:
+            continue
+        real = os.path.realpath(path)
+        if real in taken:
+            raise ValueError(f"{option} {path} would be written over {taken[real]}: choose another name.")
+        taken[real] = f"what {option} writes"
 
 
 def _of_onnx(source: Path, prepared, onnx, cpp, lwtnn) -> Path:

@@ -118,7 +118,7 @@ def test_nothing_is_written_over_what_is_read_or_over_one_another(network, sampl
 def test_files_that_are_damaged_or_of_something_else(network, sample, tmp_path):
     bad, here = tmp_path / "bad.keras", ("--prepared", sample, "--onnx", tmp_path / "a.onnx")
     bad.write_bytes(network.read_bytes()[:1000])
-    assert "bad.keras cannot be read as a network of Keras" in refusal(bad, *here)
+    assert "bad.keras cannot be read as a network of Keras: it is none, or was cut off" in refusal(bad, *here)
     with zipfile.ZipFile(bad, "w") as archive:
         archive.writestr("config.json", "{")
     assert "save it with model.save, all of it" in refusal(bad, *here)

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import zipfile
 from pathlib import Path
 
 from coursekit.prepared import PreparedSample
@@ -120,6 +121,8 @@ def _load(source: Path):
             f"a network of Keras needs Keras and TensorFlow, and {error.name} is missing: "
             'pip install "coursekit[keras]"'
         ) from error
+    if not zipfile.is_zipfile(source):  # of which Keras says that it is not there
+        raise ValueError(f"{source} cannot be read as a network of Keras: it is none, or was cut off. Save it again.")
     try:
         return keras.saving.load_model(source, compile=False)
     except Exception as error:  # of the archive, of HDF5, of JSON, of Keras

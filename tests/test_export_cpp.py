@@ -288,6 +288,10 @@ def test_an_earlier_export_is_replaced_as_a_whole_or_stays(model, tmp_path):
     assert sorted(os.listdir(folder)) == sorted(cpp.FILES)
     assert (folder / "model.dat").read_bytes() != before
     assert sorted(os.listdir(tmp_path)) == ["bad.onnx", "cpp", "other.onnx"]
+    (tmp_path / "link").symlink_to("cpp")
+    export_cpp(model, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (folder / "model.dat").read_bytes() == before
 
 
 def test_nothing_of_others_is_replaced(model, tmp_path):

@@ -295,6 +295,25 @@ def test_a_network_that_has_gone_wrong_in_training_is_refused(keras, table, tmp_
         export_onnx(tmp_path / "a.onnx", model, table, classes=["c", "b"])
 
 
+def test_no_flipped_byte_goes_unnoticed(tagger, tmp_path):
+    def said(path):
+        try:
+            return describe(path)
+        except ValueError as error:
+            return str(error)
+
+    about, whole, bad = describe(tagger), tagger.read_bytes(), tmp_path / "bad.onnx"
+    for place in range(0, len(whole), len(whole) // 150):
+        bad.write_bytes(whole[:place] + bytes([whole[place] ^ 0x15]) + whole[place + 1 :])
+        # One may hit the name of the seal.
+        intact = said(bad) == about and onnx.load(bad).graph == onnx.load(tagger).graph
+        assert intact or str(said(bad)).startswith(str(bad)), place
+    model = onnx.load(tagger)
+    model.graph.initializer[0].raw_data = bytes(len(model.graph.initializer[0].raw_data))
+    onnx.save(model, bad)
+    assert said(bad) == f"{bad} is damaged, or was changed since export_onnx compared it. Write it again."
+
+
 def test_files_of_others_are_not_described(tagger, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none.onnx does not exist. Write it with export_onnx"):
         describe(tmp_path / "none.onnx")

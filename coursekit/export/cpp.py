@@ -300,7 +300,8 @@ def _quoted(name: str) -> str:
 
 @contextlib.contextmanager
 def _replacing_folder(folder: Path) -> Iterator[Path]:
-    """Give a folder to write into, which takes the place of `folder` when the block ends well."""
+    """Give a folder to write into, which takes the place of `folder` (a link stays one) when the block ends well."""
+    folder = Path(os.path.realpath(folder))
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is no folder: choose another name.")
     foreign = sorted({path.name for path in folder.iterdir()} - {*FILES, PROGRAM}) if folder.exists() else []

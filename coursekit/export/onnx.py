@@ -4,6 +4,7 @@ ONNX is the format that experiments' software reads, through ONNX Runtime or as 
 wrong far from the training stands inside: default values, scaling, the last activation, the names.
 """
 
+import hashlib
 import json
 import os
 import platform
@@ -35,6 +36,7 @@ JETS = 1000
 #: The largest difference of a probability that is taken for rounding. What is seen is 1e-7.
 LIMIT = 1e-5
 _ROUNDING = 1e-4  # of a sum of probabilities
+_SEAL = "coursekit sha256"  # of everything else in a file
 _IR = 8  # the version of the file's format that goes with the operators
 
 
@@ -141,7 +143,7 @@ def describe(path: str | os.PathLike) -> dict:
     FileNotFoundError
         There is no such file.
     ValueError
-        It is no ONNX file, or another program wrote it.
+        It is no ONNX file, another program wrote it, or it is not what was compared: damaged, or changed since.
     """
     path = Path(path)
     if not path.is_file():
@@ -150,12 +152,15 @@ def describe(path: str | os.PathLike) -> dict:
         )
     try:
         model = onnx.load(path)
-        content = {entry.key: entry.value for entry in model.metadata_props}.get("coursekit")
+        notes = {entry.key: entry.value for entry in model.metadata_props}
+        content, seal, found = notes.get("coursekit"), notes.get(_SEAL), _digest(model)
     except Exception as error:  # of protobuf, which has its own
         raise ValueError(f"{path} is not an ONNX file, or damaged. Write it again with export_onnx.") from error
     if content is None:
         writer = f", but by {model.producer_name}" if model.producer_name else ""
         raise ValueError(f"{path} was not written by export_onnx{writer}: it does not say what its inputs are.")
+    if seal not in (None, found):
+        raise ValueError(f"{path} is damaged, or was changed since export_onnx compared it. Write it again.")
     try:
         return json.loads(content)
     except json.JSONDecodeError as error:
@@ -275,7 +280,17 @@ def _model(side, network, inputs, scaler: Scaler | None, metadata: dict) -> onnx
         producer_version=__version__,
     )
     helper.set_model_props(model, {"coursekit": json.dumps(metadata)})
+    model.metadata_props.add(key=_SEAL, value=_digest(model))
     return model
+
+
+def _digest(model: onnx.ModelProto) -> str:
+    """Return the SHA-256 of a model without its seal."""
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    del bare.metadata_props[:]
+    bare.metadata_props.extend(entry for entry in model.metadata_props if entry.key != _SEAL)
+    return hashlib.sha256(bare.SerializeToString(deterministic=True)).hexdigest()
 
 
 def _scaled(inputs: tuple[np.ndarray, ...], scaler: Scaler | None) -> tuple[np.ndarray, ...]:

@@ -351,7 +351,7 @@ def is_default(column: np.ndarray, default: float) -> np.ndarray:
     array([ True,  True, False])
     """
     with np.errstate(over="ignore"):  # a default that float32 cannot hold is in none of the events
-        return column.astype(np.float32, copy=False) == np.float32(default)
+        return numbers(column, "column").astype(np.float32, copy=False) == np.float32(default)
 
 
 def _difference(expected: tuple[str, ...], got: tuple[str, ...], owner: str = "file") -> str:

@@ -216,7 +216,7 @@ def test_a_sigmoid_has_one_output_with_the_name_of_the_signal(tmp_path):
 def test_deep_sets_with_one_output_get_a_sigmoid(sets, tmp_path):
     *_, tracks, counts, scaler = sets
     network = build_sets(n_outputs=1)
-    path = export_lwtnn(tmp_path / "b.json", network, (tracks, counts), classes=("light", "b"), scaler=scaler)
+    path = export_lwtnn(tmp_path / "b.json", network, [tracks, counts], classes=("light", "b"), scaler=scaler)
     written = LwtnnNetwork.load(path)
     with torch.no_grad():
         logits = network(torch.from_numpy(scaler.transform(tracks)), torch.from_numpy(counts))[:, 0]

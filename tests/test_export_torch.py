@@ -66,7 +66,7 @@ def packed(request, tracks, tmp_path_factory):
     before = {name: value.clone() for name, value in network.state_dict().items()}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        export_onnx(path, network, tracks, classes=classes, scaler=scaler)
+        export_onnx(path, network, tracks if scaled else [*tracks], classes=classes, scaler=scaler)
     assert network.training
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in before.items())
     return path, network.eval(), scaler, classes

@@ -60,6 +60,7 @@ FLAT = {
     "Scaler.fit": (lambda x: Scaler.fit(x, ["a", "b"]), np.column_stack([VALUES, VALUES])),
     "Scaler.fit weights": (lambda x: Scaler.fit(VALUES[:, None], ["a"], weights=x), VALUES),
     "Scaler.transform": (lambda x: Scaler.fit(VALUES[:, None], ["a"]).transform(x), VALUES[:, None]),
+    "is_default": (lambda x: preprocess.is_default(x, -9), VALUES),
     "split_by_hash": (splitting.split_by_hash, np.arange(N)),
     "stratified_folds": (lambda x: splitting.stratified_folds(x, 2, np.random.default_rng(1)), LABELS),
     "duplicates_across": (lambda x: splitting.duplicates_across([[0], [1]], x), LABELS),

@@ -82,7 +82,7 @@ def export_lwtnn(
     network : keras.Model or coursekit.nets.deepsets.DeepSets
         A dense Keras network that ends in a softmax, or in a sigmoid of one unit; or Deep Sets that sum, whose outputs
         get the softmax, or the sigmoid, here.
-    sample : (N, F) array, or tuple of a (T, F) array and counts (N,)
+    sample : (N, F) array, or tuple or list of a (T, F) array and counts (N,)
         Raw inputs of N >= 1000 jets in the order of `scaler.inputs`, defaults included, in the units of the training:
         one row a jet, or for Deep Sets one row a track and the tracks of each jet.
     classes : sequence of str
@@ -118,7 +118,7 @@ def export_lwtnn(
     ('light', 'c', 'b')
     """
     require_scaler(scaler)
-    x, counts = sample if isinstance(sample, tuple) and len(sample) == 2 else (sample, None)
+    x, counts = sample if isinstance(sample, tuple | list) and len(sample) == 2 else (sample, None)
     n_jets = len(numbers(x, "sample") if counts is None else whole_counts(counts))
     if n_jets < N_COMPARED:
         raise ValueError(f"the sample has {n_jets} jets: at least {N_COMPARED} are needed to compare file and network.")

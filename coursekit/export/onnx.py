@@ -63,7 +63,7 @@ def export_onnx(
     network : keras.Model or torch.nn.Module
         Trained. A Keras one is a chain of layers that ends in a softmax or in a sigmoid of one unit; one of PyTorch
         gives logits (N, K), or (N, 1) for two classes, of (x, counts). It is left as it is, in training mode or not.
-    sample : array-like, or tuple of two
+    sample : array-like, or tuple or list of two
         Raw inputs of at least 1000 jets, on which file and network are compared: a table (N, F), pictures (N, H, W, C),
         or for PyTorch ``(x, counts)`` with x (T, F) of all constituents of all jets and counts (N,).
     classes : sequence of str
@@ -169,7 +169,7 @@ def describe(path: str | os.PathLike) -> dict:
 
 def _checked_sample(sample, scaler: Scaler | None) -> tuple[tuple[np.ndarray, ...], tuple[str, ...]]:
     """Return the inputs of the file, (x,) or (x, counts), and the names of the columns of x."""
-    x, *counts = sample if isinstance(sample, tuple) and len(sample) == 2 else (sample,)
+    x, *counts = sample if isinstance(sample, tuple | list) and len(sample) == 2 else (sample,)
     if scaler is not None and hasattr(x, "columns"):
         scaler.transform(x)  # compares the names
     names = tuple(map(str, getattr(x, "columns", ()))) if scaler is None else scaler.inputs

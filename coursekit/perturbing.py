@@ -102,6 +102,7 @@ class _AfterImport(importlib.machinery.PathFinder):
 
 def _disturb_torch(torch, seed: int) -> None:
     initialise, steps = torch.optim.Optimizer.__init__, itertools.count(seed)
+    call = torch.nn.Module.__call__
 
     def __init__(self, *args, **kwargs):
         initialise(self, *args, **kwargs)
@@ -116,19 +117,19 @@ def _disturb_torch(torch, seed: int) -> None:
         weights = (weights for group in optimizer.param_groups for weights in group["params"])
         disturb([one.grad for one in weights if one.grad is not None], next(steps))
 
-    def before_forward(module, inputs):
+    def call_near(module, *inputs, **named):
         # What needs no gradient is data: activations of earlier layers do.
         trains = module.training and torch.is_grad_enabled() and not _checking
-        if not trains or next(module.parameters(recurse=False), None) is None:
-            return None
-        return tuple(near(one, seed, torch) if is_data(one) else one for one in inputs)
+        if trains and next(module.parameters(recurse=False), None) is not None:
+            inputs = (near(one, seed, torch) if is_data(one) else one for one in inputs)
+        return call(module, *inputs, **named)
 
     def is_data(value):
         return torch.is_tensor(value) and value.dtype in (torch.float32, torch.float64) and not value.requires_grad
 
     torch.optim.Optimizer.__init__ = __init__
     sys.modules["torch.optim.optimizer"].register_optimizer_step_pre_hook(before_step)
-    torch.nn.modules.module.register_module_forward_pre_hook(before_forward)
+    torch.nn.Module.__call__ = call_near  # no hook for all modules: PyTorch's exporter does not work beside one
 
 
 def _disturb_keras(keras, seed: int) -> None:

@@ -26,7 +26,7 @@ from coursekit.simulate.vertices import DISPLACED, energy, find_pairs, secondary
 TREE = "jets"
 BASKET = 5000
 BITS = 11  # significant binary digits, a relative 2.4e-4
-TRACK_BITS = 9  # a relative 1e-3, a tenth of the resolution of any track
+TRACK_BITS = 9  # a relative 1e-3, within the resolution up to a thousand times that
 CHUNK = 800  # events: one or two seconds' work, 80 MB
 JET_RADIUS, MIN_JET_PT, MAX_JET_ETA = 0.4, 20.0, 2.5
 MIN_HADRON_PT, LABEL_CONE = 5.0, 0.3

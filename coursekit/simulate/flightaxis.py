@@ -171,7 +171,8 @@ def axis_vertices(
     References
     ----------
     ATLAS Collaboration, Topological b-hadron decay reconstruction and identification of b-jets with the JetFitter
-    package, ATL-PHYS-PUB-2018-025; SLD Collaboration (the ghost track), arXiv:hep-ex/0012043.
+    package, ATL-PHYS-PUB-2018-025; D. J. Jackson, A topological vertex reconstruction algorithm for hadronic jets,
+    Nucl. Instrum. Meth. A 388 (1997) 247.
     """
     off = (tracks.d0 / tracks.d0_error) ** 2 + (tracks.z0 / tracks.z0_error) ** 2 > OFF_PRIMARY
     used = present & off

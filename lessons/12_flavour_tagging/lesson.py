@@ -11,7 +11,7 @@
 #
 # **You need** lesson 2 (scale, defaults, reweighting), lesson 4 (a Keras network with weights), lesson 9 (Deep Sets).
 #
-# **Time:** 150 minutes; the notebook itself runs in about 65 seconds on two CPU cores.
+# **Time:** 150 minutes; the notebook itself runs in about 50 seconds on two CPU cores.
 
 # %% tags=["setup"]
 from coursekit import check, fetch, figure, hint, load_events, or_reference, progress, setup, show
@@ -28,17 +28,18 @@ hard: str = "flavour_hard.root"  # jets with another spectrum
 # ## The question
 #
 # A b quark becomes a b hadron, and that lives for 1.5 ps before it decays.
-# With a momentum of 50 GeV it flies some 5 mm meanwhile, and its decay products start where it ended: at a *secondary vertex*.
-# Hadrons with a charm quark do the same, over a third of the distance and with a smaller mass.
+# With a momentum of 50 GeV it flies 4 to 5 mm meanwhile, and its decay products start where it ended: at a *secondary vertex*.
+# Hadrons with a charm quark live for a third of that time, on average.
+# They are lighter, so that at the same momentum they fly about as far; but their decay products leave at smaller angles, miss the collision point by a third of the distance, and are fewer.
 # In a light jet, from a gluon or a u, d or s quark, nearly all particles start at the collision point, the *primary vertex*.
-# To find the b jets is *flavour tagging*: the Higgs boson and the top quark are seen in b quarks, and every experiment runs such a tagger in its reconstruction, written in C++, on each jet of each event.
-# We build one, from the tracks to there.
+# To find the b jets is *flavour tagging*: the Higgs boson and the top quark are seen through the b quarks they decay to, and every experiment runs such a tagger in its reconstruction, written in C++, on each jet of each event.
+# We build one, from the tracks to that C++.
 #
 # The jets are from top pairs that decay to quarks, at 13 TeV: two b jets, on average one c jet, and light jets in each event.
 #
 # ## The settings, all in one place
 #
-# The full values, with `quick = False`, are meant for a larger sample: `coursekit simulate flavour --jets 200000 --jobs 2` makes one in five minutes, and the notebook then runs for half an hour.
+# The full values, with `quick = False`, are meant for a larger sample; the section *With more jets* says how to make one, and what came out.
 # All numbers in the text are those of the shipped sample in quick mode.
 
 # %%
@@ -57,6 +58,8 @@ import numpy as np
 import pandas as pd
 
 from coursekit.splitting import split_by_hash
+
+pd.set_option("display.width", 200)  # tables in one piece
 
 events = load_events(fetch(sample), tree="jets")
 codes, n_tracks = events["flavour"], ak.to_numpy(ak.num(events["track_pt"]))
@@ -104,6 +107,7 @@ with figure("tracks-of-two-jets", columns=2) as axes:
         ax.legend(fontsize=9, loc="lower left")
 
 # %% [markdown]
+# (The vertical scale is stretched.)
 # On the left all lines meet at the collision point, within the resolution.
 # On the right some meet further along the jet: there the b hadron decayed.
 #
@@ -150,11 +154,13 @@ for code, name in ((0, "light"), (4, "c"), (5, "b")):
     show(f"tracks beyond +3 and -3, {name} jets [%]", (round(100 * float(np.mean(values > 3)), 1), round(100 * float(np.mean(values < -3)), 1)))  # fmt: skip
 
 # %% [markdown]
+# (The last bin on each side holds everything beyond.)
 # In light jets the left side is the resolution, and the right side nearly its mirror image.
-# That is worth gold in an experiment: tracks on the left, in real data, measure the resolution without any simulation.
+# Experiments depend on this: tracks on the left, in real data, measure the resolution without any simulation.
 # Light jets have tails all the same.
-# On both sides, because one track in twelve is measured three and a half times worse than its error says (a hit that belongs to another particle, a scattering in the material): this tail, not the core, decides how many light jets are mistaken for b jets.
-# And a little more on the right, because $K^0_S$ and $\Lambda$ fly for centimetres, whatever quark the jet comes from.
+# On both sides, because one track in twelve is measured three and a half times worse than its error says (a hit that belongs to another particle, an interaction with the material): without these tracks, IP3D, which we meet below, would reject three times as many light jets.
+# And because of $K^0_S$ and $\Lambda$, which fly for centimetres whatever quark the jet comes from: they fill both sides far out, the right more than the left, and beyond $+8$ nearly all tracks are theirs.
+# A few come from b and c hadrons too soft for the label, or from a neighbouring jet.
 #
 # ## From tracks to a number per jet
 #
@@ -194,7 +200,7 @@ for name, score in {"your log ratio": own, "ip2d_bl of the file": events["ip2d_b
 
 # %% [markdown]
 # You have built the tagger *IP2D*.
-# That of the file has templates in three bins of the track's $p_T$, made from other events, and gains a little.
+# The IP2D of the file has templates in three bins of the track's $p_T$, made from other events, and gains a little.
 # *IP3D* uses the distance along the beam, $z_0$, as well.
 # Both come with two more ratios, b against c and c against light.
 #
@@ -202,14 +208,15 @@ for name, score in {"your log ratio": own, "ip2d_bl of the file": events["ip2d_b
 #
 # Experiments go on from here and fit vertices.
 # The other variables of the file come from there: `sv_*` from one secondary vertex fitted to the displaced tracks, `jf_*` from a fit of several vertices along the flight axis, which is made for the chain b to c to light.
-# None of them says which flavour it is; the branch `flavour` does, and is for training and testing alone.
+# None of them is the truth.
+# That is the branch `flavour`, for training and testing only.
 #
 # ### Your turn 12.3 · 4 min · ★
 #
 # The branch `flavour` holds 0 for light jets, 4 for charm and 5 for bottom, after the PDG codes of the quarks.
 # A network numbers its outputs.
 # Write `class_numbers(flavour)`: from the codes $(N,)$ to the place of each jet's class in `CLASSES = ("light", "c", "b")`, whole numbers $(N,)$.
-# Any other code (15, a tau lepton), and be it that of a single jet, is no class of ours: raise a `ValueError`.
+# Any other code (15, a tau lepton), even if it is that of one jet, is no class of ours: raise a `ValueError`.
 
 
 # %% tags=["exercise", "ex-12.3"]
@@ -234,7 +241,7 @@ summary
 # %% [markdown]
 # ## What is not there
 #
-# Every group of variables has jets for which it could not be computed, and a *default value* that says so, another one from group to group, as in the files of experiments.
+# Every group of variables has jets for which it could not be computed, and a *default value* that says so, a different one from branch to branch, as in the files of experiments.
 # That a light jet has no secondary vertex is the best thing we know about it.
 # So the default is information; but $-90$ is not a significance.
 #
@@ -286,7 +293,7 @@ show("AUC, b against the others, defaults taken as values", area.value, 3, error
 
 # %% [markdown]
 # It does not fail.
-# An AUC like this is what a good tagger has; a network that bends can find the jets at $-90$ and treat them by themselves.
+# An AUC like this is what a good tagger has; a network, being non-linear, can single out the jets at $-90$ and treat them by themselves.
 # So, as in lesson 9, we ask it what it should not care about.
 # The value $-90$ was somebody's choice.
 # A newer release of the same software writes $-999$, as others do, for the same jets.
@@ -311,12 +318,12 @@ with figure("another-default") as ax:
 show("more than three times as many light jets pass with -999", bool(passing[0][-1] > 3 * passing[0][0]))
 
 # %% [markdown]
-# The same jets, and no vertex in any of them; but $-999$ is a direction in which the network has never been, and it goes on along a straight line.
+# The same jets, and no vertex in any of them; but $-999$ is a place where the network has never been, and it goes on along a straight line.
 # Many times as many light jets pass, nearly all of which have no vertex.
 # No error, no warning: somebody notices a year later, when a measurement does not fit.
 #
 # The repair has two halves.
-# The scale is that of the real values, and a jet without one gets the average, which says nothing.
+# The scale is that of the real values, and a jet without one gets their mean, which says nothing. (Where a variable has a long tail, the median is more typical; the package has both.)
 # That nothing was found is said by an input of its own, a *check flag*, which is 1 for such jets: one for each group of variables, since they are missing together.
 #
 # ### Your turn 12.4 · 8 min · ★★
@@ -361,10 +368,10 @@ show("another default, said once in the dictionary, changes the inputs", bool((a
 # %% [markdown]
 # ## One spectrum for all
 #
-# The b jets of a top decay are harder than the light jets that are radiated.
+# The b jets of a top decay are harder than the light jets from W decays and radiation.
 # A network that sees $p_T$ learns that, too, and it is true, here.
 # Another process has other spectra.
-# A tagger that is to serve every analysis shall not use them, so training jets get weights, in bins of $(p_T, \eta)$, that give every class the same spectrum (lesson 2).
+# A tagger that is to serve every analysis must not use them, so training jets get weights, in bins of $(p_T, \eta)$, that give every class the same spectrum (lesson 2).
 # The same spectrum, but which one?
 # That of the b jets, that of all jets together, or a flat one?
 #
@@ -372,7 +379,7 @@ show("another default, said once in the dictionary, changes the inputs", bool((a
 #
 # `counts` $(K, B)$ are the numbers of training jets of each class in each bin of $(p_T, \eta)$, laid out in a row; `target` $(B,)$ is the spectrum that all classes shall have, of any sum.
 # Write `class_factors(counts, target)`: the factors $(K, B)$ by which the jets of a class in a bin are multiplied, so that every class has the *shape* of the target and all classes the same sum of weights, the mean number of jets of a class, $\sum \text{counts} / K$.
-# 0 where a class has no jets; what of the target lies there is lost.
+# Where a class has no jets its factor is 0, and its sum falls short by what the target has there; its other factors stay as they are.
 
 
 # %% tags=["exercise", "ex-12.5"]
@@ -415,6 +422,7 @@ except ValueError as error:
 # The factors were fitted on training jets.
 # The proof is on others (lesson 2): with weights, the validation jets of the three classes must have one spectrum.
 # And we look at what it costs, in the largest factor and in effective jets.
+# `largest` says in which bin that factor is, and how many jets are behind it.
 
 # %%
 from coursekit.weights import effective_events
@@ -431,7 +439,7 @@ with figure("spectra", rows=2, columns=2, size=(11, 6), sharex="col", height_rat
             share, error = share / w.sum(), np.sqrt(error) / w.sum()
             top.stairs(share / np.diff(edges), edges, baseline=None, linewidth=1.8, label=f"{name} ({np.sum(w > 0)} jets)", **STYLE[name])  # fmt: skip
             places = np.sqrt(edges[1:] * edges[:-1]) * (0.97 + 0.03 * k)
-            bottom.errorbar(places, share / all_jets, error / all_jets, fmt="os^"[k], markersize=4, color=STYLE[name]["color"])  # fmt: skip
+            bottom.errorbar(places, share / all_jets, error / all_jets, fmt="os^"[k], markersize=4, color=STYLE[name]["color"], label=name)  # fmt: skip
         bottom.axhline(1, color="black", linewidth=0.8)
         top.set(title=title, xscale="log", yscale="log")
         bottom.set(xlabel="jet pT [GeV]", ylim=(0.3, 1.9))
@@ -439,6 +447,7 @@ with figure("spectra", rows=2, columns=2, size=(11, 6), sharex="col", height_rat
     axes[0, 0].set_ylabel("share of jets / GeV")
     axes[1, 0].set_ylabel("over all jets")
     axes[0, 0].legend(fontsize=9)
+    axes[1, 1].legend(fontsize=8, ncols=3, loc="upper left")
 
 # %%
 costs = {}
@@ -453,16 +462,35 @@ for name, prepared in samples.items():
     }
 pd.DataFrame(costs).T
 
+# %%
+dearest = samples["flat"].reweighting[1].largest
+print(f"largest factor of a c jet, flat target: pT {dearest.x} GeV, eta {dearest.y}, {dearest.n_source} training jets")
+
+
+def chi2_per_bin(weights):
+    """Compare the validation jets of each class with all of them, in the bins of the factors."""
+    shape = lambda w: np.histogram2d(*valid.inputs[:, :2].T, BINS, weights=w)[0]  # noqa: E731
+    together, found = shape(np.ones(len(valid))) / len(valid), []
+    for k in range(3):
+        w = weights * (valid.labels == k)
+        share, variance = shape(w) / w.sum(), shape(w**2) / w.sum() ** 2
+        some = variance > 0
+        found.append(np.mean((share - together)[some] ** 2 / variance[some]))
+    return np.mean(found)
+
+
+show("chi2 per bin, as they are", chi2_per_bin(np.ones(len(valid))), 1)
+show("chi2 per bin, reweighted to the sum", chi2_per_bin(valid.weights), 1)
+
 # %% [markdown]
-# With weights the three classes share one spectrum, also where they were not fitted: the reweighting closes, within errors.
+# With weights the three classes share one spectrum, on jets that had no part in the factors: $\chi^2$ per bin falls to about 1, in all bins of $(p_T, \eta)$.
 # The price is paid in effective jets.
-# The flat target is the dearest: half of its bins hold few jets, and in the emptiest one each counts for fifty.
-# `reweighting[k].largest` names the bin and the number of jets behind the factor: look at it before you train.
-#
+# The flat target costs most: half of its bins hold few jets, and in the one named above each of a few c jets counts for fifty.
+# Look at such a line before you train.
 #
 # ## A network with three outputs
 #
-# The last layer has an output for each class, and the *softmax* makes probabilities of them: $p_k = e^{z_k} / \sum_j e^{z_j}$.
+# The last layer has an output $z_k$ for each class, its *logit*, and the *softmax* makes probabilities of them: $p_k = e^{z_k} / \sum_j e^{z_j}$.
 # The loss is the cross-entropy, $-\ln p_k$ of the true class, times the weight of the jet.
 # The weights of the validation jets are an array of their own, looked up in the factors of the training jets; forgotten, they spoil the curve without a word (lesson 4).
 #
@@ -550,10 +578,11 @@ chosen_name, epoch = selected({name: kept(name, "history") for name in comparabl
 losses = {name: min(kept(name, "history")["val_loss"]) for name in comparable}
 for name, loss in losses.items():
     show(f"lowest validation loss, {name}", loss, 2, error=0.01)
+show("epoch of the one that is taken", epoch, 0, spread=5)
 
 # %% [markdown]
 # Only trainings with the same weights have comparable losses: the others average over other worlds (lesson 4).
-# The three differ by less than another validation sample would move them; one is taken, by a rule that was fixed before, and on jets that will not be quoted.
+# The three differ by less than one per cent; one is taken, by a rule that was fixed before, and on jets that will not be quoted.
 
 # %%
 network = keras.models.load_model(WORK / "trainings" / chosen_name / "network.keras")
@@ -566,13 +595,15 @@ show("the loaded network says what was kept", bool(np.allclose(again, np.load(WO
 # ## One number out of three
 #
 # An analysis cuts on one number.
-# The best one against a background that is c with the share $f_c$ and light otherwise is, by the lemma of Neyman and Pearson, the ratio of the probabilities:
+# The best one against a background that is c with the share $f_c$ and light otherwise is, by the lemma of Neyman and Pearson, the ratio of the likelihoods.
+# Our weights make the three classes equally frequent, so the network's probabilities are proportional to them, as well as it has learned them:
 #
 # $$ D_b = \ln \frac{p_b}{f_c\, p_c + (1 - f_c)\, p_\text{light}} $$
 #
 # ### Your turn 12.7 · 6 min · ★★
 #
 # Write `discriminant(probabilities, fraction)`: from the network's output $(N, 3)$, columns in the order of `CLASSES`, and $f_c$ to $D_b$, $(N,)$.
+# The probabilities may be as small as $10^{-30}$: take the formula as it stands.
 
 
 # %% tags=["exercise", "ex-12.7"]
@@ -585,11 +616,11 @@ discriminant = or_reference("12.7", discriminant)
 
 # %% [markdown]
 # A *working point* is a cut with a round b efficiency: 70, 77 and 85% are those of ATLAS.
-# What it is worth are the two rejections, one against c and one against light jets.
+# Its worth is stated by two rejections, one against c and one against light jets.
 #
 # ### Your turn 12.8 · 8 min · ★★
 #
-# Write `working_point(d_b, numbers, efficiency)`: from $D_b$ $(N,)$ and class numbers $(N,)$ to the highest cut that at least the given share of the *b* jets passes (`d_b >= cut`), and the rejections of c and of light jets at it, $1/\varepsilon$, each class by itself; `np.inf` where none passes.
+# Write `working_point(d_b, numbers, efficiency)`: from $D_b$ $(N,)$ and class numbers $(N,)$ to the highest cut that at least this share of the *b* jets still pass (`d_b >= cut`; it is the $D_b$ of one of them), and the rejections of c and of light jets at it, $1/\varepsilon$, each class by itself; `np.inf` where none passes.
 
 
 # %% tags=["exercise", "ex-12.8"]
@@ -602,87 +633,56 @@ working_point = or_reference("12.8", working_point)
 
 # %% [markdown]
 # How much charm should the discriminant expect?
-# We scan $f_c$ on validation jets, at 70% b efficiency.
+# We scan $f_c$ on validation jets, at 77% b efficiency.
 # **Guess:** what happens at the two ends?
 
 # %%
-shares = [0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0]
-scan = [working_point(discriminant(again, share), valid.labels, 0.7)[1:] for share in shares]
+from coursekit.metrics import rejection
+
+
+def rejections(d_b, numbers, efficiency):
+    """Rejections of c and of light jets, with the errors of counting."""
+    some = [np.isin(numbers, (k, 2)) for k in (1, 0)]
+    return [rejection(numbers[pair] == 2, d_b[pair], efficiency) for pair in some]
+
+
+shares = [0.0, 0.01, 0.03, 0.1, 0.3, 1.0]
+scan = [rejections(discriminant(again, share), valid.labels, 0.77) for share in shares]
 with figure("scan-of-the-charm-share") as ax:
-    ax.plot(*zip(*scan, strict=True), marker="o")
+    c, light = np.array(scan).transpose(1, 0, 2)  # (shares, value and error) each
+    ax.errorbar(c[:, 0], light[:, 0], light[:, 1], c[:, 1], marker="o", linewidth=1, capsize=2)
     for share, point in zip(shares, scan, strict=True):
-        ax.annotate(f"{share:g}", point, textcoords="offset points", xytext=(5, 4), fontsize=9)
-    ax.set(xlabel="c rejection at 70% b efficiency", ylabel="light rejection at 70% b efficiency")
+        ax.annotate(
+            f"{share:g}", (point[0].value, point[1].value), textcoords="offset points", xytext=(5, 5), fontsize=9
+        )
+    ax.set(xlabel=f"c rejection ({np.sum(valid.labels == 1)} jets)", ylabel=f"light rejection ({np.sum(valid.labels == 0)} jets)")  # fmt: skip
+    ax.set_yscale("log")
 
 # %% [markdown]
-# Each point is a compromise, and the network is the same for all of them: it was trained once.
-# We take 0.1.
+# At 0 charm is forgotten, and c jets pass; at 1 light jets do, and beyond 0.1 nothing more is gained against c jets.
+# Each step is a handful of light jets, as the errors say, and the network is the same for all points: it was trained once.
+# We take 0.1, and fix it before the test part is opened; it need not be the share of charm in any sample.
 #
 # ## The rivals
 #
-# *IP3D* alone gives the two ratios that $D_b$ needs.
+# *IP3D* alone: we take its ratio of b and light jets.
+# (Its three ratios could be put together as in $D_b$, but that does worse.
+# They multiply tracks as if these were independent, and are no likelihoods of a whole jet.)
 # *Boosted trees* get the raw table: they only ask whether a value is above a threshold, so that neither scale nor default can disturb them.
-# All choices are made; the test part is opened now.
 
 # %%
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-test_part, train_part = prepared["test"], prepared["training"]
+train_part, test_part = prepared["training"], prepared["test"]
 trees = HistGradientBoostingClassifier(max_iter=TREES, max_leaf_nodes=15, learning_rate=0.1, random_state=seed)
-trees.fit(train_part.inputs, train_part.labels, sample_weight=train_part.weights)
-
-
-def ip3d(part):
-    """D_b from the ratios of IP3D: ln(p_b / p_c) and ln(p_b / p_light) are bc and bl."""
-    bc, bl = (part.inputs[:, INPUTS.index(f"ip3d_{pair}")].astype(np.float64) for pair in ("bc", "bl"))
-    return -np.log(F_C * np.exp(-bc) + (1 - F_C) * np.exp(-bl))
-
-
-probabilities = {
-    "boosted trees": trees.predict_proba(test_part.inputs),
-    "network": scores_of(network, inputs_of(test_part, prepared.scaler)),
-}
-d_b = {"IP3D": ip3d(test_part)} | {name: discriminant(p, F_C) for name, p in probabilities.items()}
-
-# %%
-from coursekit.metrics import roc_curve
-
-
-def curves_with_ratio(picture, d_b, reference):
-    """b against c and b against light, each with its ratio to a reference."""
-    grid = np.linspace(0.6, 0.95, 36)
-    with figure(picture, rows=2, columns=2, size=(11, 6.5), sharex="col", height_ratios=[2, 1]) as axes:
-        for (top, bottom), k in zip(axes.T, (1, 0), strict=True):
-            some = np.isin(test_part.labels, (k, 2))
-            for (name, d), line in zip(d_b.items(), ("-", "--", "-.", ":", (0, (5, 1))), strict=False):
-                roc = roc_curve(test_part.labels[some] == 2, d[some])
-                passed, error = (np.interp(grid, roc.signal_efficiency, y) for y in (roc.background_efficiency, roc.background_error))  # fmt: skip
-                if name == reference:
-                    base = passed
-                top.plot(grid, 1 / passed, linestyle=line, label=name)
-                bottom.plot(grid, base / passed, linestyle=line)
-                bottom.fill_between(grid, base / (passed + error), base / np.maximum(passed - error, passed / 3), alpha=0.2)  # fmt: skip
-            top.set(yscale="log", ylabel=f"{CLASSES[k]} rejection")
-            top.legend(fontsize=9, title=f"{np.sum(test_part.labels == k)} {CLASSES[k]}, {np.sum(test_part.labels == 2)} b jets")  # fmt: skip
-            bottom.set(xlabel="b efficiency", ylabel=f"over {reference}", ylim=(0, 5))
-
-
-curves_with_ratio("roc-over-ip3d", d_b, "IP3D")
-
-# %%
-curves_with_ratio("roc-over-trees", {name: d for name, d in d_b.items() if name != "IP3D"}, "boosted trees")
+_ = trees.fit(train_part.inputs, train_part.labels, sample_weight=train_part.weights)
 
 # %% [markdown]
-# The network and the trees see all that IP3D saw, and the vertices: at 77% they let four times fewer light jets pass, and a seventh fewer c jets.
-# Against each other they are equal within errors, as on the table of lesson 4.
-# A c jet is the harder opponent, by far: a real vertex, and a mass.
-# At 60% b efficiency a handful of 5000 light jets pass, and the bands say what such a number is worth.
-#
 # ## The tracks themselves
 #
 # What a person made of the tracks, vertices and ratios, was the only thing the network saw.
 # A jet is also a set of tracks, and lesson 9 has a network for sets; with tracks it is called DIPS ([ATL-PHYS-PUB-2020-014](https://cds.cern.ch/record/2718948)).
-# For each track it gets the two signed significances, logarithms of the share in the jet's $p_T$ and of the distance from the axis, and the impact parameters themselves.
+# For each track it gets the signed significances of $d_0$ and of $z_0$, the distance along the beam, which gets its sign as $d_0$ did; the two distances themselves; and logarithms of the share in the jet's $p_T$ and of the angle to the axis.
 # Significances reach into the hundreds; $\operatorname{sgn}(s) \ln(1 + |s|)$ keeps their sign and their order, and is of order one.
 
 
@@ -737,12 +737,11 @@ from coursekit.preprocess import Scaler
 from coursekit.training import predict, train
 
 of_parts = {name: prepared[name].indices for name in ("training", "validation", "test")}
-rows = np.arange(len(of_tracks))
 
 
 def rows_of(jets):
     """The numbers of the tracks of these jets, one jet after the other."""
-    return np.concatenate([rows[first_track[jet] : first_track[jet] + n_tracks[jet]] for jet in jets])
+    return np.concatenate([np.arange(first_track[jet], first_track[jet] + n_tracks[jet]) for jet in jets])
 
 
 def with_jets(x):
@@ -768,41 +767,155 @@ def train_on_tracks(x, names, number=0, **missing):
 dips, track_scaler, of_dips = train_on_tracks(of_tracks, TRACK_INPUTS)
 both, both_scaler, of_both = train_on_tracks(with_jets(of_tracks), [*TRACK_INPUTS, *INPUTS], defaults=DEFAULTS, checks=CHECKS)  # fmt: skip
 logits = {"tracks": of_dips, "tracks and variables": of_both}
-for name, of_net in logits.items():
-    probabilities[name] = torch.softmax(torch.from_numpy(of_net["test"]).double(), dim=1).numpy()
-    d_b[name] = discriminant(probabilities[name], F_C)
-curves_with_ratio("roc-of-all", d_b, "IP3D")
-
-# %%
-from coursekit.metrics import rejection
-
-quoted = {}
-for k, background in ((1, "c"), (0, "light")):
-    some = np.isin(test_part.labels, (k, 2))
-    for efficiency in (0.70, 0.77, 0.85):
-        quoted[f"{background}, {efficiency:.0%}"] = {
-            name: str(rejection(test_part.labels[some] == 2, d[some], efficiency)) for name, d in d_b.items()
-        }
-pd.DataFrame(quoted)
 
 # %% [markdown]
-# The errors are those of counting, and the rejections of two taggers are measured on the same jets: what passes one by chance is likely to pass the other.
-# For the question who wins, compare jet by jet: the difference of the AUCs, with its own error.
+# Which of the three networks shall be used?
+# This is the last choice, and again the validation jets make it: we compare the losses jet by jet.
+
 
 # %%
-for k, background in ((1, "c"), (0, "light")):
-    some = np.isin(test_part.labels, (k, 2))
-    for better, worse in (("network", "IP3D"), ("network", "boosted trees"), ("tracks", "network"), ("tracks and variables", "network")):  # fmt: skip
-        gain = auc_difference(test_part.labels[some] == 2, d_b[better][some], d_b[worse][some])
-        show(
-            f"b against {background}: AUC of {better} over {worse}", gain.value, 3, error=np.hypot(gain.error, 0.002)
-        )  # 0.002: seeds
+def losses_of(probabilities):
+    """The cross-entropy of each validation jet, times its weight."""
+    return -np.log(probabilities[np.arange(len(valid)), valid.labels]) * valid.weights / valid.weights.mean()
+
+
+def softmax(logits):
+    return torch.softmax(torch.from_numpy(logits).double(), dim=1).numpy()
+
+
+on_validation = {"network": again} | {name: softmax(of_net["validation"]) for name, of_net in logits.items()}
+for name, other in (("tracks", "network"), ("tracks and variables", "network"), ("tracks and variables", "tracks")):
+    difference = losses_of(on_validation[name]) - losses_of(on_validation[other])
+    error = np.hypot(difference.std() / np.sqrt(len(valid)), 0.003)  # of the jets, and of the seeds
+    show(f"validation loss of {name}, minus that of {other}", difference.mean(), 3, error=error)
+winner = "tracks and variables"
 
 # %% [markdown]
-# Against c jets the tracks win, by two standard deviations, and together with the variables by three: what a vertex fit throws away was of use.
-# Against light jets only the two together are ahead, and by no more than two.
-# (Another seed moves an AUC by 0.001 to 0.002, which the errors contain.)
-# With 200 000 jets, the section *With more jets* shows, the order is clearer.
+# Both networks on tracks are better than the network on variables, by two standard deviations, and equal to each other within the error.
+# Of two equal ones we take that which sees everything.
+#
+# ## The test
+#
+# All choices are made; the test part is opened now, for five taggers at once.
+
+# %%
+from coursekit.metrics import bootstrap, roc_curve
+
+probabilities = {
+    "boosted trees": trees.predict_proba(test_part.inputs),
+    "network": scores_of(network, inputs_of(test_part, prepared.scaler)),
+    **{name: softmax(of_net["test"]) for name, of_net in logits.items()},
+}
+d_b = {"IP3D": test_part.inputs[:, INPUTS.index("ip3d_bl")].astype(np.float64)}
+d_b |= {name: discriminant(p, F_C) for name, p in probabilities.items()}
+OF_TAGGER = {
+    name: {"color": f"C{i}", "linestyle": line}
+    for i, (name, line) in enumerate(zip(d_b, ("-", "--", "-.", ":", (0, (7, 1))), strict=True))
+}
+
+
+# %%
+def curves_with_ratio(picture, d_b, reference, ratios):
+    """b against c and b against light, each with its ratio to a reference."""
+    grid = np.linspace(0.6, 0.95, 36)
+    with figure(picture, rows=2, columns=2, size=(11, 6.5), sharex="col", height_ratios=[2, 1]) as axes:
+        for (top, bottom), k, limits in zip(axes.T, (1, 0), ratios, strict=True):
+            some = np.isin(test_part.labels, (k, 2))
+            for name, d in d_b.items():
+                roc = roc_curve(test_part.labels[some] == 2, d[some])
+                passed, error = (np.interp(grid, roc.signal_efficiency, y) for y in (roc.background_efficiency, roc.background_error))  # fmt: skip
+                if name == reference:
+                    base = passed
+                top.plot(grid, 1 / passed, label=name, **OF_TAGGER[name])
+                bottom.plot(grid, base / passed, **OF_TAGGER[name])
+                low, high = base / (passed + error), base / np.maximum(passed - error, passed / 3)
+                bottom.fill_between(grid, low, high, color=OF_TAGGER[name]["color"], alpha=0.2, linewidth=0)
+            top.set(yscale="log", ylabel=f"{CLASSES[k]} rejection")
+            top.legend(fontsize=9, title=f"{np.sum(test_part.labels == k)} {CLASSES[k]}, {np.sum(test_part.labels == 2)} b jets")  # fmt: skip
+            bottom.set(xlabel="b efficiency", ylabel=f"over {reference}", ylim=limits)
+
+
+curves_with_ratio("roc-over-ip3d", d_b, "IP3D", [(0.8, 2.2), (0, 6)])
+
+# %%
+without_ip3d = {name: d for name, d in d_b.items() if name != "IP3D"}
+curves_with_ratio("roc-over-trees", without_ip3d, "boosted trees", [(0.5, 2), (0, 3)])
+
+# %%
+from coursekit.metrics import Estimate
+
+# By how much other seeds change a rejection, measured with six of them and rounded up.
+SCATTER = {"c": {0.70: 0.08, 0.77: 0.05, 0.85: 0.03}, "light": {0.70: 0.25, 0.77: 0.15, 0.85: 0.10}}
+
+
+def quoted(estimate, scatter):
+    """A value with the errors of counting and of the training."""
+    return str(Estimate(estimate.value, np.hypot(estimate.error, scatter * estimate.value)))
+
+
+table_of_test = {}
+for name, d in d_b.items():
+    for at in (0.70, 0.77, 0.85):
+        for background, found in zip(("c", "light"), rejections(d, test_part.labels, at), strict=True):
+            scatter = 0 if name == "IP3D" else SCATTER[background][at]
+            table_of_test.setdefault(f"{background}, {at:.0%}", {})[name] = quoted(found, scatter)
+pd.DataFrame(table_of_test)
+
+# %% [markdown]
+# All that see more than IP3D are better; a c jet is the harder opponent, by far: it has a real vertex, and a mass.
+# The errors contain that of counting and the scatter of trainings.
+# The rejections of two taggers are measured on the same jets, though: what passes one by chance is likely to pass the other.
+# For the question who wins, and by how many standard deviations, compare them jet by jet: the ratio of the rejections at 77%, its error from a bootstrap over jets, and the difference of the AUCs.
+
+
+# %%
+def ratio_of_rejections(is_b, better, worse):
+    return rejection(is_b, better, 0.77).value / rejection(is_b, worse, 0.77).value
+
+
+duels = [("network", "IP3D"), ("network", "boosted trees"), ("tracks", "network"), ("tracks and variables", "network")]
+results = {}
+for k, background in ((1, "c"), (0, "light")):
+    some, rng = np.isin(test_part.labels, (k, 2)), np.random.default_rng(seed)
+    for better, worse in duels:
+        jets = test_part.labels[some] == 2, d_b[better][some], d_b[worse][some]
+        row = results.setdefault(f"{better} over {worse}", {})
+        ratio, gain = bootstrap(ratio_of_rejections, *jets, rng=rng), auc_difference(*jets)
+        row[f"{background}: rejection at 77%, ratio"] = quoted(ratio, SCATTER[background][0.77])
+        row[f"{background}: gain in AUC"] = f"{gain.value:+.3f} ± {np.hypot(gain.error, 0.002):.3f}"
+pd.DataFrame(results).T
+
+# %% [markdown]
+# (0.002 is what another seed does to an AUC.)
+# Against IP3D the network wins, on both sides: narrowly at 77% against c jets, clearly elsewhere.
+# Against the trees nobody wins, as for the table of lesson 4.
+# Against c jets the tracks are ahead of the network, by about two standard deviations, and so are tracks and variables together, by two to three: what a vertex fit throws away was of use.
+# Against light jets nothing is gained at this working point: the tracks alone even let more light jets pass, and the two together are level with the network, though their AUC is larger.
+# An AUC averages over all efficiencies, and an analysis uses one.
+#
+# ## With more jets
+#
+# The same notebook in full mode, with 200 000 jets (seed 3), 101 000 of them for training and 60 000 for the test:
+#
+# ```console
+# coursekit simulate flavour --folder more --jets 200000 --seed 3 --jobs 2
+# COURSEKIT_DATA=more coursekit build 12 --full --output executed
+# ```
+#
+# The simulation took 52 seconds and the notebook six minutes, on two CPU cores.
+# (The errors are those of counting.)
+#
+# | rejection at a b efficiency of | c, 70% | c, 77% | c, 85% | light, 70% | light, 77% | light, 85% |
+# |---|---|---|---|---|---|---|
+# | IP3D | 6.3 ± 0.2 | 4.27 ± 0.08 | 2.67 ± 0.04 | 191 ± 14 | 87 ± 4 | 22.5 ± 0.6 |
+# | boosted trees | 9.1 ± 0.3 | 5.21 ± 0.11 | 2.77 ± 0.04 | 434 ± 49 | 163 ± 11 | 42 ± 1 |
+# | network | 10.0 ± 0.3 | 5.37 ± 0.12 | 2.88 ± 0.04 | 536 ± 67 | 157 ± 11 | 37 ± 1 |
+# | tracks | 10.8 ± 0.4 | 6.15 ± 0.15 | 3.34 ± 0.06 | 330 ± 32 | 150 ± 10 | 43 ± 2 |
+# | tracks and variables | 13.9 ± 0.5 | 7.35 ± 0.20 | 3.53 ± 0.06 | 528 ± 65 | 177 ± 13 | 47 ± 2 |
+#
+# What the small sample left open is decided here.
+# Tracks and variables together are ahead of the network on variables: at 77% by a factor of 1.37 ± 0.08 in the c rejection and 1.13 ± 0.10 in the light rejection, in AUC by 0.018 ± 0.002 and 0.006 ± 0.002.
+# Trees and network gain little from more jets; the two together, which have most to learn, gain most.
 #
 # ## A cut, and the spectrum
 #
@@ -810,11 +923,9 @@ for k, background in ((1, "c"), (0, "light")):
 # **Guess:** at which $p_T$ are more of them kept?
 
 # %%
-winner = "tracks and variables"
 pt_test, is_b = test_part.inputs[:, 0], test_part.labels == 2
 cut = working_point(d_b[winner], test_part.labels, 0.77)[0]
-val_logits = torch.from_numpy(logits[winner]["validation"]).double()
-of_validation = discriminant(torch.softmax(val_logits, dim=1).numpy(), F_C)
+of_validation = discriminant(on_validation[winner], F_C)
 pt_edges = np.array([20, 35, 55, 85, 130, 300])
 bin_of = {name: np.digitize(prepared[name].inputs[:, 0], pt_edges[1:-1]) for name in ("validation", "test")}
 b_val = valid.labels == 2
@@ -834,8 +945,9 @@ with figure("flat-in-pt", columns=2) as axes:
         ax.legend(fontsize=9, title=f"{np.sum(test_part.labels == k)} test jets")
 
 # %% [markdown]
-# Soft b jets have soft tracks, and those are badly measured: the efficiency rises with $p_T$, and so does what an analysis would have to correct for.
-# A cut in each bin, taken from the validation jets, makes it flat within errors.
+# Soft b jets have soft tracks, and those are badly measured: with one cut the efficiency rises with $p_T$, up to 100 GeV.
+# An analysis has to know this curve in data, and a flat one is easier to know.
+# A cut in each bin, taken from the few hundred b jets that the validation part has there, makes it flat within their errors.
 # It is paid for at low $p_T$, where the same efficiency lets two to three times as many light jets pass.
 #
 # ## Another sample
@@ -883,35 +995,40 @@ pd.DataFrame(gains).T
 
 # %% [markdown]
 # The table shows by how much the AUC grows with weights.
-# On the jets as they are it does not grow, it falls.
-# In both samples b jets are harder than light ones, the $p_T$ alone has an AUC well above one half, and the network without weights uses that: we have given this credit away.
-# With equal spectra the sign turns: where the flavour has to be seen in the jet itself, the networks with weights are a little ahead on the test jets, and no longer behind on the hard ones.
-# That is what they were made for: to tell flavour and not process.
-# The flat target gains least; it has the fewest effective jets.
+# On the hard jets as they are it falls, by three to four standard deviations for two of the targets.
+# In both samples b jets are harder than light ones, the $p_T$ alone has an AUC well above one half, and the network without weights uses that: this is the credit that we have given away.
+# With equal spectra nothing of its lead is left.
+# The tagger with weights has lost nothing but the knowledge of how frequent hard b jets are, which belongs to a process and not to a jet.
+# Whether it is better there, and which target is best, so few jets do not say; with 200 000, the gains with equal spectra are +0.002 and +0.003, ± 0.002.
 
 # %% [markdown]
 # ## And c jets?
 #
-# The same network tags charm, with another ratio: $D_c = \ln \frac{p_c}{f_b\, p_b + (1 - f_b)\, p_\text{light}}$.
+# The same networks tag charm, with another ratio: $D_c = \ln \frac{p_c}{f_b\, p_b + (1 - f_b)\, p_\text{light}}$.
 # No new training is needed.
+# Which share $f_b$?
+# A search for $H \to c\bar c$ fears b jets; elsewhere there are few of them.
+# We take 0.3, at 30% c efficiency.
 
 # %%
-p = probabilities[winner]
-d_c = np.log(p[:, 1] / (0.3 * p[:, 2] + 0.7 * p[:, 0]))
-for k, background in ((2, "b"), (0, "light")):
-    some = np.isin(test_part.labels, (k, 1))
-    found = rejection(test_part.labels[some] == 1, d_c[some], 0.3)
-    show(f"{background} rejection at 30% c efficiency", found.value, 1, error=found.error)
+charm = {}
+for name, p in probabilities.items():
+    d_c = np.log(p[:, 1] / (0.3 * p[:, 2] + 0.7 * p[:, 0]))
+    pairs = {other: np.isin(test_part.labels, (k, 1)) for k, other in ((2, "b"), (0, "light"))}
+    found = {f"{other} rejection at 30% c efficiency": rejection(test_part.labels[some] == 1, d_c[some], 0.3) for other, some in pairs.items()}  # fmt: skip
+    charm[name] = {what: quoted(value, 0.08) for what, value in found.items()}
+pd.DataFrame(charm).T
 
 # %% [markdown]
-# Charm lies between the two others, and pays on both sides.
+# Charm lies between b and light, so it is confused with both.
+# Against b jets the networks on tracks gain most, as they did the other way round.
 #
 # ## Are they probabilities?
 #
 # If the network says $p_b = 0.8$, are 80% of such jets b jets?
 # That depends on the world: ours was trained with weights in which the three classes are equally frequent, and there it has to hold.
-# So this is the one place where test jets get weights, those of the factors fitted on the training jets.
-# (The rejections above need none, and must not have any: an analysis has jets as they come.)
+# So here, as in the comparison with equal spectra, test jets get weights, those of the factors fitted on the training jets.
+# (The rejections of the table have none, and must not: an analysis has jets as they come.)
 #
 # A network that is too certain can be mended with one number, the *temperature* $T$ ([arXiv:1706.04599](https://arxiv.org/abs/1706.04599)).
 #
@@ -933,18 +1050,14 @@ tempered = or_reference("12.10", tempered)
 # %%
 from scipy.optimize import minimize_scalar
 
-softmax_val = torch.softmax(val_logits, dim=1).numpy()
-
-
-def loss_at(temperature):
-    likely = tempered(softmax_val, temperature)[np.arange(len(valid)), valid.labels]
-    return np.average(-np.log(likely), weights=valid.weights)
-
-
-temperature = minimize_scalar(loss_at, bounds=(0.2, 5), method="bounded").x
+said_val = on_validation[winner]
+temperature = minimize_scalar(lambda t: losses_of(tempered(said_val, t)).mean(), bounds=(0.2, 5), method="bounded").x
 show("temperature, fitted on validation jets", temperature, 2, spread=0.1)
+gained = losses_of(said_val) - losses_of(tempered(said_val, temperature))
+show("validation loss that it gains", gained.mean(), 3, spread=0.003)
 
 # %%
+p = probabilities[winner]
 changes = [prepared.reweighting[k].weights(pt_test, test_part.inputs[:, 1]) for k in range(3)]
 equal = np.choose(test_part.labels, changes)  # the weights of test jets in a world with equal classes
 bins = np.linspace(0, 1, 11)
@@ -956,7 +1069,7 @@ with figure("reliability", columns=3, size=(11, 4)) as axes:
             share, mean = true / total, np.histogram(said[:, k], bins, weights=equal * said[:, k])[0] / total
             ax.errorbar(mean, share, np.sqrt(np.maximum(share * (1 - share), 0) * squares) / total, marker=marker, markersize=4, linestyle="", label=name)  # fmt: skip
         ax.plot([0, 1], [0, 1], ":", color="black", linewidth=1)
-        ax.set(xlabel=f"$p$({CLASSES[k]}) says the network", ylabel=f"share of {CLASSES[k]} jets")
+        ax.set(xlabel=f"predicted $p$({CLASSES[k]})", ylabel=f"share of {CLASSES[k]} jets")
         ax.legend(fontsize=9, title=f"{len(test_part)} test jets")
 
 # %%
@@ -966,20 +1079,23 @@ for k, name in enumerate(CLASSES):
     of_class = test_part.labels == k
     for guess, other in enumerate(CLASSES):
         share = np.average(called[of_class] == guess, weights=equal[of_class])
-        error = np.hypot(np.sqrt(share * (1 - share) / effective_events(equal[of_class])), 0.02)  # 0.02: seeds
-        confusion[f"called {other}"][f"{name} jets [%]"] = f"{100 * share:.0f} ± {100 * error:.0f}"
+        error = np.hypot(np.sqrt(share * (1 - share) / effective_events(equal[of_class])), 0.04 * share)  # and seeds
+        confusion[f"called {other}"][f"{name} jets [%]"] = f"{100 * share:.1f} ± {100 * error:.1f}"
 pd.DataFrame(confusion)
 
 # %% [markdown]
-# The points lie on the diagonal, and $T$ is near 1: ten epochs with dropout leave no time to become too certain.
-# Train for a hundred, and it will be needed.
-# The matrix says where the errors are: half of the c jets are called light or b, and hardly a light jet is called b.
+# As trained, the points lie near the diagonal.
+# The temperature lowers the validation loss by a few thousandths, and mends $p(\text{light})$; high values of $p(b)$ it pushes below the true share.
+# One number cannot correct three classes that are wrong in different ways: keep it only where it helps on other jets.
+# Trained ten times as long, this network would be too certain everywhere, and $T$ would be needed.
+#
+# The matrix says where the errors are: every second c jet is called light or b, and hardly a light jet is called b.
 
 # %% [markdown]
 # ## Out of Python
 #
 # The reconstruction of an experiment is C++.
-# It has no Keras, no `Scaler`, no table with named columns; it has a jet and its variables, once every few microseconds.
+# It has no Keras, no `Scaler`, no table with named columns; it has a jet and its variables, some ten in each event, and well under a millisecond for each.
 # The network that goes there must take with it all that was done to its inputs.
 #
 # *ONNX* is a file format for networks as graphs of operations.
@@ -1001,18 +1117,20 @@ in_onnx = session.run(None, {"x": raw})[0]
 show("ONNX Runtime and Keras agree to 1e-5", bool(abs(in_onnx - probabilities["network"]).max() < 1e-5))
 
 # %% [markdown]
-# The network on tracks goes the same way, with packed tracks: as many as a jet has.
+# The winner goes the same way, with packed tracks: as many as a jet has.
 
 # %%
-set_file = export_onnx(WORK / "tracks.onnx", dips, (of_tracks[rows_of(of_parts["test"])], n_tracks[of_parts["test"]]), classes=CLASSES, scaler=track_scaler)  # fmt: skip
-one = test_part.indices[0]
-alone = onnxruntime.InferenceSession(set_file).run(None, {"x": of_tracks[rows_of([one])], "counts": n_tracks[[one]]})[0]
-show("a jet alone says the same as among others", bool(np.allclose(alone[0], probabilities["tracks"][0], atol=1e-5)))
+test_tracks = with_jets(of_tracks)[rows_of(of_parts["test"])]
+set_file = export_onnx(WORK / "tracks.onnx", both, (test_tracks, n_tracks[of_parts["test"]]), classes=CLASSES, scaler=both_scaler)  # fmt: skip
+one = of_parts["test"][0]
+alone = {"x": with_jets(of_tracks)[rows_of([one])], "counts": n_tracks[[one]]}
+said = onnxruntime.InferenceSession(set_file).run(None, alone)[0]
+show("a jet alone says the same as among others", bool(np.allclose(said[0], probabilities[winner][0], atol=1e-5)))
 
 # %% [markdown]
 # ONNX Runtime exists for C++, too.
 # If a library of 20 MB is too much, CERN's *SOFIE* makes one header out of an ONNX file: the network as a C++ function that needs no more than matrix products.
-# `export_cpp` adds a small `main.cpp` that reads jets from a text file, a CMake file, and a few jets with what must come out for them.
+# `export_cpp` adds a small `main.cpp` that reads jets from a text file, a CMake file, and a hundred jets with what must come out for them.
 # We compile it, and give it the test jets, with the columns in another order, as nobody promises one.
 
 # %%
@@ -1020,12 +1138,11 @@ import subprocess
 
 from coursekit.export import compile_cpp, export_cpp
 
-folder = export_cpp(onnx_file, WORK / "cpp")
 shuffled = pd.DataFrame(raw, columns=INPUTS)[sorted(INPUTS)]
 shuffled.to_csv(WORK / "jets.txt", sep=" ", index=False, float_format="%.9g")
 try:
-    program = compile_cpp(folder)
-except OSError as error:  # no compiler, or no library: the lesson goes on
+    program = compile_cpp(export_cpp(onnx_file, WORK / "cpp"))
+except (ImportError, OSError) as error:  # no SOFIE, no compiler or no library: the lesson goes on
     print(error)
 else:
     done = subprocess.run([program, WORK / "jets.txt"], capture_output=True, encoding="utf-8", check=True)
@@ -1045,7 +1162,7 @@ else:
 # In the framework a jet comes as a map from names to values, in no particular order.
 # `variables` is the list `inputs` of the variables file: for each input, in the order of the network, a dictionary with `name`, `default`, `fill` (both `None` where there is none), `offset` and `scale`.
 # Write `network_inputs(jet, variables)`: the array of scaled inputs in the order of the network, $x' = (x + \text{offset}) \cdot \text{scale}$, where a default value is first replaced by the `fill` of the same variable.
-# The map may hold more than the network needs.
+# The map may hold more than the network needs; a name that is missing in it is an error, a `KeyError`.
 
 
 # %% tags=["exercise", "ex-12.11"]
@@ -1108,13 +1225,15 @@ with figure("silent-mistakes", size=(8, 3.2)) as ax:
 # %%
 right, wrong = passing["as it should be"], passing["check flags forgotten"]
 show("b jets that pass without check flags [%]", wrong[2], 0, spread=3)
-show("times as many light jets pass without check flags", wrong[0] / right[0], 0, spread=2)
+show("more light jets pass without check flags", bool(wrong[0] > right[0]))
 
 # %% [markdown]
 # Each of these rows came from the same network without a word of complaint.
-# What the first three do is a matter of luck, another training gives another disaster, and most of them are found within a day: everything passes, or nothing.
-# The last is the dangerous one.
-# The b efficiency stays what it was, and several times as many light jets pass, which nobody sees in a sample where b jets are plenty.
+# (A share below 0.02% is drawn there.)
+# Another training gives other shares.
+# Where everything passes, somebody notices within a day.
+# The dangerous rows are those whose b efficiency is nearly right.
+# Without check flags it stays what it was, and two or three times as many light jets pass, which nobody sees in a sample where b jets are plenty; columns in another order can look as harmless.
 #
 # ## In somebody else's program
 #
@@ -1122,7 +1241,7 @@ show("times as many light jets pass without check flags", wrong[0] / right[0], 0
 # Two of its lines move into an experiment's framework, with `network.hxx`, `model.hxx` and `model.dat`, always of one and the same export.
 #
 # - **Once, when the job begins,** make the `Session`.
-#   It reads the weights, which takes as long as a thousand jets; a program that makes one for each jet is right, and is switched off for being slow.
+#   It reads the weights, which takes as long as hundreds of jets; a program that makes one for each jet is right, and is switched off for being slow.
 # - **For each jet,** fill a vector in the order of `inputs`, each value found *by its name*, as the ntuple has it, default values included.
 #   The probabilities come in the order of `classes`: look the place of a name up once, and do not write `[2]`.
 # - **Each thread gets a session of its own.**
@@ -1147,8 +1266,8 @@ progress()
 # %% [markdown]
 # ## What we found
 #
-# 1. What tells a b jet is the *signed* distance at which its tracks miss the collision point: sign and error are half of the tagger.
-#    A network on all variables lets four times fewer light jets pass than IP3D at the same efficiency, boosted trees do the same, and the tracks themselves add to it against c jets.
+# 1. What tells a b jet is the *signed* distance at which its tracks miss the collision point, in units of its error.
+#    A network on all variables lets about half as many light jets pass as IP3D at the same efficiency, boosted trees do the same, and the tracks themselves add to it against c jets.
 # 2. A default value is a name, not a number.
 #    Taken for a number it trains well, and fails a release later, in silence.
 #    Factors, scale and fill are fitted on training jets, kept in a file with the recipe, and travel with the network.

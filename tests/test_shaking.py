@@ -362,10 +362,14 @@ def test_no_printed_number_leaves_its_tolerance_in_ten_shakes(folder):
 
 def test_a_disturbed_network_can_still_be_exported():
     # A hook for the forward pass of all modules would make every size in the exported network a constant.
-    code = (
-        "from coursekit import perturbing; perturbing.install(1); import json, torch; from torch.nn.modules import module; "
-        "print(json.dumps({name: len(hooks) for name, hooks in vars(module).items() if name.startswith('_global_forward')}))"
-    )
+    code = """
+from coursekit import perturbing
+perturbing.install(1)
+import json
+from torch.nn.modules import module
+hooks = {name: len(kept) for name, kept in vars(module).items() if name.startswith("_global_forward")}
+print(json.dumps(hooks))
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     counted = json.loads(done.stdout)
     assert counted

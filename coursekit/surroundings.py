@@ -1,5 +1,7 @@
 """What a process finds around it and the course does without: a home folder, an output that knows all letters."""
 
+import contextlib
+import importlib
 import io
 import os
 import sys
@@ -52,3 +54,8 @@ def prepare_frameworks() -> None:
     # Keras takes TensorFlow unless it is told otherwise, even where PyTorch is all there is.
     if find_spec("tensorflow") is None and find_spec("torch") is not None:
         os.environ.setdefault("KERAS_BACKEND", "torch")
+    # Triton comes with PyTorch where there are GPUs, and is loaded by its optimisers. After TensorFlow it ends the
+    # process with a segmentation fault, before TensorFlow it does not (triton 3.7 and TensorFlow 2.20).
+    if find_spec("tensorflow") is not None and find_spec("triton") is not None:
+        with contextlib.suppress(ImportError, OSError, RuntimeError):  # what does not load cannot crash later
+            importlib.import_module("triton")

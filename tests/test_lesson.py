@@ -1,6 +1,7 @@
 """What a lesson does first, and how it prints numbers and figures."""
 
 import base64
+import importlib.util
 import json
 import os
 import subprocess
@@ -199,3 +200,26 @@ def test_keras_runs_on_the_framework_that_is_there(tmp_path, monkeypatch, instal
         monkeypatch.delenv("KERAS_BACKEND")
     setup("01")
     assert os.environ.get("KERAS_BACKEND") == backend
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_triton_is_loaded_before_tensorflow_can_be(tmp_path, monkeypatch, fails):
+    monkeypatch.setattr(surroundings, "find_spec", lambda name: name)
+    loaded = []
+
+    def load(name):
+        loaded.append(name)
+        if fails:
+            raise ImportError("no driver")
+
+    monkeypatch.setattr(surroundings.importlib, "import_module", load)
+    surroundings.prepare_frameworks()
+    assert loaded == ["triton"]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="PyTorch comes without Triton here")
+def test_tensorflow_and_an_optimiser_of_pytorch_live_in_one_process():
+    code = "from coursekit.surroundings import prepare_frameworks; prepare_frameworks(); import tensorflow, torch; "
+    code += "torch.optim.AdamW(torch.nn.Linear(1, 1).parameters()); print('alive')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
+    assert done.stdout == "alive\n", done.returncode

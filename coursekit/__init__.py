@@ -6,7 +6,7 @@ stays quick and loads no deep-learning framework.
 
 import importlib
 
-from coursekit.surroundings import do_without_home, print_all_letters
+from coursekit.surroundings import do_without_home, load_triton_before_tensorflow, print_all_letters
 from coursekit.threads import let_numexpr_load, sleep_while_waiting
 
 __version__ = "0.1.0"
@@ -30,6 +30,7 @@ sleep_while_waiting()
 let_numexpr_load()
 do_without_home()
 print_all_letters()
+load_triton_before_tensorflow()
 
 
 def __getattr__(name: str):

@@ -8,7 +8,13 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["FOLDERS", "do_without_home", "prepare_frameworks", "print_all_letters"]
+__all__ = [
+    "FOLDERS",
+    "do_without_home",
+    "load_triton_before_tensorflow",
+    "prepare_frameworks",
+    "print_all_letters",
+]
 
 #: How the libraries of the lessons are told where to keep fonts, settings and sockets. Without, matplotlib and Jupyter
 #: fail where the user has no home folder, as in a container that runs under any number, and Keras makes a folder "~".
@@ -54,8 +60,19 @@ def prepare_frameworks() -> None:
     # Keras takes TensorFlow unless it is told otherwise, even where PyTorch is all there is.
     if find_spec("tensorflow") is None and find_spec("torch") is not None:
         os.environ.setdefault("KERAS_BACKEND", "torch")
-    # Triton comes with PyTorch where there are GPUs, and is loaded by its optimisers. After TensorFlow it ends the
-    # process with a segmentation fault, before TensorFlow it does not (triton 3.7 and TensorFlow 2.20).
-    if find_spec("tensorflow") is not None and find_spec("triton") is not None:
-        with contextlib.suppress(ImportError, OSError, RuntimeError):  # what does not load cannot crash later
-            importlib.import_module("triton")
+
+
+def load_triton_before_tensorflow() -> None:
+    """Keep a process alive in which both TensorFlow and PyTorch compute.
+
+    Triton comes with PyTorch where there are GPUs, and PyTorch's optimisers load it. After TensorFlow that ends the
+    process with a segmentation fault, before TensorFlow it does not (triton 3.7, TensorFlow 2.20). Where TensorFlow is
+    loaded already, PyTorch does without Triton, which only ``torch.compile`` needs.
+    """
+    if find_spec("tensorflow") is None or "triton" in sys.modules or find_spec("triton") is None:
+        return
+    if "tensorflow" in sys.modules:
+        sys.modules["triton"] = None
+        return
+    with contextlib.suppress(ImportError, OSError, RuntimeError):  # what does not load cannot crash later
+        importlib.import_module("triton")

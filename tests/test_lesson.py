@@ -203,8 +203,10 @@ def test_keras_runs_on_the_framework_that_is_there(tmp_path, monkeypatch, instal
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_triton_is_loaded_before_tensorflow_can_be(tmp_path, monkeypatch, fails):
+def test_triton_is_loaded_before_tensorflow_can_be(monkeypatch, fails):
     monkeypatch.setattr(surroundings, "find_spec", lambda name: name)
+    for name in ("tensorflow", "triton"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     loaded = []
 
     def load(name):
@@ -213,13 +215,18 @@ def test_triton_is_loaded_before_tensorflow_can_be(tmp_path, monkeypatch, fails)
             raise ImportError("no driver")
 
     monkeypatch.setattr(surroundings.importlib, "import_module", load)
-    surroundings.prepare_frameworks()
+    surroundings.load_triton_before_tensorflow()
     assert loaded == ["triton"]
+    monkeypatch.setitem(sys.modules, "tensorflow", sys)  # too late: PyTorch does without
+    surroundings.load_triton_before_tensorflow()
+    assert loaded == ["triton"]
+    assert sys.modules["triton"] is None
+    monkeypatch.delitem(sys.modules, "triton")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="PyTorch comes without Triton here")
-def test_tensorflow_and_an_optimiser_of_pytorch_live_in_one_process():
-    code = "from coursekit.surroundings import prepare_frameworks; prepare_frameworks(); import tensorflow, torch; "
-    code += "torch.optim.AdamW(torch.nn.Linear(1, 1).parameters()); print('alive')"
+@pytest.mark.parametrize("first", ["import coursekit, tensorflow", "import tensorflow, coursekit"])
+def test_tensorflow_and_an_optimiser_of_pytorch_live_in_one_process(first):
+    code = f"{first}, torch; torch.optim.AdamW(torch.nn.Linear(1, 1).parameters()); print('alive')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
     assert done.stdout == "alive\n", done.returncode

@@ -467,13 +467,17 @@ dearest = samples["flat"].reweighting[1].largest
 print(f"largest factor of a c jet, flat target: pT {dearest.x} GeV, eta {dearest.y}, {dearest.n_source} training jets")
 
 
+def counted(weights):
+    """Sums of weights of the validation jets in the bins of the factors."""
+    return np.histogram2d(*valid.inputs[:, :2].T, BINS, weights=weights)[0]
+
+
 def chi2_per_bin(weights):
-    """Compare the validation jets of each class with all of them, in the bins of the factors."""
-    shape = lambda w: np.histogram2d(*valid.inputs[:, :2].T, BINS, weights=w)[0]  # noqa: E731
-    together, found = shape(np.ones(len(valid))) / len(valid), []
+    """Compare each class with all jets together, bin by bin."""
+    together, found = counted(np.ones(len(valid))) / len(valid), []
     for k in range(3):
         w = weights * (valid.labels == k)
-        share, variance = shape(w) / w.sum(), shape(w**2) / w.sum() ** 2
+        share, variance = counted(w) / w.sum(), counted(w**2) / w.sum() ** 2
         some = variance > 0
         found.append(np.mean((share - together)[some] ** 2 / variance[some]))
     return np.mean(found)
@@ -485,7 +489,7 @@ show("chi2 per bin, reweighted to the sum", chi2_per_bin(valid.weights), 1)
 # %% [markdown]
 # With weights the three classes share one spectrum, on jets that had no part in the factors: $\chi^2$ per bin falls to about 1, in all bins of $(p_T, \eta)$.
 # The price is paid in effective jets.
-# The flat target costs most: half of its bins hold few jets, and in the one named above each of a few c jets counts for fifty.
+# The flat target costs most: half of its bins hold few jets, and in the one named above each of three c jets counts for fifty.
 # Look at such a line before you train.
 #
 # ## A network with three outputs

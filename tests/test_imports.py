@@ -19,17 +19,22 @@ LEVELS = [
     {"doctor", "lesson", "prepared", "training"},
     {"authoring", "checks", "export"},
     {"building"},
-    {"shaking"},
+    {"shaking", "study"},
     {"cli"},
 ]
 HEAVY = {"tensorflow", "keras", "torch", "pythia8mc", "fastjet", "onnx", "onnxruntime", "onnxscript", "sofie"}
+HEAVY |= {"hyperopt", "jinja2", "optuna", "pydantic", "pyhf", "ray"}
 #: Where each heavy package may be imported, inside functions or not.
 HOMES = {
     "tensorflow": {"nets"},
-    "keras": {"export", "nets", "streaming"},
-    "torch": {"checkpoints", "export", "jets.packed", "losses", "nets", "streaming", "training"},
+    "keras": {"export", "nets", "streaming", "study"},
+    "torch": {"checkpoints", "export", "jets.packed", "losses", "nets", "streaming", "study", "training"},
     "pythia8mc": {"simulate"},
     "fastjet": {"simulate"},
+    **{
+        key: {"study"}
+        for key in ["hyperopt", "jinja2", "numexpr", "optuna", "pyarrow", "pydantic", "pyhf", "ray", "yaml"]
+    },
     **{key: {"export"} for key in ["onnx", "onnxruntime", "onnxscript", "sofie"]},
 }
 

@@ -1,0 +1,152 @@
+"""A study file and what it includes, as one study of which every value knows where it was said."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from coursekit import data
+from coursekit.study.complaints import complaints, dotted
+from coursekit.study.documents import Document, Mark, StudyError, kind, read_document
+from coursekit.study.settings import Study
+
+__all__ = ["Resolved", "StudyError", "read_study"]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A study, and where it comes from.
+
+    Attributes
+    ----------
+    study : Study
+    values : dict
+        The same as plain values, defaults included, as they are written to a file. What was included is in it, so that
+        `config.include` is empty.
+    origins : dict of str to str
+        From dotted keys (``train.epochs``, ``input.features[0]``) to ``FILE:LINE``, or ``default``.
+    files : tuple of pathlib.Path
+        All that were read, the main file first.
+    folder : pathlib.Path
+        Of the main file.
+    """
+
+    study: Study
+    values: dict
+    origins: dict[str, str]
+    files: tuple[Path, ...]
+    folder: Path
+
+
+def read_study(path: str | os.PathLike) -> Resolved:
+    """Read a study file and all that it includes.
+
+    Files of `config.include` are read in their order, each with what it includes itself, relative to the file that
+    names them. What comes later overwrites what came earlier, and the file itself overwrites all: mappings are merged
+    key by key, lists are replaced, and ``null`` takes away what an included file says.
+
+    Parameters
+    ----------
+    path : path-like
+        A YAML 1.2 file.
+
+    Returns
+    -------
+    Resolved
+
+    Raises
+    ------
+    StudyError
+        One line for each thing that is wrong: ``FILE:LINE: section.key: expected ..., got ...``.
+    """
+    path = Path(path)
+    values, marks, files = _merged(path, ())
+    try:
+        # As JSON, in which a list may stand for a tuple and nothing else is converted.
+        study = Study.model_validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        raise StudyError(*complaints(error, values, marks)) from None
+    complete = study.model_dump(mode="json")
+    return Resolved(study, complete, _origins(complete, marks), tuple(dict.fromkeys(files)), path.parent)
+
+
+def _merged(path: Path, chain: tuple[Path, ...], by: Mark | None = None) -> tuple[dict, dict, list[Path]]:
+    """Return the values of a file with all that it includes, where each stands, and the files."""
+    real = Path(os.path.realpath(path))
+    if real in chain:
+        names = " -> ".join(str(file) for file in [*chain[chain.index(real) :], real])
+        raise StudyError(f"{by}: config.include: the files include one another in a circle, {names}: cut it somewhere")
+    try:
+        document = read_document(path)
+    except StudyError as error:
+        if by is None or path.is_file():
+            raise
+        raise StudyError(*(f"{by}: config.include: {line}" for line in error.lines)) from None
+    _place_files(document)
+    values, marks, files = {}, {}, [path]
+    for name, at in _includes(document):
+        inner, lines, more = _merged(path.parent / Path(name).expanduser(), (*chain, real), at)
+        values, marks = _overlaid(values, inner, marks, lines, ())
+        files += more
+    values, marks = _overlaid(values, document.values, marks, document.marks, ())
+    return values, marks, files
+
+
+def _includes(document: Document) -> list[tuple[str, Mark]]:
+    """Take out of a document the names of the files that it includes."""
+    if not isinstance(config := document.values.get("config"), dict) or "include" not in config:
+        return []
+    names = config["include"]
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        one = f": write [{names}]" if isinstance(names, str) else ""
+        at = document.marks["config", "include"]
+        raise StudyError(f"{at}: config.include: expected a list of names of files, got {kind(names)}{one}")
+    config["include"] = []
+    return [(name, document.marks["config", "include", i]) for i, name in enumerate(names)]
+
+
+def _overlaid(below: dict, above: dict, marks: dict, lines: dict, key: tuple) -> tuple[dict, dict]:
+    """Put the values of one file over those of others, and the lines with them."""
+    values = dict(below)
+    if key in lines:
+        marks = {**marks, key: lines[key]}
+    for name, value in above.items():
+        path = (*key, name)
+        if isinstance(value, dict) and isinstance(below.get(name), dict):
+            values[name], marks = _overlaid(below[name], value, marks, lines, path)
+            continue
+        marks = {at: mark for at, mark in marks.items() if at[: len(path)] != path}
+        marks |= {at: mark for at, mark in lines.items() if at[: len(path)] == path}
+        if value is None and below.get(name) is not None:
+            del values[name]  # back to what it is without being said
+        else:
+            values[name] = value
+    return values, marks
+
+
+def _place_files(document: Document) -> None:
+    """Make the files of samples absolute: they are relative to the document that names them."""
+    given = document.values.get("input")
+    for kind_ in ("signals", "backgrounds", "data"):
+        samples = given.get(kind_) if isinstance(given, dict) else None
+        for sample in samples.values() if isinstance(samples, dict) else ():
+            if isinstance(sample, dict) and isinstance(files := sample.get("files"), list):
+                sample["files"] = [_placed(file, document.path.parent) for file in files]
+
+
+def _placed(name, folder: Path):
+    """Return the absolute path of a file; the name itself of one of the catalogue that does not lie there."""
+    if not isinstance(name, str) or not name or "://" in name:
+        return name
+    path = Path(os.path.abspath(folder / os.path.expanduser(name)))
+    return name if not path.exists() and name in data.catalogue() else str(path)
+
+
+def _origins(values, marks: dict, key: tuple = ()) -> dict[str, str]:
+    found = {dotted(key): str(marks.get(key, "default"))} if key else {}
+    inside = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
+    for name, value in inside:
+        found |= _origins(value, marks, (*key, name))
+    return found

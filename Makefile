@@ -26,7 +26,7 @@ benchmarks: .venv/test
 
 .venv/build .venv/lab .venv/test: .venv/%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$*,simulate,keras,torch,export]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$*,simulate,keras,torch,export,studies]"
 	touch $@
 
 clean:

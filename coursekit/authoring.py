@@ -62,6 +62,8 @@ if importlib.util.find_spec("coursekit") is None:
     importlib.invalidate_caches()
 
 """
+#: What a lesson that imports these installs besides.
+_EXTRAS = {"coursekit.export": "export", "coursekit.study": "studies"}
 #: The metadata of a cell that an executed notebook keeps.
 KEPT = ("tags", "cellView", "jupyter")
 #: Folds the set-up away in Colab and in JupyterLab: seventeen lines of pip would frighten a beginner.
@@ -319,8 +321,9 @@ def _number(cell: NotebookNode) -> str:
 
 def _cell(cell: NotebookNode, source: str, lesson: Lesson, settings: Mapping[str, str]) -> NotebookNode:
     if "setup" in _tags(cell):
-        needs_export = any("coursekit.export" in other.source for other in lesson.cells)
-        extras = "simulate,export" if needs_export else "simulate"  # a hundred megabytes that one lesson needs
+        text = "".join(other.source for other in lesson.cells)
+        # A hundred megabytes each, and one lesson alone needs them.
+        extras = ",".join(["simulate", *(extra for module, extra in _EXTRAS.items() if module in text)])
         source = _SETUP.format(extras=extras, repository=settings["repository"], tag=settings["tag"]) + source
     if cell.cell_type == "markdown":
         source = source.replace("<!-- badges -->", _badges(lesson.stem, settings))

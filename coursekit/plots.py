@@ -12,13 +12,23 @@ from matplotlib.patches import Circle
 
 from coursekit.metrics import Roc
 
-__all__ = ["COLOURS", "figure", "plot_circles", "plot_clustering", "plot_history", "plot_particles", "plot_roc"]
+__all__ = [
+    "COLOURS",
+    "STYLE",
+    "figure",
+    "plot_circles",
+    "plot_clustering",
+    "plot_history",
+    "plot_particles",
+    "plot_roc",
+]
 
 #: Okabe and Ito's palette, distinguishable with every kind of colour vision; black first for data.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), "-")
 
-_STYLE = {
+#: Settings of matplotlib for every figure of the course.
+STYLE = {
     "axes.prop_cycle": cycler(color=COLOURS, linestyle=_LINES),
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -58,7 +68,7 @@ def figure(alt: str, *, rows: int = 1, columns: int = 1, size: tuple[float, floa
     if not alt.strip():
         raise ValueError("a figure needs an alt text: what is there to see, in a sentence with the numbers?")
     size = size or (min(6.0 * columns, 11.0), 4.0 * rows)
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         drawn, axes = plt.subplots(rows, columns, figsize=size, **subplots)
         try:
             yield axes

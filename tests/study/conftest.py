@@ -1,0 +1,153 @@
+"""A small made-up dataset and what trainings of it might say, so that what is drawn can be tested without training."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from coursekit.preprocess import Scaler
+from coursekit.study.dataset import DATA, TEST, TRAINING, VALIDATION, Dataset, View
+from coursekit.study.outcome import Outcome, Training
+from coursekit.study.settings import Study
+
+
+@dataclass(frozen=True)
+class ToyDataset(Dataset):
+    """With the view of a training that takes all weights as they are, without their signs."""
+
+    def view(self, fold=None):
+        parts = [np.flatnonzero(self.parts == part) for part in (TRAINING, VALIDATION, TEST)]
+        table = np.column_stack([self.columns[name] for name in self.features])
+        scaler = Scaler.fit(table[parts[0]], self.features)
+        view = ToyView(*parts, np.abs(self.weights), scaler)
+        object.__setattr__(view, "table", table)
+        return view
+
+
+class ToyView(View):
+    def inputs(self, rows, evaluation=False):
+        return self.scaler.transform(self.table[rows])
+
+
+def toy_study(names_of_samples, n_classes, **sections):
+    """A study whose samples are these; the first `n_classes` - 1 labels are of backgrounds."""
+    signals, backgrounds = {}, {}
+    for name, label in names_of_samples.items():
+        (signals if label == "signal" or n_classes > 2 else backgrounds)[name] = {"files": ["toy.root"], "label": label}
+    spoken = {"job": {"name": "toy"}, "input": {"signals": signals, "backgrounds": backgrounds}}
+    spoken["input"] |= {"data": {"data": {"files": ["toy.root"]}}, "features": ["mass", "pt", "eta"]}
+    spoken["input"] |= {"spectators": ["mll"]}
+    return Study(**spoken, **sections)
+
+
+def toy_events(samples, labels, classes, n, seed, folds=False):
+    """`n` events of each sample, data last; signal lies higher in the mass, with a few negative weights."""
+    rng = np.random.default_rng(seed)
+    sample = np.repeat(np.arange(len(samples)), n).astype(np.int16)
+    label = np.array([classes.index(name) if name in classes else -1 for name in labels])[sample]
+    height = np.where(label >= 0, label, 0) + 0.3 * (sample % 2)
+    columns = {
+        "mass": (80 + 25 * height + rng.normal(0, 20, len(sample))).astype(np.float32),
+        "pt": (rng.exponential(30, len(sample)) * (1 + 0.4 * height) + 20).astype(np.float32),
+        "eta": rng.normal(0, 1.2, len(sample)).astype(np.float32),
+        "mll": rng.uniform(10, 130, len(sample)).astype(np.float32),
+    }
+    weights = (
+        np.where(rng.random(len(sample)) < 0.1, -1, 1) * rng.uniform(0.5, 1.5, len(sample)) * (3.0 - 2 * (label > 0))
+    )
+    parts = rng.choice([TRAINING, VALIDATION, TEST], len(sample), p=[0.6, 0.2, 0.2])
+    is_data = label < 0
+    return ToyDataset(
+        columns=columns,
+        features=("mass", "pt", "eta"),
+        classes=tuple(classes),
+        labels=label.astype(np.int64),
+        targets=None,
+        samples=tuple(samples),
+        sample=sample,
+        weights=np.where(is_data, 1.0, weights),
+        parts=np.where(is_data, DATA, parts).astype(np.int8),
+        folds=(rng.integers(3, size=len(sample)) * (folds & ~is_data)).astype(np.int8),
+    )
+
+
+def toy_results(dataset, repeats=2, folds=False, seed=3):
+    """Scores that know the mass and little else, and histories that fall and rise again."""
+    rng = np.random.default_rng(seed)
+    n_classes, n = len(dataset.classes), len(dataset.labels)
+    centres = np.arange(n_classes) * 25.0 + 80
+    logits = -(((dataset.columns["mass"][:, None] - centres) / 25) ** 2) / 2 + rng.normal(
+        0, 0.3, (repeats, n, n_classes)
+    )
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    scores = (probabilities[..., -1:] if n_classes == 2 else probabilities).astype(np.float32)
+    epochs = np.arange(1, 7)
+    trainings = tuple(
+        Training(
+            seed=repeat + 1,
+            fold=fold,
+            history={
+                "loss": (0.4 + 0.3 / epochs + 0.01 * repeat).tolist(),
+                "val_loss": (0.42 + 0.3 / epochs + 0.01 * (epochs - 4) ** 2 / 3).tolist(),
+                "accuracy": (0.8 - 0.2 / epochs).tolist(),
+                "val_accuracy": (0.79 - 0.2 / epochs).tolist(),
+                "auc": (0.9 - 0.2 / epochs).tolist(),
+                "val_auc": (0.89 - 0.2 / epochs).tolist(),
+            },
+            best_epoch=5,
+        )
+        for repeat in range(repeats)
+        for fold in (range(3) if folds else [None])
+    )
+    return Outcome(trainings=trainings, scores=scores, seen=scores if folds else None)
+
+
+SAMPLES = {"qcd": "background", "zjets": "background", "higgs": "signal", "vbf": "signal"}
+FLAVOURS = {"light": "light", "charm": "c", "bottom": "b"}
+
+
+@pytest.fixture(scope="session")
+def toy_dataset():
+    """Two signals, two backgrounds and data, 150 events each; signed weights."""
+    names = {**SAMPLES, "data": "data"}
+    return toy_events(list(names), list(names.values()), ["background", "signal"], 150, seed=1)
+
+
+@pytest.fixture(scope="session")
+def toy_outcome(toy_dataset):
+    return toy_results(toy_dataset)
+
+
+@pytest.fixture
+def toy():
+    """Makes the study that belongs to `toy_dataset`, with sections of the caller's."""
+    return lambda **sections: toy_study(SAMPLES, 2, **sections)
+
+
+@pytest.fixture(scope="session")
+def flavours_dataset():
+    """Three classes, 150 events each, no data."""
+    return toy_events(list(FLAVOURS), list(FLAVOURS.values()), ["light", "c", "b"], 150, seed=2)
+
+
+@pytest.fixture(scope="session")
+def flavours_outcome(flavours_dataset):
+    return toy_results(flavours_dataset)
+
+
+@pytest.fixture
+def flavours():
+    """Makes the study that belongs to `flavours_dataset`."""
+    return lambda **sections: toy_study(FLAVOURS, 3, **sections)
+
+
+@pytest.fixture(scope="session")
+def folds_dataset():
+    """As `toy_dataset`, with three folds."""
+    names = {**SAMPLES, "data": "data"}
+    return toy_events(list(names), list(names.values()), ["background", "signal"], 150, seed=1, folds=True)
+
+
+@pytest.fixture(scope="session")
+def folds_outcome(folds_dataset):
+    return toy_results(folds_dataset, folds=True)

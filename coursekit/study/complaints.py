@@ -1,6 +1,7 @@
 """What is wrong with the values of a study file, in the words of the file."""
 
 import contextlib
+import re
 from collections.abc import Iterable
 
 from pydantic import ValidationError
@@ -128,11 +129,15 @@ def _joined(sayings: dict[tuple[str, str], None], value) -> str:
 
 
 def _at_key(path: tuple, value, sentence: str) -> tuple:
-    """Go on to the key that a validator's sentence starts with, if it is there."""
-    for part in sentence.split(maxsplit=1)[0].strip("`'\",:;").split("."):
-        if not isinstance(value, dict) or part not in value:
-            break
-        path, value = (*path, part), value[part]
+    """Go on to the key that a validator's sentence is about: what it starts with, names in quotes, or names at all."""
+    quoted = re.findall(r"['`]([^'`]+)['`]", sentence)
+    inside = [(name, item) for name, item in value.items() if isinstance(item, dict)] if isinstance(value, dict) else []
+    for name in [sentence.split(maxsplit=1)[0].strip("`'\",:;"), *quoted, *re.findall(r"\w[\w.]*\w", sentence)]:
+        for before, within in [((), value), *(((section,), item) for section, item in inside)]:
+            parts = tuple(name.split("."))
+            found, _, left = _located(parts, within)
+            if found and not left:
+                return (*path, *before, *found)
     return path
 
 

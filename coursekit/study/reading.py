@@ -1,18 +1,21 @@
 """A study file and what it includes, as one study of which every value knows where it was said."""
 
+import copy
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
 
 from coursekit import data
 from coursekit.study.complaints import complaints, dotted
 from coursekit.study.documents import Document, Mark, StudyError, kind, read_document
 from coursekit.study.settings import Study
+from coursekit.study.settings.base import section_at
 
-__all__ = ["Resolved", "StudyError", "read_study"]
+__all__ = ["Resolved", "StudyError", "changed", "read_study"]
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,74 @@ def read_study(path: str | os.PathLike) -> Resolved:
     """
     path = Path(path)
     values, marks, files = _merged(path, ())
+    study, complete = _checked(values, marks)
+    return Resolved(study, complete, _origins(complete, marks), tuple(dict.fromkeys(files)), path.parent)
+
+
+def changed(resolved: Resolved, settings: dict[str, object], origin: str) -> Resolved:
+    """Return a study with other values, such as the best ones of a search.
+
+    Parameters
+    ----------
+    resolved : Resolved
+    settings : dict of str to object
+        Plain values by dotted keys, such as ``train.optimiser.learning_rate``.
+    origin : str
+        Where they come from, for `Resolved.origins` and errors.
+
+    Returns
+    -------
+    Resolved
+
+    Raises
+    ------
+    StudyError
+        The study does not allow them; a key does not exist.
+    """
+    values = copy.deepcopy(resolved.values)
+    marks = {(): origin}
+    for key, value in settings.items():
+        *place, name = path = tuple(key.split("."))
+        here = values
+        for part in place:
+            here = here.get(part) if isinstance(here, dict) else None
+        if not isinstance(here, dict):
+            raise StudyError(f"{origin}: {key}: no such key in {', '.join(map(str, resolved.files))}")
+        here[name] = copy.deepcopy(value)
+        marks[path] = origin
+    study, complete = _checked(values, marks)
+    origins = {
+        key: _origin_of(key, settings, origin) or resolved.origins.get(key, origin) for key in _origins(complete, {})
+    }
+    return replace(resolved, study=study, values=complete, origins=origins)
+
+
+def _origin_of(key: str, settings: dict, origin: str) -> str | None:
+    return origin if any(key == name or key.startswith((f"{name}.", f"{name}[")) for name in settings) else None
+
+
+def _checked(values: dict, marks: dict) -> tuple[Study, dict]:
+    """Return the study of plain values, and the same with all defaults as plain values."""
     try:
         # As JSON, in which a list may stand for a tuple and nothing else is converted.
-        study = Study.model_validate_json(json.dumps(values), strict=True)
+        study = Study.model_validate_json(json.dumps(_without_defaults(values)), strict=True)
     except ValidationError as error:
         raise StudyError(*complaints(error, values, marks)) from None
-    complete = study.model_dump(mode="json")
-    return Resolved(study, complete, _origins(complete, marks), tuple(dict.fromkeys(files)), path.parent)
+    return study, study.model_dump(mode="json")
+
+
+def _without_defaults(values: dict, key: tuple = ()) -> dict:
+    """Leave out what says its default, and so has no effect: validators refuse keys that are said for nothing."""
+    sections = section_at(Study, key)
+    fields = sections[0].model_fields if len(sections) == 1 else {}
+    kept = {}
+    for name, value in values.items():
+        if name in fields and not fields[name].is_required():
+            default = to_jsonable_python(fields[name].get_default(call_default_factory=True))
+            if json.dumps(value) == json.dumps(default):  # in which 1 is not true
+                continue
+        kept[name] = _without_defaults(value, (*key, name)) if isinstance(value, dict) else value
+    return kept
 
 
 def _merged(path: Path, chain: tuple[Path, ...], by: Mark | None = None) -> tuple[dict, dict, list[Path]]:

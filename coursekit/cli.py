@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import shlex
-import signal
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -12,11 +11,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from typer.core import TyperCommand
 
 from coursekit import __version__
+from coursekit.console import clear_errors, err, out, progress, say
 from coursekit.files import replacing
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False, help=__doc__)
@@ -24,9 +23,6 @@ data_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify the da
 simulate_app = typer.Typer(no_args_is_help=True, help="Make data with Pythia: any size, the same seed the same events.")
 app.add_typer(data_app, name="data")
 app.add_typer(simulate_app, name="simulate")
-
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
 
 Jobs = Annotated[int, typer.Option(min=1, help="Processes at once; the result does not depend on it.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of the sample; the same seed gives the same events.")]
@@ -36,63 +32,11 @@ SIMULATED = Path("simulated")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
 
 
-@contextlib.contextmanager
-def _clear_errors():
-    """Turn the package's errors into one line and exit status 1; a traceback helps nobody at a command line."""
-    try:
-        with _tidying():
-            yield
-    except KeyboardInterrupt:
-        err.print("Interrupted; nothing half-written remains.")
-        raise typer.Exit(130) from None
-    except (OSError, ValueError, KeyError, ImportError, MemoryError) as error:
-        message = error.args[0] if isinstance(error, KeyError) else str(error) or "there is too little memory"
-        # Escaped, or rich takes the extra in `coursekit[simulate]` for a colour and drops it.
-        err.print(f"[bold red]Error:[/] {escape(str(message))}", highlight=False)
-        raise typer.Exit(1) from None
-
-
-@contextlib.contextmanager
-def _tidying():
-    """Let the end of a batch job and a closed terminal do what Ctrl-C does, so that nothing half-written remains."""
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    numbers = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]  # nohup ignores one
-    for number in numbers:
-        signal.signal(number, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=err
-    )
-
-
-def _updates(bar: Progress):
-    """Return a callback ``(name, done, total)`` that draws a line for each name."""
-    tasks = {}
-
-    def update(name: str, done: int, total: int) -> None:
-        if name not in tasks:
-            tasks[name] = bar.add_task(name)
-        bar.update(tasks[name], completed=done, total=total)
-
-    return update
-
-
-def _say(line: str) -> None:
-    err.print(line, markup=False, highlight=False)
-
-
 # --- data -------------------------------------------------------------------------------------------------------------
 
 
 @data_app.command("list")
-@_clear_errors()
+@clear_errors()
 def data_list(as_json: AsJson = False) -> None:
     """Show every file of the catalogue: its size, and whether it is shipped, cached or absent."""
     from coursekit import data
@@ -117,7 +61,7 @@ def data_fetch(names: Annotated[list[str], typer.Argument(help="Files, or data s
     """Fetch files: the shipped copy, else the cache, else the network (resumed where it stopped, and verified)."""
     from coursekit import data
 
-    with _clear_errors():
+    with clear_errors():
         for name in _files(names):
             try:
                 out.print(f"{name}: {data.fetch(name, progress=True)}", markup=False, highlight=False)
@@ -133,7 +77,7 @@ def data_verify(
     """Compare size and hash of present files with the registry."""
     from coursekit import data
 
-    with _clear_errors():
+    with clear_errors():
         bad = 0
         for name in _files(names or [name for name in data.catalogue() if data.status(name)[0] != "absent"]):
             try:
@@ -184,7 +128,7 @@ def build(
     """Build notebooks/ and solutions/ from lessons/; a solution that fails its own check fails the build."""
     from coursekit import authoring, building
 
-    with _clear_errors(), contextlib.ExitStack() as stack:
+    with clear_errors(), contextlib.ExitStack() as stack:
         root = authoring.find_root(root)
         sources = authoring.select(root, lessons or [])
         if shake:
@@ -198,8 +142,8 @@ def build(
                 "other parameters give other outputs than those that are kept: name a folder, --output mine"
             )
         target = Path(stack.enter_context(tempfile.TemporaryDirectory())) if check else output or root
-        with _bar() as bar:
-            built = building.build(sources, root, target, values, jobs, _updates(bar), _say)
+        with progress() as report:
+            built = building.build(sources, root, target, values, jobs, report, say)
         if check:
             _compare(root, target, sources)
         elif output is None:
@@ -221,8 +165,8 @@ def _shake(root, sources, times: int, jobs: int, others) -> None:
     if any(others):
         raise ValueError("--shake compares with the solutions in the clone: it takes --root and --jobs, and no more")
     left = 0
-    with _bar() as bar:
-        for number, found in shaking.shake(sources, root, times, jobs, _updates(bar)):
+    with progress() as report:
+        for number, found in shaking.shake(sources, root, times, jobs, report):
             lines = [f"{shaking.circumstances(number)[0]}: {len(found)} lines left their tolerance"]
             for line in found:
                 where = f"cell {line.cell}" if line.cell else "does not build"
@@ -308,8 +252,8 @@ def simulate_flavour(
 def _simulate(name: str, folder: Path, **settings) -> None:
     from coursekit import simulate
 
-    with _clear_errors(), _bar() as bar:
-        paths = getattr(simulate, name)(folder, progress=_updates(bar), **settings)
+    with clear_errors(), progress() as report:
+        paths = getattr(simulate, name)(folder, progress=report, **settings)
     for path in paths:
         out.print(f"{path}  {path.stat().st_size / 1e6:.1f} MB", highlight=False)
 
@@ -330,8 +274,8 @@ def shuffle(
 
     from coursekit import streaming
 
-    with _clear_errors(), _bar() as bar:
-        plan = streaming.shuffle_file(source, target, np.random.default_rng(seed), memory, key, _updates(bar))
+    with clear_errors(), progress() as report:
+        plan = streaming.shuffle_file(source, target, np.random.default_rng(seed), memory, key, report)
     out.print(f"{target}: {plan.n_events} events in random order", highlight=False)
     if plan.left_out:
         out.print(f"left out: {', '.join(plan.left_out)}", highlight=False)
@@ -351,7 +295,7 @@ def export(
     """Take a trained network out of Python, scaling and default values inside, compared before it is kept."""
     from coursekit.export.saved import export_saved
 
-    with _clear_errors():
+    with clear_errors():
         for path in export_saved(source, prepared, onnx=onnx, cpp=cpp, lwtnn=lwtnn):
             out.print(path, markup=False, highlight=False)
     if cpp is not None:
@@ -366,7 +310,7 @@ def export(
 
 
 @app.command()
-@_clear_errors()
+@clear_errors()
 def doctor(as_json: AsJson = False) -> None:
     """Say what is installed, what differs from constraints.txt, whether a GPU is seen, and which data are present."""
     from coursekit.doctor import examine

@@ -9,8 +9,19 @@ import pytest
 
 #: From low to high; a module imports only from the levels below its own.
 LEVELS = [
-    {"answers", "arrays", "files", "notebooks", "perturbing", "receiving", "surroundings", "threads", "words"},
-    {"locks", "reproducing", "trees"},
+    {
+        "answers",
+        "arrays",
+        "console",
+        "files",
+        "notebooks",
+        "perturbing",
+        "receiving",
+        "surroundings",
+        "threads",
+        "words",
+    },
+    {"cluster", "locks", "reproducing", "trees"},
     {"branches"},
     {"data", "events", "jets", "metrics", "nets", "weights"},
     {"checkpoints", "images", "ledger", "losses", "observables", "plots"}
@@ -31,10 +42,8 @@ HOMES = {
     "torch": {"checkpoints", "export", "jets.packed", "losses", "nets", "streaming", "study", "training"},
     "pythia8mc": {"simulate"},
     "fastjet": {"simulate"},
-    **{
-        key: {"study"}
-        for key in ["hyperopt", "jinja2", "numexpr", "optuna", "pyarrow", "pydantic", "pyhf", "ray", "yaml"]
-    },
+    **{key: {"study"} for key in ["hyperopt", "jinja2", "numexpr", "optuna", "pyarrow", "pydantic", "pyhf", "yaml"]},
+    "ray": {"cluster", "study"},
     **{key: {"export"} for key in ["onnx", "onnxruntime", "onnxscript", "sofie"]},
 }
 

@@ -1,0 +1,133 @@
+"""Tasks have the same results in this process, on Ray here, and on a cluster that loses a machine."""
+
+import os
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from itertools import count, islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coursekit import cluster
+from coursekit.cluster import connected, each, in_order
+
+
+def power(base, exponent):
+    if exponent < 0:
+        raise ValueError(f"no negative exponents, {exponent} came")
+    return base**exponent
+
+
+def test_without_ray_nothing_of_it_is_loaded():
+    seen, kept = [], []
+    results = each(
+        power,
+        [(0,), (3,), (1,)],
+        shared=(2,),
+        progress=lambda done, total: seen.append((done, total)),
+        finished=lambda number, result: kept.append((number, result)),
+    )
+    assert results == [1, 8, 2]
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert kept == [(0, 1), (1, 8), (2, 2)]
+
+
+def test_an_error_names_its_task():
+    with pytest.raises(ValueError, match="no negative exponents, -1 came") as caught:
+        each(power, [(2,), (-1,)], shared=(3,))
+    assert caught.value.__notes__ == ["in power(-1)"]
+
+
+def test_without_ray_installed_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"coursekit\[studies\].*no wheel.*Windows with Python 3\.13"):
+        each(power, [(2,)], "local", (3,))
+
+
+def test_an_address_where_nobody_is():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        port = taken.getsockname()[1]
+        with pytest.raises(ConnectionError, match=f"nobody answers at ray: 127.0.0.1:{port}.*ray start --head"):
+            each(power, [(2,)], f"127.0.0.1:{port}", (3,))
+    with pytest.raises(ValueError, match=r"expected auto, local or an address such as .* but 'everywhere' came"):
+        each(power, [(2,)], "everywhere", (3,))
+
+
+def threads_of_numpy(values, factor):
+    return factor * np.cumsum(values), os.getpid(), os.environ["OMP_NUM_THREADS"]
+
+
+def test_on_this_machine(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    values = np.random.default_rng(1).normal(size=1000)
+    kept = {}
+    with connected("local") as ray:
+        results = each(threads_of_numpy, [(2.0,), (3.0,)], "local", (values,), finished=kept.__setitem__)
+        assert ray.is_initialized(), "whoever has started it ends it"
+        np.testing.assert_array_equal(results[1][0], 3.0 * np.cumsum(values))
+        assert kept.keys() == {0, 1}
+        assert all(process != os.getpid() and threads == "1" for _, process, threads in results)
+        assert list(islice(in_order(abs, count(-2), "local"), 4)) == [2, 1, 0, 1]
+        with pytest.raises(ValueError, match="no negative exponents") as caught:
+            each(power, [(2,), (-1,)], "local", (3,))
+        assert caught.value.__notes__ == ["in power(-1)"]
+        with pytest.raises(TypeError, match=r"an input lock cannot be sent to another process .*open files, locks"):
+            each(power, [(2,)], "local", (threading.Lock(),))
+        with pytest.raises(TypeError, match=r"the arguments of power\(\.\.\.\) cannot be sent"):
+            each(power, [(threading.Lock(),)], "local", (3,))
+        monkeypatch.setattr(cluster, "__version__", "0.0.1")
+        with pytest.raises(ImportError, match=r"the study was started with 0\.0\.1: install the same version on all"):
+            each(power, [(2,)], "local", (3,))
+    assert not ray.is_initialized()
+    assert not list(Path("/tmp").glob(f"ckray-{os.getpid()}-*"))
+
+
+def begin_and_wait(folder, number):
+    """Say where this runs, and go on when the machines have been counted."""
+    import ray
+
+    (folder / f"{ray.get_runtime_context().get_node_id()}.{number}").touch()
+    while not (folder / "go").exists():
+        time.sleep(0.05)
+    return number**2
+
+
+@pytest.fixture
+def two_nodes():
+    """A cluster of two nodes of one core each, and the second of them."""
+    from ray.cluster_utils import Cluster
+
+    folder = tempfile.mkdtemp(prefix="ck", dir="/tmp")  # the name of a socket has a hundred characters at most
+    nodes = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, "temp_dir": folder}
+    )
+    try:
+        yield nodes, nodes.add_node(num_cpus=1)
+    finally:
+        nodes.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_machine_is_lost_and_no_result_is(two_nodes, tmp_path):
+    nodes, second = two_nodes
+    lost = second.node_id
+
+    def kill_when_both_have_begun():
+        while len({path.suffix for path in tmp_path.iterdir()}) < 2:
+            time.sleep(0.05)
+        nodes.remove_node(second, allow_graceful=False)
+        (tmp_path / "go").touch()
+
+    thread = threading.Thread(target=kill_when_both_have_begun)
+    thread.start()
+    results = each(begin_and_wait, [(n,) for n in range(5)], nodes.address, (tmp_path,))
+    thread.join()
+    assert results == [0, 1, 4, 9, 16]
+    begun = [path.name for path in tmp_path.iterdir() if path.name != "go"]
+    assert any(name.startswith(lost) for name in begun)
+    assert sum(not name.startswith(lost) for name in begun) == 5, "the other node has computed what was lost, too"

@@ -1,8 +1,9 @@
 """The section `apply`: figures, tables, fit inputs and exported networks."""
 
-from typing import Literal
+from itertools import pairwise
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from coursekit.study.settings.base import Section
 
@@ -30,6 +31,19 @@ class Variable(Section):
     log: bool = False
     """A logarithmic axis of events."""
 
+    @model_validator(mode="after")
+    def _bins_are_given_once(self):
+        if isinstance(self.bins, tuple):
+            if self.range is not None:
+                raise ValueError("range has no effect beside edges in bins: leave one of them out")
+            if len(self.bins) < 2 or any(b <= a for a, b in pairwise(self.bins)):
+                raise ValueError(f"the edges in bins must rise, and be two at least; {list(self.bins)} came")
+        elif self.bins is not None and self.bins < 1:
+            raise ValueError(f"bins is a number of bins, 1 at least, or a list of edges; {self.bins} came")
+        if self.range is not None and not self.range[0] < self.range[1]:
+            raise ValueError(f"range must rise, from its first edge to its last; {list(self.range)} came")
+        return self
+
 
 class Discriminant(Section):
     """One number out of three probabilities or more: ln p(signal) / (sum of fraction times p of each other class)."""
@@ -40,8 +54,76 @@ class Discriminant(Section):
     """Of the other classes in the background, such as ``{c: 0.1}``; classes that are not named share what is left."""
 
 
+class Histories(Section):
+    """Curves of the trainings, epoch by epoch."""
+
+    quantities: tuple[Literal["loss", "accuracy", "auc"], ...] = Field(("loss", "accuracy", "auc"), min_length=1)
+
+
+class Epochs(Section):
+    """The network after each epoch that `train.save_every` has kept, on validation events."""
+
+    every: int = Field(1, ge=1)
+    """Of the kept epochs, every so many; the last one always."""
+
+
+class Kinematics(Section):
+    """Distributions of columns, as they are and as the network sees them."""
+
+    columns: tuple[str, ...] = ()
+    """By default all features and spectators."""
+    raw: bool = True
+    """As in the files, with physical weights."""
+    processed: bool = True
+    """Features as the network sees them: scaled, training events with training weights."""
+    by: Literal["class", "sample"] = "class"
+    """What has a curve of its own."""
+    bins: int = Field(40, ge=2)
+    density: bool = True
+    """Raw ones scaled to area one; else the events that are expected."""
+    ratio: bool = False
+    """A panel with each curve divided by the first."""
+
+
+class Correlations(Section):
+    """Of the features, in the training events of each class with training weights, and their difference."""
+
+    columns: tuple[str, ...] = ()
+    """By default all features; spectators and other columns may be named, too."""
+
+
+class Performance(Section):
+    """How well the score separates, on events that no network has trained on."""
+
+    efficiencies: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
+    """Of the signal, at which rejections are given; by default 0.5, 0.7, 0.9, for three classes or more 0.7, 0.77,
+    0.85."""
+    calibration_bins: int = Field(10, ge=2)
+    confusion: bool = True
+    """A matrix of what each class is called."""
+
+
+class TrainTest(Section):
+    """Distributions of the score for events trained on and not, and their Kolmogorov-Smirnov distance."""
+
+    bins: int = Field(25, ge=2)
+    log: bool = True
+
+
+class Importance(Section):
+    """What is lost when one feature is shuffled among the events."""
+
+    shuffles: int = Field(5, ge=2)
+    """Of each feature."""
+    log: bool = False
+    """A logarithmic axis."""
+
+
 class Apply(Section):
-    """What is made of a trained network: a page with every figure and table, and the figures as files."""
+    """What is made of a trained network: a page with every figure and table, and the figures as files.
+
+    A section that is not wanted is set to ``null``.
+    """
 
     title: str | None = None
     """Of the page; by default the name of the study."""
@@ -53,3 +135,10 @@ class Apply(Section):
     variables: dict[str, Variable] = {}
     """How columns are drawn: features, spectators, derived ones."""
     discriminant: Discriminant = Discriminant()
+    histories: Histories | None = Histories()
+    epochs: Epochs | None = Epochs()
+    kinematics: Kinematics | None = Kinematics()
+    correlations: Correlations | None = Correlations()
+    performance: Performance | None = Performance()
+    train_test: TrainTest | None = TrainTest()
+    importance: Importance | None = Importance()

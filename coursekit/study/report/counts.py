@@ -54,7 +54,8 @@ def count(values: np.ndarray, weights: np.ndarray, edges: np.ndarray) -> Counts:
     ([3.0, 2.0], [5.0, 10.0], [2, 2])
     """
     weights = np.asarray(weights, np.float64)
-    value, variance, entries = (np.histogram(values, edges, weights=w)[0] for w in (weights, weights**2, weights != 0))
+    powers = (weights, weights**2, (weights != 0).astype(np.float64))
+    value, variance, entries = (np.histogram(values, edges, weights=power)[0] for power in powers)
     return Counts(value, variance, entries.astype(np.int64))
 
 

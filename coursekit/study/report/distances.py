@@ -89,25 +89,6 @@ def jensen_shannon(one: np.ndarray, other: np.ndarray) -> float:
     return float(max(sum(terms).sum() / 2, 0.0))
 
 
-def kolmogorov_smirnov(one: np.ndarray, one_weights: np.ndarray, other: np.ndarray, other_weights: np.ndarray) -> float:
-    """Return the largest distance between two weighted cumulative distributions; NaN if one has no positive sum.
-
-    Examples
-    --------
-    >>> kolmogorov_smirnov([1.0, 2.0], [1, 1], [2.0, 3.0], [1, 1])
-    0.5
-    """
-    if not np.sum(one_weights) > 0 or not np.sum(other_weights) > 0:
-        return np.nan
-    where = np.concatenate([one, other])
-    cumulative = []
-    for values, weights in ((np.asarray(one), np.asarray(one_weights)), (np.asarray(other), np.asarray(other_weights))):
-        order = np.argsort(values, kind="stable")
-        below = np.concatenate([[0], np.cumsum(weights[order])]) / weights.sum()
-        cumulative.append(below[np.searchsorted(values[order], where, side="right")])
-    return float(np.abs(cumulative[0] - cumulative[1]).max())
-
-
 def mutual_information(x: np.ndarray, y: np.ndarray, weights: np.ndarray, bins: int = 10) -> float:
     r"""Return how many bits two quantities say of each other, from a table of `bins` x `bins` equally filled cells.
 

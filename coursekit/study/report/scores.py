@@ -174,17 +174,18 @@ def draw_stack(
         if density or signal_scale != 1:
             ax.stairs(line, edges, label=label, baseline=None, **style)
     if observed is not None:
-        scale = np.nansum((together.value * unit)[~np.isnan(observed)]) / np.nansum(observed) if density else 1.0
-        _draw_data(ax, below, observed, together.scaled(1), unit, scale, edges)
+        seen = together.value[~np.isnan(observed)].sum()  # the same bins on both sides
+        scale = seen / max(np.nansum(observed), 1) if density else 1.0
+        _draw_data(ax, below, observed, together, scale, unit, edges)
 
 
-def _draw_data(ax, below, observed, together: Counts, unit, scale: float, edges) -> None:
+def _draw_data(ax, below, observed, together: Counts, scale: float, unit, edges) -> None:
     middle, errors = (edges[1:] + edges[:-1]) / 2, poisson_errors(np.nan_to_num(observed))
     style = {"color": "black", "linestyle": "", "marker": "o", "markersize": 4, "elinewidth": 1}
     number = int(np.nansum(observed))
-    ax.errorbar(middle, observed * scale, errors * scale, label=f"data ({number} shown)", **style)
+    ax.errorbar(middle, observed * scale * unit, errors * scale * unit, label=f"data ({number} shown)", **style)
     with np.errstate(divide="ignore", invalid="ignore"):
-        expected = together.value * unit / scale
+        expected = together.value / scale
         band = np.where(together.value > 0, together.error / together.value, 0)
         ratio = np.where(expected > 0, observed / expected, np.nan)
         below.errorbar(middle, ratio, np.where(expected > 0, errors / expected, np.nan), **style)
@@ -203,7 +204,8 @@ def _finish(top, below, axis: str, edges: np.ndarray, study: Study, density: boo
         ax.axvspan(max(blind[0], edges[0]), min(blind[1], edges[-1]), facecolor="0.9", zorder=0)
     low, high = top.get_ylim()
     if axis == "log":
-        heights = np.concatenate([patch.get_data().values for patch in top.patches if hasattr(patch, "get_data")])
+        drawn = [patch.get_data().values for patch in top.patches if hasattr(patch, "get_data")]
+        heights = np.concatenate([[], *drawn])
         heights = heights[np.isfinite(heights) & (heights > 0)]
         low = max(heights.min() / 3, heights.max() / 1e7) if len(heights) else 0.1
         top.set_ylim(low, heights.max() * (heights.max() / low) ** 0.45 if len(heights) else 10)

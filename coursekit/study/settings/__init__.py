@@ -3,6 +3,7 @@
 from pydantic import model_validator
 
 from coursekit.study.settings.apply import Apply
+from coursekit.study.settings.apply_fit import require_fit
 from coursekit.study.settings.base import Section
 from coursekit.study.settings.input import Input
 from coursekit.study.settings.job import Config, Job
@@ -53,4 +54,5 @@ class Study(Section):
             )
         if self.train.folds and "fractions" in inputs.split.model_fields_set:
             raise ValueError("input.split.fractions has no effect with train.folds, which split by themselves")
+        require_fit(self)
         return self

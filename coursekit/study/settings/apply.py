@@ -5,6 +5,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from coursekit.study.settings.apply_fit import (
+    Cuts,
+    Decorrelation,
+    Export,
+    FitInputs,
+    Range,
+    Scores,
+    Significance,
+    Template,
+)
 from coursekit.study.settings.base import Section
 
 
@@ -142,3 +152,19 @@ class Apply(Section):
     performance: Performance | None = Performance()
     train_test: TrainTest | None = TrainTest()
     importance: Importance | None = Importance()
+    blind: Range | None = None
+    """First and last score for which no data are shown or written, in any figure and any file."""
+    scores: Scores | None = Scores()
+    """The distribution of the score."""
+    significance: Significance | None = Significance()
+    """A scan over cuts on the score."""
+    cuts: Cuts | None = None
+    """Shapes of other variables after cuts on the score."""
+    decorrelation: Decorrelation | None = None
+    """How the shape of a spectator in the background changes with a cut."""
+    fit_inputs: FitInputs | None = None
+    """ROOT files for a fit."""
+    template: Template | None = None
+    """A statistical model for pyhf, and the limit that it is expected to give."""
+    export: Export | None = None
+    """The trained network in other formats."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from coursekit.study.settings.base import Section
+from coursekit.words import listed, near
 
 MEASURES = ("s_b", "s_sqrt_b", "s_sqrt_sb", "asimov", "asimov_uncertain")
 _Measure = Literal[
@@ -145,3 +146,71 @@ class Export(Section):
         if not (self.onnx or self.cpp or self.lwtnn):
             raise ValueError("nothing is to be exported: say true for onnx, cpp or lwtnn, or leave the section out")
         return self
+
+
+#: Which formats a network of the course can be written in; own networks are tried.
+EXPORTABLE = {
+    "dense": {"onnx", "cpp", "lwtnn"},
+    "cnn": {"onnx"},
+    "deep_sets": {"onnx", "cpp", "lwtnn"},
+    "energy_flow": {"onnx", "cpp"},
+    "boosted_trees": set(),
+}
+_OF_CLASSES = ("blind", "scores", "significance", "cuts", "decorrelation", "template", "export")
+
+
+def require_fit(study) -> None:
+    """Refuse what these keys say about samples, columns and networks that the rest of the study does not have.
+
+    Parameters
+    ----------
+    study : Study
+
+    Raises
+    ------
+    ValueError
+        Names the key, what came, and what to do.
+    """
+    apply, samples = study.apply, [*study.input.backgrounds, *study.input.signals]
+    if study.train.task == "regression":
+        for key in _OF_CLASSES:
+            if key in apply.model_fields_set and getattr(apply, key) is not None:
+                raise ValueError(f"apply.{key} is about a score that tells classes apart: a regression has none")
+    if not study.input.data:
+        dead = {"apply.blind": apply.blind, "apply.template.unblind": apply.template and apply.template.unblind}
+        for key, value in dead.items():
+            if value:
+                raise ValueError(f"{key} has no effect without data: name samples in input.data, or leave it out")
+    if apply.blind and apply.template and apply.template.unblind:
+        raise ValueError("apply.template.unblind fits the data that apply.blind hides: keep one of the two")
+    if apply.scores:
+        _known("apply.scores.samples", apply.scores.samples, [*samples, *study.input.data])
+    if apply.template:
+        _known("apply.template.uncertainties", apply.template.uncertainties, samples)
+    for key, section, names in (("cuts", apply.cuts, "variables"), ("decorrelation", apply.decorrelation, "spectators"),
+                                ("fit_inputs", apply.fit_inputs, "branches")):  # fmt: skip
+        if section:
+            _known(f"apply.{key}.{names}", getattr(section, names), _columns(study.input))
+    if apply.decorrelation and not (apply.decorrelation.spectators or study.input.spectators):
+        raise ValueError("apply.decorrelation looks at spectators, and input.spectators names none: add a mass there")
+    if apply.export:
+        _require_exportable(study)
+
+
+def _columns(inputs) -> list[str]:
+    values = [name for sample in (*inputs.signals.values(), *inputs.backgrounds.values()) for name in sample.values]
+    return [*inputs.features, *inputs.spectators, *inputs.derived, *inputs.split.keys, *values]
+
+
+def _known(key: str, names, known: list[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{key}: there is no {name!r};{near(name, known)} there is {listed(known)}")
+
+
+def _require_exportable(study) -> None:
+    network, export = study.train.network, study.apply.export
+    wanted = {name for name in ("onnx", "cpp", "lwtnn") if getattr(export, name)}
+    if missing := sorted(wanted - EXPORTABLE.get(network, wanted)):
+        what = listed(sorted(EXPORTABLE[network]))
+        raise ValueError(f"apply.export.{missing[0]}: a network {network!r} cannot be written so; it can in: {what}")

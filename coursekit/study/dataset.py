@@ -1,42 +1,87 @@
 """The events of a study, ready for a network and for the figures behind it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
-from coursekit.preprocess import Scaler
+from coursekit.events import concatenate_events
+from coursekit.splitting import split_by_hash
+from coursekit.study.draws import uniform
+from coursekit.study.samples import Piece, SampleReader
+from coursekit.study.settings import Study
+from coursekit.study.view import View, make_view
+from coursekit.words import listed
+
+__all__ = ["DATA", "TEST", "TRAINING", "VALIDATION", "Constituents", "Dataset", "View", "load_dataset"]
 
 TRAINING, VALIDATION, TEST, DATA = 0, 1, 2, -1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Constituents:
+    """What a network for sets sees: features of the constituents of all jets, one jet after the other.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The F features.
+    features : (T, F) float32
+    counts : (N,) int64
+        Constituents of each jet, their sum is T.
+    """
+
+    names: tuple[str, ...]
+    features: np.ndarray
+    counts: np.ndarray
+
+    def rows(self, jets: np.ndarray) -> np.ndarray:
+        """Return the rows of the constituents of some jets, (n,) int64 -> (T',) int64, one jet after the other."""
+        first, counts = np.cumsum(self.counts) - self.counts, self.counts[jets]
+        shift = first[jets] - (np.cumsum(counts) - counts)
+        return np.arange(counts.sum()) + np.repeat(shift, counts)
+
+
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """All events that passed the cuts, samples one after the other in the order of the file, data last.
 
     Attributes
     ----------
-    columns : dict of str to (N,) array
-        Features, spectators, keys and derived columns, raw.
+    study : Study
+    columns : mapping of str to (N,) array
+        Features, spectators, keys and derived columns, raw. A column that a sample does not have, but another one has
+        among its `values`, and a feature that is reset, are NaN there.
     features : tuple of str
-        What the network sees, F of them.
+        What the network sees, F of them: columns, or features of constituents, or none for images.
     classes : tuple of str
         Names of the K classes, in the order of their labels.
     labels : (N,) int64
         Numbers of classes, -1 for data.
     targets : (N,) float64, optional
-        What a regression learns.
+        What a regression learns, in its own unit.
     samples : tuple of str
     sample : (N,) int16
         Number of the sample that an event is from.
     weights : (N,) float64
         Events that each stands for, per inverse femtobarn, with their signs; 1 for data.
     parts : (N,) int8
-        TRAINING, VALIDATION, TEST or DATA.
-    folds : (N,) int8
-        With k folds: which of them tests an event; else 0.
+        TRAINING, VALIDATION, TEST or DATA. With k folds every event is tested, and TEST or DATA.
+    folds : (N,) int16
+        With k folds: which of them tests an event; else 0. -1 for data.
+    places : (N,) uint64
+        A number that belongs to the event, by its sample and where it lies in the files.
+    flow : pandas.DataFrame
+        Events and sum of weights of each sample before its cuts and after each: sample, cut, events, weight.
+    constituents : Constituents or None
+    images : (N, H, W, C) float32, or None
+    streamed : bool
+        The columns lie on disk; read one at a time.
     """
 
-    columns: dict[str, np.ndarray]
+    study: Study
+    columns: Mapping[str, np.ndarray]
     features: tuple[str, ...]
     classes: tuple[str, ...]
     labels: np.ndarray
@@ -46,24 +91,158 @@ class Dataset:
     weights: np.ndarray
     parts: np.ndarray
     folds: np.ndarray
+    places: np.ndarray
+    flow: pd.DataFrame
+    constituents: Constituents | None = None
+    images: np.ndarray | None = None
+    streamed: bool = False
+
+    def __len__(self) -> int:
+        """Return N, the number of events."""
+        return len(self.labels)
+
+    def view(self, fold: int | None = None) -> View:
+        """Return the dataset as one training sees it.
+
+        Parameters
+        ----------
+        fold : int, optional
+            With k folds: the one that tests, 0 to k - 1. The next one validates, the others train.
+
+        Raises
+        ------
+        ValueError
+            There are folds and none is named, or the reverse; a class has no events in a part, or weights that cancel.
+        """
+        k = self.study.train.folds
+        if (k is None) != (fold is None) or (fold is not None and not 0 <= fold < k):
+            raise ValueError(f"train.folds is {k}, but the view of fold {fold} was asked for")
+        labelled = self.labels >= 0
+        if fold is None:
+            parts = [np.flatnonzero(labelled & (self.parts == part)) for part in (TRAINING, VALIDATION, TEST)]
+        else:
+            tests, validates = (labelled & (self.folds == i % k) for i in (fold, fold + 1))
+            parts = [np.flatnonzero(mask) for mask in (labelled & ~tests & ~validates, validates, tests)]
+        return make_view(self, *parts)
 
 
-@dataclass(frozen=True)
-class View:
-    """A dataset as one training sees it: without folds, or in one fold of k.
+def load_dataset(study: Study, *, limit: int | None = None) -> Dataset:
+    """Read the events of a study: their columns, classes, weights and parts.
 
-    Attributes
+    Parameters
     ----------
-    training, validation, test : (n,) int64
-        Positions of events. The three share none; data are in none.
-    weights : (N,) float64
-        Of the training, not negative: after `negative_weights`, `targets`, `reweight` and class weights.
-    scaler : Scaler or None
-        Fitted on the training events.
-    """
+    study : Study
+    limit : int, optional
+        Read so many events of each sample at most. Neither part nor fold of an event depends on it.
 
-    training: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
-    weights: np.ndarray
-    scaler: Scaler | None
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    FileNotFoundError, OSError, KeyError
+        A file is missing or damaged, or lacks a tree or a column.
+    TypeError
+        A key of the split does not hold integers.
+    ValueError
+        A sample is empty after its cuts, a class has no events, a value is missing, an expression not defined ...
+    """
+    settings = study.input
+    readers = [SampleReader(name, section, sample, settings) for name, (section, sample) in settings.samples().items()]
+    loaded = [_joined(list(reader.pieces(limit))) for reader in readers]
+    columns = _columns([piece.columns for piece in loaded], [reader.where for reader in readers])
+    labels, weights, places = (
+        np.concatenate([getattr(piece, name) for piece in loaded]) for name in ("labels", "weights", "places")
+    )
+    flow = pd.DataFrame([row for reader in readers for row in reader.flow])
+    require_classes(settings.class_names, labels, study.train.task)
+    parts, folds = _parts(study, columns, labels, places)
+    return Dataset(
+        study=study,
+        columns=columns,
+        features=_features(settings),
+        classes=settings.class_names,
+        labels=labels,
+        targets=columns[settings.target].astype(np.float64) if settings.target else None,
+        samples=tuple(settings.samples()),
+        sample=np.repeat(np.arange(len(loaded), dtype=np.int16), [len(piece.labels) for piece in loaded]),
+        weights=weights,
+        parts=parts,
+        folds=folds,
+        places=places,
+        flow=flow,
+        constituents=_constituents(settings, loaded),
+        images=np.concatenate([piece.images for piece in loaded]) if settings.images else None,
+    )
+
+
+def _features(settings) -> tuple[str, ...]:
+    if settings.images:
+        return ()
+    if not settings.constituents:
+        return settings.features
+    return (*settings.constituents.names, *settings.features)
+
+
+def _joined(pieces: list[Piece]) -> Piece:
+    """Append the pieces of one sample to each other."""
+    first = pieces[0]
+    if len(pieces) == 1:
+        return first
+    columns = {name: np.concatenate([piece.columns[name] for piece in pieces]) for name in first.columns}
+    rest = [np.concatenate([piece[i] for piece in pieces]) for i in (1, 2, 3)]
+    constituents = first.constituents and tuple(
+        np.concatenate(parts) for parts in zip(*(piece.constituents for piece in pieces), strict=True)
+    )
+    images = None if first.images is None else np.concatenate([piece.images for piece in pieces])
+    return Piece(columns, *rest, constituents, images)
+
+
+def _columns(parts: list[dict], names: list[str]) -> dict[str, np.ndarray]:
+    try:
+        return concatenate_events(parts)
+    except ValueError as error:
+        numbered = ", ".join(f"sample {i} is {name}" for i, name in enumerate(names))
+        raise ValueError(f"{error} ({numbered})") from None
+
+
+def require_classes(names: tuple[str, ...], labels: np.ndarray, task: str) -> None:
+    """Refuse classes without events, and a classification of one class."""
+    for number, name in enumerate(names):
+        if not (labels == number).any():
+            raise ValueError(
+                f"the class {name} has no event; those of the samples that could have some were left out by a cut, or "
+                f"their label branch never says it"
+            )
+    if len(names) < 2 and task != "regression":
+        raise ValueError(
+            f"there is one class, {listed(names)}, where train.task: {task} needs two: add a sample to backgrounds"
+        )
+
+
+def _parts(study: Study, columns: Mapping, labels: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Deal labelled events to parts and folds by a hash of their keys, or of their places."""
+    split, k = study.input.split, study.train.folds
+    fractions = split.fractions if k is None else [1 / k] * k
+    labelled = np.flatnonzero(labels >= 0)
+    parts, folds = np.full(len(labels), DATA, dtype=np.int8), np.full(len(labels), -1, dtype=np.int16)
+    if split.keys:
+        keys = [columns[name][labelled] for name in split.keys]
+        dealt = split_by_hash(*keys, fractions=fractions, salt=split.salt or 0)
+    else:
+        u = uniform(places[labelled], study.job.seed if split.salt is None else split.salt, "split")
+        number = np.searchsorted(np.cumsum(fractions)[:-1], u, side="right")
+        dealt = [np.flatnonzero(number == i) for i in range(len(fractions))]
+    for number, positions in enumerate(dealt):
+        found = labelled[positions]
+        parts[found] = number if k is None else TEST
+        folds[found] = 0 if k is None else number
+    return parts, folds
+
+
+def _constituents(settings, loaded: list[Piece]) -> Constituents | None:
+    if settings.constituents is None:
+        return None
+    features, counts = (np.concatenate(parts) for parts in zip(*(piece.constituents for piece in loaded), strict=True))
+    return Constituents(settings.constituents.names, features, counts)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pydantic import ValidationError
 
 from coursekit.study.documents import Mark, kind
+from coursekit.study.former import renamed
 from coursekit.study.settings import Study
 from coursekit.study.settings.base import keys, section_at
 from coursekit.words import listed, near
@@ -32,7 +33,6 @@ LIMITS = {
     "too_short": "a list of at least {min_length}",
     "too_long": "a list of at most {max_length}",
     "string_too_short": "text that is not empty",
-    "string_pattern_mismatch": "text that matches {pattern}",
 }
 
 
@@ -110,12 +110,17 @@ def _said(fault: dict, path: tuple, value, missing: tuple) -> tuple[tuple, tuple
         return path, ("", unknown(path))
     if name == "value_error":
         sentence = str(context["error"]).strip()
-        return _at_key(path, value, sentence), ("", sentence)
+        path = _at_key(path, value, sentence)
+        return path, ("", sentence.removeprefix(f"{dotted(path)} "))
     if fault["loc"][-1] == "[key]":
         names = context.get("expected", TYPES.get(name.split("_")[0], "another name"))
         return path, ("", f"{path[-1]!r} cannot be a key here: expected {names}{_meant(path[-1], names)}")
     if name == "literal_error":
         return path, (context["expected"], _meant(value, context["expected"]))
+    if name == "string_pattern_mismatch":
+        fields = [section.model_fields.get(path[-1]) for section in section_at(Study, path[:-1])]
+        meaning = "; ".join(field.description.replace("``", "") for field in fields if field and field.description)
+        return path, ("text of another form", f": {meaning}" if meaning else "")
     if name in LIMITS:
         return path, (LIMITS[name].format(**context), "")
     what = TYPES.get(name.split("_")[0])
@@ -176,6 +181,8 @@ def unknown(path: tuple[str | int, ...]) -> str:
         What it is called here, to which section it belongs, which key is spelt like it, or which there are.
     """
     *place, name = path
+    if place and (new := renamed(str(place[0]), str(name))):
+        return f"{new} (`coursekit study migrate` rewrites a file with such keys)"
     there = [key for section in section_at(Study, place) for key in section.model_fields]
     everywhere: dict[str, list[str]] = {}
     for key, _ in keys(Study):

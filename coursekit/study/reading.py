@@ -66,7 +66,7 @@ def read_study(path: str | os.PathLike) -> Resolved:
     """
     path = Path(path)
     values, marks, files = _merged(path, ())
-    study, complete = _checked(values, marks)
+    study, complete = checked(values, marks)
     return Resolved(study, complete, _origins(complete, marks), tuple(dict.fromkeys(files)), path.parent)
 
 
@@ -101,7 +101,7 @@ def changed(resolved: Resolved, settings: dict[str, object], origin: str) -> Res
             raise StudyError(f"{origin}: {key}: no such key in {', '.join(map(str, resolved.files))}")
         here[name] = copy.deepcopy(value)
         marks[path] = origin
-    study, complete = _checked(values, marks)
+    study, complete = checked(values, marks)
     origins = {
         key: _origin_of(key, settings, origin) or resolved.origins.get(key, origin) for key in _origins(complete, {})
     }
@@ -112,7 +112,7 @@ def _origin_of(key: str, settings: dict, origin: str) -> str | None:
     return origin if any(key == name or key.startswith((f"{name}.", f"{name}[")) for name in settings) else None
 
 
-def _checked(values: dict, marks: dict) -> tuple[Study, dict]:
+def checked(values: dict, marks: dict) -> tuple[Study, dict]:
     """Return the study of plain values, and the same with all defaults as plain values."""
     try:
         # As JSON, in which a list may stand for a tuple and nothing else is converted.
@@ -147,14 +147,15 @@ def _merged(path: Path, chain: tuple[Path, ...], by: Mark | None = None) -> tupl
     except StudyError as error:
         if by is None or path.is_file():
             raise
-        raise StudyError(*(f"{by}: config.include: {line}" for line in error.lines)) from None
+        note = "names of included files are relative to the file that names them"
+        raise StudyError(*(f"{by}: config.include: {line}; {note}" for line in error.lines)) from None
     _place_files(document)
     values, marks, files = {}, {}, [path]
     for name, at in _includes(document):
         inner, lines, more = _merged(path.parent / Path(name).expanduser(), (*chain, real), at)
-        values, marks = _overlaid(values, inner, marks, lines, ())
+        values, marks = overlaid(values, inner, marks, lines, ())
         files += more
-    values, marks = _overlaid(values, document.values, marks, document.marks, ())
+    values, marks = overlaid(values, document.values, marks, document.marks, ())
     return values, marks, files
 
 
@@ -171,7 +172,7 @@ def _includes(document: Document) -> list[tuple[str, Mark]]:
     return [(name, document.marks["config", "include", i]) for i, name in enumerate(names)]
 
 
-def _overlaid(below: dict, above: dict, marks: dict, lines: dict, key: tuple) -> tuple[dict, dict]:
+def overlaid(below: dict, above: dict, marks: dict, lines: dict, key: tuple) -> tuple[dict, dict]:
     """Put the values of one file over those of others, and the lines with them."""
     values = dict(below)
     if key in lines:
@@ -179,7 +180,7 @@ def _overlaid(below: dict, above: dict, marks: dict, lines: dict, key: tuple) ->
     for name, value in above.items():
         path = (*key, name)
         if isinstance(value, dict) and isinstance(below.get(name), dict):
-            values[name], marks = _overlaid(below[name], value, marks, lines, path)
+            values[name], marks = overlaid(below[name], value, marks, lines, path)
             continue
         marks = {at: mark for at, mark in marks.items() if at[: len(path)] != path}
         marks |= {at: mark for at, mark in lines.items() if at[: len(path)] == path}

@@ -24,8 +24,8 @@ def show(resolved: Resolved) -> str:
         ``KEY: VALUE  # FILE:LINE``, or ``# default``. It reads back to the same study.
     """
     names = ", ".join(_printable(str(file)) for file in resolved.files)
-    lines = [f"# Read from {names}; behind each value where it was said.", *_mapping(resolved, resolved.values, "", "")]
-    return "\n".join(lines) + "\n"
+    head = f"# Read from {names}; behind each value where it was said."
+    return "\n".join([head, *lines(resolved.values, resolved.origins)]) + "\n"
 
 
 def differences(one: dict, other: dict, before: str = "") -> list[str]:
@@ -48,15 +48,15 @@ def differences(one: dict, other: dict, before: str = "") -> list[str]:
     >>> differences({"train": {"epochs": 10, "folds": None}}, {"train": {"epochs": 20, "folds": None}})
     ['train.epochs: 10 -> 20']
     """
-    lines = []
+    found = []
     for key in dict.fromkeys([*one, *other]):
         pair = [side.get(key, _ABSENT) for side in (one, other)]
         if any(isinstance(side, dict) and side for side in pair):
             inside = [side if isinstance(side, dict) else {} for side in pair]
-            lines += differences(*inside, before=f"{before}{key}.")
+            found += differences(*inside, before=f"{before}{key}.")
         elif pair[0] != pair[1] or isinstance(pair[0], bool) != isinstance(pair[1], bool):
-            lines.append(f"{before}{key}: {' -> '.join(_short(side) for side in pair)}")
-    return lines
+            found.append(f"{before}{key}: {' -> '.join(_short(side) for side in pair)}")
+    return found
 
 
 def schema() -> dict:
@@ -93,23 +93,24 @@ def flow(value) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _mapping(resolved: Resolved, values: dict, key: str, indent: str) -> list[str]:
-    lines = []
+def lines(values: dict, origins: dict[str, str], key: str = "", indent: str = "") -> list[str]:
+    """Write a mapping as lines of YAML, with the origins of its values, by dotted keys, behind those that have one."""
+    found = []
     for name, value in values.items():
         at = f"{key}.{name}" if key else name
         start = f"{indent}{_key(name)}:"
         if isinstance(value, dict) and value:
-            lines += [*([""] if not key else []), start, *_mapping(resolved, value, at, indent + "  ")]
+            found += [*([""] if not key else []), start, *lines(value, origins, at, indent + "  ")]
         elif isinstance(value, list) and len(start) + len(flow(value)) > WIDTH:
-            lines.append(_said(start, resolved.origins[at]))
-            lines += [f"{indent}  - {flow(item)}" for item in value]
+            found.append(_said(start, origins.get(at)))
+            found += [f"{indent}  - {flow(item)}" for item in value]
         else:
-            lines.append(_said(f"{start} {flow(value)}", resolved.origins[at]))
-    return lines
+            found.append(_said(f"{start} {flow(value)}", origins.get(at)))
+    return found
 
 
-def _said(text: str, origin: str) -> str:
-    return f"{text:<{COLUMN}}  # {_printable(origin)}"
+def _said(text: str, origin: str | None) -> str:
+    return f"{text:<{COLUMN}}  # {_printable(origin)}" if origin else text
 
 
 def _key(name: str) -> str:

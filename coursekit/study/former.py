@@ -1,4 +1,4 @@
-"""What the keys of a study are called in files of an older framework with the same sections, and what became of them."""
+"""What keys are called in files of an older framework with the same sections, and what became of them."""
 
 from typing import NamedTuple
 

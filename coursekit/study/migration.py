@@ -3,9 +3,10 @@
 import os
 from pathlib import Path
 
-from coursekit.study.documents import Mark, StudyError, kind, read_document
+from coursekit.study.documents import StudyError, kind
 from coursekit.study.former import FORMER
-from coursekit.study.reading import checked, overlaid
+from coursekit.study.older import Old, read_old
+from coursekit.study.reading import checked
 from coursekit.study.settings import Study
 from coursekit.study.settings.base import section_at
 from coursekit.study.writing import lines
@@ -63,9 +64,9 @@ def migrate(path: str | os.PathLike) -> tuple[str, list[str]]:
     StudyError
         The file cannot be read, or has no key of the older framework.
     """
-    values, marks = _read(Path(path), ())
+    values, marks = read_old(Path(path), ())
     old = Old(values, marks)
-    if not any(key in FORMER and FORMER[key].new != key for key in old.keys()):
+    if not any(key in FORMER and FORMER[key].new != key for key in old.names()):
         raise StudyError(f"{path}: has no key of the older framework, such as input.sig_list: it is a study already?")
     for section in (_job, _input, _network, _train, _tune, _apply):
         section(old)
@@ -77,100 +78,6 @@ def migrate(path: str | os.PathLike) -> tuple[str, list[str]]:
     origins = {".".join(key): str(mark) for key, mark in old.marks_of_new.items()}
     head = [f"# Written from {path}, whose lines are behind the values.", *(f"# {line}" for line in old.remarks)]
     return "\n".join([*head, *lines(old.new, origins)]) + "\n", old.remarks
-
-
-def _read(path: Path, chain: tuple[Path, ...]) -> tuple[dict, dict]:
-    """Read a file of the older framework with what it includes, which overwrites in order as ours does."""
-    document = read_document(path)
-    if path.resolve() in chain:
-        raise StudyError(f"{path}: includes itself, directly or through another file: cut the circle")
-    values, marks = {}, {}
-    config = document.values.get("config")
-    names = config.pop("include", None) if isinstance(config, dict) else None
-    for name in names if isinstance(names, list) else [names] if names else []:
-        above = [folder / str(name) for folder in path.resolve().parents]
-        file = next((file for file in above if file.is_file()), None)
-        if file is None:
-            at = document.marks["config", "include"]
-            raise StudyError(f"{at}: config.include: {name} is neither in {path.parent} nor in a folder above it")
-        inner, below = _read(file, (*chain, path.resolve()))
-        values, marks = overlaid(values, inner, marks, below, ())
-    return overlaid(values, document.values, marks, document.marks, ())
-
-
-class Old:
-    """The values of an old file, what has been taken from them, and the study that comes of it."""
-
-    def __init__(self, values: dict, marks: dict[tuple, Mark]):
-        self.values, self.marks, self.taken = values, marks, set()
-        self.new, self.marks_of_new, self.remarks = {}, {(): marks[()]}, []
-
-    def keys(self) -> list[str]:
-        """Name all keys of all sections."""
-        return [f"{name}.{key}" for name, inside in self.values.items() if isinstance(inside, dict) for key in inside]
-
-    def take(self, key: str, default=None, kinds: type | tuple = object):
-        """Return the value of a key, which then is dealt with; one of a wrong kind is remarked and not taken."""
-        section, name = key.split(".")
-        inside = self.values.get(section)
-        value = inside.get(name) if isinstance(inside, dict) else None
-        self.taken.add(key)
-        if value is None:
-            return default
-        if not isinstance(value, kinds) or (isinstance(value, bool) and kinds in (int, float, (int, float))):
-            self.remark(key, f"{kind(value)} is not what it should be: left out")
-            return default
-        return value
-
-    def put(self, new: str | tuple, value, *olds: str) -> None:
-        """Write a value into the study, and remember the line that it is from."""
-        path = tuple(new.split(".")) if isinstance(new, str) else new
-        here = self.new
-        for part in path[:-1]:
-            here = here.setdefault(part, {})
-            if not isinstance(here, dict):
-                return
-        here[path[-1]] = value
-        marks = [self.marks[tuple(old.split("."))] for old in olds if tuple(old.split(".")) in self.marks]
-        if marks:
-            self.marks_of_new[path] = marks[0]
-            for n in range(1, len(path)):
-                self.marks_of_new.setdefault(path[:n], marks[0])
-
-    def move(self, old: str, new: str, convert=None, kinds: type | tuple = object) -> None:
-        """Carry a value over under its new name."""
-        if (value := self.take(old, kinds=kinds)) is not None:
-            self.put(new, convert(value) if convert else value, old)
-
-    def word(self, old: str, new: str, words: str) -> None:
-        """Carry over a word that is another one here."""
-        if (value := self.take(old)) is not None:
-            if str(value) in WORDS[words]:
-                self.put(new, WORDS[words][str(value)], old)
-            else:
-                self.put(new, value, old)
-                self.remark(old, f"{kind(value)} is carried over as it is: see what {new} may be")
-
-    def remark(self, old: str, what: str) -> None:
-        """Say what could not be carried over."""
-        at = next((self.marks[key] for key in (tuple(old.split(".")), ()) if key in self.marks), "")
-        self.remarks.append(f"{at}: {old}: {what}")
-
-    def remark_what_is_left(self) -> None:
-        """Say what became of each key that nothing has taken."""
-        for key in self.keys():
-            if key in self.taken:
-                continue
-            former = FORMER.get(key)
-            if former is None:
-                self.remark(key, "is no key that is known: left out")
-            elif former.new:
-                self.remark(key, f"left out; see {former.new}" + (f" ({former.note})" if former.note else ""))
-            else:
-                self.remark(key, f"left out: {former.note}")
-        for name, inside in self.values.items():
-            if not isinstance(inside, dict) and inside is not None:
-                self.remark(name, "is no section that is known: left out")
 
 
 def _job(old: Old) -> None:
@@ -205,7 +112,7 @@ def _input(old: Old) -> None:
         old.remark(
             "input.input_path",
             f"here each sample has its own files: split {source} by its column sample_name, with pandas: "
-            f"for name, part in table.groupby('sample_name'): part.reset_index(drop=True).to_feather(f'{{name}}.feather')",
+            "for name, part in table.groupby('sample_name'): part.reset_index(drop=True).to_feather(f'{name}.feather')",
         )
         old.put("input.weight", "weight", "input.input_path")
     old.move("input.selected_features", "input.features")
@@ -217,12 +124,12 @@ def _input(old: Old) -> None:
             old.remark("input.reshape_input", "means are those of all training events, not of all background events")
     if old.take("input.rm_negative_weight_events"):
         old.put("input.negative_weights", "remove", "input.rm_negative_weight_events")
-    old.word("input.negative_weight_process", "input.negative_weights", "negative_weights")
+    old.word("input.negative_weight_process", "input.negative_weights", WORDS["negative_weights"])
     if old.take("input.reweight_input", True):
         for name, label in (("sig", "signal"), ("bkg", "background")):
             if (total := old.take(f"input.{name}_sumofweight")) is not None:
                 old.put(("input", "targets", label, "sum"), total, f"input.{name}_sumofweight")
-                old.word(f"input.{name}_key", f"input.targets.{label}.of", "of")
+                old.word(f"input.{name}_key", f"input.targets.{label}.of", WORDS["of"])
     feature = old.take("input.reset_feature_name")
     fixed = old.take("input.reset_feature_overwrite_value") if old.take("input.reset_feature_overwrite") else None
     resets = old.take("input.reset_feature")
@@ -315,14 +222,14 @@ def _tune(old: Old) -> None:
     options = {"search": algorithm, "scheduler": old.take("tune.scheduler", {}, dict)}
     options["stopper"] = old.take("tune.stopper", {}, dict)
     for name, key in (("search", "algo"), ("scheduler", "scheduler"), ("stopper", "stopper")):
-        old.word(f"tune.{key}_class", f"tune.{name}.name", name)
+        old.word(f"tune.{key}_class", f"tune.{name}.name", WORDS[name])
         if options[name]:
             old.put(f"tune.{name}.options", options[name], f"tune.{key}")
     old.move("tune.num_samples", "tune.trials")
     old.move("tune.min_limit", "tune.limit")
     old.move("tune.resources_per_trial", "tune.resources")
-    for key in old.keys():
-        section, name = key.split(".")
+    for key in old.names():
+        section, _, name = key.partition(".")
         if section == "tune" and key not in FORMER:
             old.taken.add(key)
             _spaces(old, old.values["tune"][name], key)

@@ -1,32 +1,13 @@
 """A small made-up dataset and what trainings of it might say, so that what is drawn can be tested without training."""
 
-from dataclasses import dataclass
-
 import numpy as np
+import pandas as pd
 import pytest
 
-from coursekit.preprocess import Scaler
-from coursekit.study.dataset import DATA, TEST, TRAINING, VALIDATION, Dataset, View
+from coursekit.study.dataset import DATA, TEST, TRAINING, VALIDATION, Dataset
+from coursekit.study.draws import places
 from coursekit.study.outcome import Outcome, Training
 from coursekit.study.settings import Study
-
-
-@dataclass(frozen=True)
-class ToyDataset(Dataset):
-    """With the view of a training that takes all weights as they are, without their signs."""
-
-    def view(self, fold=None):
-        parts = [np.flatnonzero(self.parts == part) for part in (TRAINING, VALIDATION, TEST)]
-        table = np.column_stack([self.columns[name] for name in self.features])
-        scaler = Scaler.fit(table[parts[0]], self.features)
-        view = ToyView(*parts, np.abs(self.weights), scaler)
-        object.__setattr__(view, "table", table)
-        return view
-
-
-class ToyView(View):
-    def inputs(self, rows, evaluation=False):
-        return self.scaler.transform(self.table[rows])
 
 
 def toy_study(names_of_samples, n_classes, **sections):
@@ -36,7 +17,7 @@ def toy_study(names_of_samples, n_classes, **sections):
         (signals if label == "signal" or n_classes > 2 else backgrounds)[name] = {"files": ["toy.root"], "label": label}
     spoken = {"job": {"name": "toy"}, "input": {"signals": signals, "backgrounds": backgrounds}}
     spoken["input"] |= {"data": {"data": {"files": ["toy.root"]}}, "features": ["mass", "pt", "eta"]}
-    spoken["input"] |= {"spectators": ["mll"]}
+    spoken["input"] |= {"spectators": ["mll"], "negative_weights": "absolute"}
     return Study(**spoken, **sections)
 
 
@@ -57,7 +38,15 @@ def toy_events(samples, labels, classes, n, seed, folds=False):
     )
     parts = rng.choice([TRAINING, VALIDATION, TEST], len(sample), p=[0.6, 0.2, 0.2])
     is_data = label < 0
-    return ToyDataset(
+    spoken = {name: label for name, label in zip(samples, labels, strict=True) if label in classes}
+    study = toy_study(spoken, len(classes), **({"train": {"folds": 3}} if folds else {}))
+    weights = np.where(is_data, 1.0, weights)
+    flow = [
+        {"sample": name, "cut": "read", "events": n, "weight": weights[sample == i].sum()}
+        for i, name in enumerate(samples)
+    ]
+    return Dataset(
+        study=study,
         columns=columns,
         features=("mass", "pt", "eta"),
         classes=tuple(classes),
@@ -65,9 +54,11 @@ def toy_events(samples, labels, classes, n, seed, folds=False):
         targets=None,
         samples=tuple(samples),
         sample=sample,
-        weights=np.where(is_data, 1.0, weights),
-        parts=np.where(is_data, DATA, parts).astype(np.int8),
-        folds=(rng.integers(3, size=len(sample)) * (folds & ~is_data)).astype(np.int8),
+        weights=weights,
+        parts=np.where(is_data, DATA, TEST if folds else parts).astype(np.int8),
+        folds=np.where(is_data, -1, rng.integers(3, size=len(sample)) * folds).astype(np.int16),
+        places=places("toy", 0, 0, len(sample)),
+        flow=pd.DataFrame(flow),
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from coursekit.study.reading import StudyError, read_study
 
-STUDY = "job: {name: first}\ninput:\n  signals: {hww: {files: [flavour.root, sub/hww.root]}}\n"
+STUDY = "job: {name: first}\ninput:\n  signals: {hww: {files: [flavour.root, sub/hww.root]}}\n  features: [pt]\n"
 
 
 @pytest.fixture

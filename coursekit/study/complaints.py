@@ -139,11 +139,19 @@ def _at_key(path: tuple, value, sentence: str) -> tuple:
     inside = [(name, item) for name, item in value.items() if isinstance(item, dict)] if isinstance(value, dict) else []
     for name in [sentence.split(maxsplit=1)[0].strip("`'\",:;"), *quoted, *re.findall(r"\w[\w.]*\w", sentence)]:
         for before, within in [((), value), *(((section,), item) for section, item in inside)]:
-            parts = tuple(name.split("."))
-            found, _, left = _located(parts, within)
-            if found and not left:
+            if found := _along(name, within):
                 return (*path, *before, *found)
     return path
+
+
+def _along(key: str, values) -> tuple:
+    """Follow a dotted key through values as far as it goes; their own keys may have dots, too."""
+    parts = key.split(".")
+    for n in range(len(parts), 0, -1):
+        name = ".".join(parts[:n])
+        if isinstance(values, dict) and name in values:
+            return name, *_along(".".join(parts[n:]), values[name])
+    return ()
 
 
 def _meant(value, expected: str) -> str:

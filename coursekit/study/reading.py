@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import typing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -48,7 +49,8 @@ def read_study(path: str | os.PathLike) -> Resolved:
 
     Files of `config.include` are read in their order, each with what it includes itself, relative to the file that
     names them. What comes later overwrites what came earlier, and the file itself overwrites all: mappings are merged
-    key by key, lists are replaced, and ``null`` takes away what an included file says.
+    key by key, lists are replaced. ``null`` is a value where a key may be without one; elsewhere it takes away what an
+    included file says, such as a sample.
 
     Parameters
     ----------
@@ -184,11 +186,16 @@ def overlaid(below: dict, above: dict, marks: dict, lines: dict, key: tuple) -> 
             continue
         marks = {at: mark for at, mark in marks.items() if at[: len(path)] != path}
         marks |= {at: mark for at, mark in lines.items() if at[: len(path)] == path}
-        if value is None and below.get(name) is not None:
+        if value is None and below.get(name) is not None and not _may_be_nothing(path):
             del values[name]  # back to what it is without being said
         else:
             values[name] = value
     return values, marks
+
+
+def _may_be_nothing(path: tuple) -> bool:
+    fields = [section.model_fields.get(path[-1]) for section in section_at(Study, path[:-1])]
+    return any(type(None) in typing.get_args(field.annotation) for field in fields if field)
 
 
 def _place_files(document: Document) -> None:

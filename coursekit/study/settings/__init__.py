@@ -8,7 +8,8 @@ from coursekit.study.settings.base import Section
 from coursekit.study.settings.input import Input
 from coursekit.study.settings.job import Config, Job
 from coursekit.study.settings.train import Train
-from coursekit.study.settings.tune import Tune
+from coursekit.study.settings.tune import Tune, check_space
+from coursekit.words import listed, near
 
 
 class Study(Section):
@@ -54,5 +55,12 @@ class Study(Section):
             )
         if self.train.folds and "fractions" in inputs.split.model_fields_set:
             raise ValueError("input.split.fractions has no effect with train.folds, which split by themselves")
+        if wrong := [name for name in self.train.class_weights if name not in inputs.class_names]:
+            known = inputs.class_names
+            raise ValueError(
+                f"train.class_weights.{wrong[0]}: no such class;{near(wrong[0], known)} there are {listed(known)}"
+            )
         require_fit(self)
+        if self.tune is not None:
+            check_space(self)
         return self

@@ -211,6 +211,18 @@ def simulate_hww(
     _simulate("simulate_hww", folder, events=events, seed=seed, jobs=jobs)
 
 
+@simulate_app.command("masses")
+def simulate_masses(
+    folder: Folder = SIMULATED,
+    events: Annotated[int, typer.Option(min=1, help="Of each mass; of the background four times as many.")] = 5000,
+    seed: Seed = 1,
+    jobs: Jobs = 1,
+    luminosity: Annotated[float, typer.Option(min=0, help="Of the pseudo-data, in 1/fb.")] = 2.0,
+) -> None:
+    """H -> WW -> 2l2nu with six masses of H, the WW pairs behind it, and what 2/fb of data would be of them."""
+    _simulate("simulate_masses", folder, events=events, seed=seed, jobs=jobs, luminosity=luminosity)
+
+
 @simulate_app.command("toptag")
 def simulate_toptag(
     folder: Folder = SIMULATED,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -206,23 +206,24 @@ def simulate_hww(
             signs = np.where(rng.random(events) < negative_fraction, -1.0, 1.0)
             others = n_generated - events
             sum_of_signs = signs.sum() + others - 2 * rng.binomial(others, negative_fraction)
-            write_tree(partial_file, SAMPLES[name], spool, signs / sum_of_signs)
+            baskets = list(np.split(signs / sum_of_signs, range(BASKET, events, BASKET)))
+            write_tree(partial_file, SAMPLES[name], zip(baskets, read_spool(spool, map(len, baskets)), strict=True))
     return paths
 
 
-def write_tree(path: Path, sample: Sample, spool, shares: np.ndarray) -> None:
-    """Write the events in `spool` and their numbers; `shares` (N,) are their shares of the cross section."""
+def write_tree(path: Path, sample: Sample, baskets: Iterable[tuple[np.ndarray, ak.Array]]) -> None:
+    """Write events and their numbers, basket by basket; of each basket their shares of the cross section come first."""
     cross_section_fb = 1000 * sample.cross_section_pb * sample.k_factor
-    baskets = np.array_split(np.arange(len(shares)), range(BASKET, len(shares), BASKET))
     with uproot.recreate(path, compression=uproot.ZLIB(4)) as file:
-        tree = None
-        for index, events in zip(baskets, read_spool(spool, map(len, baskets)), strict=True):
+        tree, written = None, 0
+        for shares, events in baskets:
+            index = np.arange(written, written := written + len(events))
             columns = {
                 "run": (10**6 * sample.number + index // EVENTS_PER_RUN).astype(np.uint32),
                 "luminosityBlock": (1 + index % EVENTS_PER_RUN // EVENTS_PER_LUMI).astype(np.uint32),
                 "event": (10**9 * sample.number + index).astype(np.uint64),
                 **{name: events[name] for name in events.fields},
-                "XSWeight": (cross_section_fb * shares[index]).astype(np.float32),
+                "XSWeight": (cross_section_fb * shares).astype(np.float32),
             }
             if tree is None:
                 tree = file.mktree(TREE, {name: ak.type(ak.Array(values)).content for name, values in columns.items()})

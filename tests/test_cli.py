@@ -49,6 +49,9 @@ def test_simulate(tmp_path):
     done = run("simulate", "hww", "--events", 5, "--folder", tmp_path)
     assert done.exit_code == 0, done.output
     assert uproot.open(tmp_path / "GluGluHToWWTo2L2Nu_M125.root")["Events"].num_entries == 5
+    done = run("simulate", "masses", "--events", 5, "--folder", tmp_path, "--luminosity", 0.01)
+    assert done.exit_code == 0, done.output
+    assert uproot.open(tmp_path / "WWTo2L2Nu.root")["Events"].num_entries == 20
     done = run("simulate", "flavour", "--jets", 5, "--folder", tmp_path, "--min-pthat", 200, "--no-tracks")
     assert done.exit_code == 0, done.output
     jets = uproot.open(tmp_path / "flavour_hard.root")["jets"]
@@ -68,4 +71,5 @@ def test_the_cuts_of_the_image_study_can_be_left_out(tmp_path, monkeypatch):
 def test_simulate_refuses_nonsense():
     assert run("simulate", "hww", "--events", 0).exit_code == 2
     assert run("simulate", "toptag", "--jets", 9).exit_code == 2
+    assert run("simulate", "masses", "--luminosity", -1).exit_code == 2
     assert run("simulate", "flavour", "--min-pthat", 2001).exit_code == 2

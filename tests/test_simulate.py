@@ -221,6 +221,7 @@ def test_where_nothing_can_be_written_is_said_before_the_work(tmp_path):
     [
         ("simulate_flavour", "flavour.root"),
         ("simulate_hww", "GluGluHToWWTo2L2Nu_M125.root"),
+        ("simulate_masses", "ScalarToWW_M140.root"),
         ("simulate_toptag", "toptag_test.h5"),
     ],
 )

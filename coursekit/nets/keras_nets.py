@@ -64,21 +64,72 @@ def build_dense(
     n_inputs, n_classes, hidden = operator.index(n_inputs), operator.index(n_classes), [*map(operator.index, hidden)]
     if n_inputs < 1 or any(units < 1 for units in hidden):
         raise ValueError(f"n_inputs and the units of each layer must be at least 1, got {n_inputs} and {tuple(hidden)}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout is a fraction of units in [0, 1), got {dropout}")
-    if n_classes < 2:
-        raise ValueError(f"n_classes must be at least 2 (signal and background are two), got {n_classes}")
+    _require_dropout_and_classes(dropout, n_classes)
     keras = _keras()
     layers = [keras.Input((n_inputs,))]  # (N, F)
     for units in hidden:
         layers.append(keras.layers.Dense(units, activation=activation))  # (N, units)
         if dropout:
             layers.append(keras.layers.Dropout(float(dropout)))
-    if n_classes == 2:
-        layers.append(keras.layers.Dense(1, activation="sigmoid", dtype="float32"))  # (N, 1)
-    else:
-        layers.append(keras.layers.Dense(n_classes, activation="softmax", dtype="float32"))  # (N, K)
-    return keras.Sequential(layers)
+    return keras.Sequential([*layers, _output(n_classes)])
+
+
+def build_cnn(shape: Sequence[int], filters: int = 32, dense: int = 300, dropout: float = 0.5, n_classes: int = 2):
+    """Build the convolutional network of lesson 7 from pictures to a score.
+
+    Two pairs of convolutions of 3 x 3 pixels with ReLU, each followed by a pooling of 2 x 2, with `filters` of them in
+    the first pair and twice as many in the second; then a dense layer, a dropout, and the output.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        (H, W, C): rows and columns, at least 4, and channels of a picture.
+    filters : int
+        Of the first pair of convolutions.
+    dense : int
+        Units of the dense layer.
+    dropout : float
+        Fraction of them set to zero at random in each training step, in [0, 1).
+    n_classes : int
+        As in `build_dense`.
+
+    Returns
+    -------
+    keras.Sequential
+        Untrained and uncompiled; (N, H, W, C) float32 -> (N, 1) or (N, K) float32.
+
+    Raises
+    ------
+    ImportError, TypeError
+        As `build_dense`.
+    ValueError
+        A shape has not three sizes, or is too small to be pooled twice; or as `build_dense`.
+
+    References
+    ----------
+    S. Macaluso, D. Shih, arXiv:1803.00107.
+
+    Examples
+    --------
+    >>> build_cnn((16, 16, 1), filters=8, dense=64).output_shape
+    (None, 1)
+    """
+    shape, filters, dense = [*map(operator.index, shape)], operator.index(filters), operator.index(dense)
+    if len(shape) != 3 or min(shape[:2]) < 4 or shape[2] < 1:
+        raise ValueError(f"a picture has the shape (H, W, C), at least 4 x 4 pixels with a channel; got {tuple(shape)}")
+    if filters < 1 or dense < 1:
+        raise ValueError(f"filters and dense must be at least 1, got {filters} and {dense}")
+    n_classes = operator.index(n_classes)
+    _require_dropout_and_classes(dropout, n_classes)
+    keras = _keras()
+    layers = [keras.Input(shape)]  # (N, H, W, C)
+    for channels in (filters, 2 * filters):
+        for _ in range(2):
+            layers.append(keras.layers.Conv2D(channels, 3, padding="same", activation="relu"))
+        layers.append(keras.layers.MaxPooling2D(2))
+    layers += [keras.layers.Flatten(), keras.layers.Dense(dense, activation="relu")]
+    layers += [keras.layers.Dropout(float(dropout))] if dropout else []
+    return keras.Sequential([*layers, _output(n_classes)])
 
 
 def score_of(model, inputs: np.ndarray, batch_size: int = 1000) -> np.ndarray:
@@ -157,6 +208,20 @@ def choose_precision() -> str:
     policy = "mixed_float16" if _has_gpu(keras.backend.backend()) else "float32"
     keras.mixed_precision.set_global_policy(policy)
     return policy
+
+
+def _require_dropout_and_classes(dropout: float, n_classes: int) -> None:
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout is a fraction of units in [0, 1), got {dropout}")
+    if n_classes < 2:
+        raise ValueError(f"n_classes must be at least 2 (signal and background are two), got {n_classes}")
+
+
+def _output(n_classes: int):
+    """Return the layer that makes probabilities, (N, 1) or (N, K)."""
+    if n_classes == 2:
+        return _keras().layers.Dense(1, activation="sigmoid", dtype="float32")
+    return _keras().layers.Dense(n_classes, activation="softmax", dtype="float32")
 
 
 def _has_gpu(backend: str) -> bool:

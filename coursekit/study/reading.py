@@ -13,6 +13,7 @@ from pydantic_core import to_jsonable_python
 from coursekit import data
 from coursekit.study.complaints import complaints, dotted
 from coursekit.study.documents import Document, Mark, StudyError, kind, read_document
+from coursekit.study.networks import located
 from coursekit.study.settings import Study
 from coursekit.study.settings.base import section_at
 
@@ -199,7 +200,10 @@ def _may_be_nothing(path: tuple) -> bool:
 
 
 def _place_files(document: Document) -> None:
-    """Make the files of samples absolute: they are relative to the document that names them."""
+    """Make the files of samples and networks absolute: they are relative to the document that names them."""
+    train = document.values.get("train")
+    if isinstance(train, dict) and isinstance(network := train.get("network"), str):
+        train["network"] = located(network, document.path.parent)
     given = document.values.get("input")
     for kind_ in ("signals", "backgrounds", "data"):
         samples = given.get(kind_) if isinstance(given, dict) else None

@@ -29,3 +29,10 @@ def test_files_are_found_beside_the_study_and_in_the_catalogue(write, tmp_path):
     assert resolved.study.input.signals["hww"].files == ("flavour.root", str(tmp_path / "sub/hww.root"))
     write(b"", "flavour.root")
     assert read_study(tmp_path / "study.yaml").study.input.signals["hww"].files[0] == str(tmp_path / "flavour.root")
+
+
+def test_a_network_of_ones_own_is_found_beside_the_file_that_names_it(tmp_path):
+    (tmp_path / "nets.py").write_text("def mine(n_inputs, n_outputs): ...\n", encoding="utf-8")
+    text = "job: {name: own}\ninput: {features: [a]}\ntrain: {network: 'nets:mine'}\n"
+    (tmp_path / "own.yaml").write_text(text, encoding="utf-8")
+    assert read_study(tmp_path / "own.yaml").study.train.network == f"{tmp_path / 'nets.py'}:mine"

@@ -107,7 +107,8 @@ class Train(Section):
         if self.task == "regression" and self.class_weights:
             raise ValueError("a regression has no classes: leave out class_weights")
         if self.network == "boosted_trees":
-            dead = [key for key in _OF_NETWORKS if key in self.model_fields_set]
+            fields = type(self).model_fields
+            dead = [key for key in _OF_NETWORKS if getattr(self, key) != fields[key].default]
             if dead:
                 raise ValueError(
                     f"{', '.join(dead)}: boosted trees have none of it; how many trees there are at most is said by "

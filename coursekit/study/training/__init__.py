@@ -1,0 +1,6 @@
+"""Training: one network of a study, its scores for all events, and what is kept of it."""
+
+from coursekit.study.training.one import train_one
+from coursekit.study.training.together import combine, summary
+
+__all__ = ["combine", "summary", "train_one"]

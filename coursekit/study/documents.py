@@ -110,6 +110,34 @@ def read_document(path: str | os.PathLike) -> Document:
     return Document(path, values, reader.marks)
 
 
+def read_value(text: str, origin: str):
+    """Read one value, as it stands in a file behind its key.
+
+    Parameters
+    ----------
+    text : str
+    origin : str
+        Where it comes from, for errors.
+
+    Raises
+    ------
+    StudyError
+        It is no YAML.
+
+    Examples
+    --------
+    >>> read_value("1e-3", "--set"), read_value("[64, 64]", "--set"), read_value("", "--set")
+    (0.001, [64, 64], None)
+    """
+    if not text.strip():
+        return None
+    reader = _Reader(Path(origin))
+    value = reader.value(_composed(text, Path(origin)), ())
+    if reader.faults:
+        raise StudyError(*reader.faults)
+    return value
+
+
 def kind(value) -> str:
     """Name a value of a YAML file in a message.
 

@@ -17,12 +17,14 @@ from typer.core import TyperCommand
 from coursekit import __version__
 from coursekit.console import clear_errors, err, out, progress, say
 from coursekit.files import replacing
+from coursekit.study.commands import app as study_app
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify the data of the course.")
 simulate_app = typer.Typer(no_args_is_help=True, help="Make data with Pythia: any size, the same seed the same events.")
 app.add_typer(data_app, name="data")
 app.add_typer(simulate_app, name="simulate")
+app.add_typer(study_app, name="study")
 
 Jobs = Annotated[int, typer.Option(min=1, help="Processes at once; the result does not depend on it.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of the sample; the same seed gives the same events.")]

@@ -1,5 +1,6 @@
 """``coursekit study``: run studies, look at them, and compare them."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,22 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from coursekit.console import clear_errors, err, out, progress
+from coursekit.files import replacing
 from coursekit.words import near
+
+
+@contextlib.contextmanager
+def _errors():
+    """Errors of one line, and of a package that is missing how to get it."""
+    with clear_errors():
+        try:
+            yield
+        except ModuleNotFoundError as error:
+            if (error.name or "coursekit").partition(".")[0] == "coursekit":
+                raise
+            raise ImportError(
+                f'{error.name} is not installed, and studies need it: pip install "coursekit[studies]"'
+            ) from None
 
 
 class Studies(TyperGroup):
@@ -54,11 +70,10 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run studies; one that fails does not stop the next. The exit status is 1 if one has failed."""
-    from coursekit.study.queue import Options, run_all
+    with _errors(), progress() as report:
+        from coursekit.study.queue import Options, run_all
 
-    options = Options(resume, debug, dry_run, verbose, tuple(settings or ()))
-    with clear_errors(), progress() as report:
-        done = run_all(files, options, report)
+        done = run_all(files, Options(resume, debug, dry_run, verbose, tuple(settings or ())), report)
     if as_json:
         print(json.dumps([one.as_dict() for one in done], indent=1))
     else:
@@ -86,14 +101,13 @@ def _show(done, timing: bool) -> None:
 
 
 @app.command()
-@clear_errors()
+@_errors()
 def show(file: Path, settings: Settings = None, as_json: AsJson = False) -> None:
     """Print the whole study with all defaults, and behind each value where it was said."""
-    from coursekit.study.reading import read_study
     from coursekit.study.run import resolve
     from coursekit.study.writing import show as written
 
-    resolved = resolve(file, settings) if settings else read_study(file)
+    resolved = resolve(file, settings or ())
     if as_json:
         print(json.dumps({"values": resolved.values, "origins": resolved.origins}, indent=1))
     else:
@@ -101,7 +115,7 @@ def show(file: Path, settings: Settings = None, as_json: AsJson = False) -> None
 
 
 @app.command("list")
-@clear_errors()
+@_errors()
 def list_runs(
     folder: Annotated[Path, typer.Argument(help="Where runs lie, or those of one study.")] = Path("runs"),
     as_json: AsJson = False,
@@ -135,7 +149,7 @@ def list_runs(
 
 
 @app.command()
-@clear_errors()
+@_errors()
 def diff(one: Path, other: Path, as_json: AsJson = False) -> None:
     """Name the keys in which two runs or files differ, and the results that differ."""
     from coursekit.study.compare import compare
@@ -148,7 +162,7 @@ def diff(one: Path, other: Path, as_json: AsJson = False) -> None:
 
 
 @app.command()
-@clear_errors()
+@_errors()
 def rerun(folder: Run, timing: Timing = False, verbose: Verbose = False, as_json: AsJson = False) -> None:
     """Run the resolved study of a folder again into a new one, and say what differs."""
     from coursekit.study import compare
@@ -164,6 +178,26 @@ def rerun(folder: Run, timing: Timing = False, verbose: Verbose = False, as_json
 
 
 @app.command()
+@_errors()
+def migrate(
+    old: Annotated[Path, typer.Argument(help="A file of the older framework.")],
+    new: Annotated[Path, typer.Argument(help="The study file to write.")],
+) -> None:
+    """Write a file of the older framework again as a study, and say what has no counterpart."""
+    from coursekit.study.migration import migrate as migrated
+
+    if new.exists():
+        raise FileExistsError(f"{new} exists: choose another name")
+    text, notes = migrated(old)
+    with replacing(new) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+    for note in notes:
+        err.print(note, markup=False, highlight=False)
+    out.print(f"{new}: look at it with `coursekit study show {new}`", markup=False, highlight=False)
+
+
+@app.command()
+@_errors()
 def schema() -> None:
     """Print the JSON schema of study files, with which editors complete and check them."""
     from coursekit.study.writing import schema as written

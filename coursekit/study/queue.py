@@ -11,7 +11,7 @@ from coursekit.study.dataset import load_dataset
 from coursekit.study.folder import RunFolder
 from coursekit.study.logbook import cut_flow, parts_and_scaling, said
 from coursekit.study.reading import Resolved
-from coursekit.study.run import DEBUG_EVENTS, Report, run_study
+from coursekit.study.run import DEBUG_EVENTS, Report, resolve, run_study, trainings
 from coursekit.study.settings import Study
 
 __all__ = ["Done", "Options", "plan", "run_all"]
@@ -116,6 +116,8 @@ def plan(resolved: Resolved, debug: bool = False) -> list[str]:
         As `run_study` before it trains.
     """
 
+    from coursekit.study.training.problem import make_problem
+
     study = resolved.study
     dataset = load_dataset(study, limit=DEBUG_EVENTS)
     lines = [*said(resolved), f"of the first {DEBUG_EVENTS} events of each sample:", *cut_flow(dataset)]
@@ -124,11 +126,9 @@ def plan(resolved: Resolved, debug: bool = False) -> list[str]:
     lines += parts_and_scaling(dataset, fold)
     lines.append(_network(study, problem))
     n_trainings = len(trainings(study)) if "train" in study.job.steps else 0
-    what = {
-        "tune": f"{study.tune.trials if study.tune else 0} trials of {', '.join(study.tune.space if study.tune else ())}",
-        "train": f"{n_trainings} trainings of {study.train.epochs} epochs at most",
-        "apply": "the report",
-    }
+    what = {"train": f"{n_trainings} trainings of {study.train.epochs} epochs at most", "apply": "the report"}
+    if study.tune:
+        what["tune"] = f"{study.tune.trials} trials of {', '.join(study.tune.space)}"
     lines += [f"would {step}: {what[step]}" for step in study.job.steps]
     where = f"on Ray, {study.job.ray}" if study.job.ray else "in this process"
     lines.append(f"{where}, into a new folder in {Path(study.job.folder) / study.job.name}; nothing has been written")

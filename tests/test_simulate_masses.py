@@ -203,6 +203,14 @@ def test_the_background_has_pythias_cross_section_and_the_resonance_is_narrow():
     assert np.quantile(np.abs(mass - 140), 0.68) < 0.2
 
 
+@pytest.mark.simulation
+def test_a_chunk_may_come_back_empty():
+    found, n_generated = masses.simulate_chunk(SIGNALS[0], seed=1, chunk=0, events=1)  # this one fails the selection
+    assert len(found) == 0
+    assert found.fields == [*KEPT, "SFweight", "sign"]
+    assert n_generated == 1
+
+
 @pytest.fixture
 def ready_chunks(monkeypatch, shipped):
     """Chunks cut from the shipped background, as if just simulated: 700 selected of 2000 generated."""

@@ -273,8 +273,9 @@ def branches(events: ak.Array, rng: np.random.Generator) -> ak.Array:
     awkward array with one field per branch; those of `Jet` are jagged
     """
     # Rounded first: whoever computes `mll` from the stored momenta finds the stored `mll`.
-    pt, eta, phi = (rounded(events.lepton[name]) for name in ("pt", "eta", "phi"))
-    pdgid, matched = ak.to_numpy(events.lepton.pdgId), ak.to_numpy(events.lepton.matched)
+    # In two columns also where no event was selected, as happens in a small chunk.
+    pt, eta, phi = (rounded(events.lepton[name]).reshape(-1, 2) for name in ("pt", "eta", "phi"))
+    pdgid, matched = (ak.to_numpy(events.lepton[name]).reshape(-1, 2) for name in ("pdgId", "matched"))
     met_pt = rounded(np.hypot(events.met.px, events.met.py))
     met_phi = rounded(np.arctan2(events.met.py, events.met.px))
     number = ak.num(events.jet)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pydantic import ValidationError
 
 from coursekit.study.documents import Mark, kind
-from coursekit.study.former import renamed
+from coursekit.study.former import FORMER, renamed
 from coursekit.study.settings import Study
 from coursekit.study.settings.base import keys, section_at
 from coursekit.words import listed, near
@@ -189,16 +189,19 @@ def unknown(path: tuple[str | int, ...]) -> str:
         What it is called here, to which section it belongs, which key is spelt like it, or which there are.
     """
     *place, name = path
-    if place and (new := renamed(str(place[0]), str(name))):
-        return f"{new} (`coursekit study migrate` rewrites a file with such keys)"
     there = [key for section in section_at(Study, place) for key in section.model_fields]
     everywhere: dict[str, list[str]] = {}
     for key, _ in keys(Study):
         section, _, last = key.rpartition(".")
         everywhere.setdefault(last, []).append(section or "the top of the file")
+    migrating = "(`coursekit study migrate` rewrites files with such keys)"
+    if place and (new := renamed(f"{place[0]}.{name}")):
+        return f"{new} {migrating}"
     if homes := everywhere.get(str(name)):
         homes = [f"`{home}`" for home in sorted(homes, key=lambda home: home.count("."))]
         return f"no such key here; it belongs to {' or '.join(homes[:3])}"
+    if new := next((renamed(key) for key in FORMER if key.rpartition(".")[2] == name), ""):
+        return f"{new} {migrating}"
     if question := near(str(name), there):
         return f"no such key;{question}"
     if question := near(str(name), everywhere):

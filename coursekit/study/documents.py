@@ -1,6 +1,7 @@
 """One YAML file as plain values, each of which knows its line."""
 
 import contextlib
+import json
 import math
 import os
 import re
@@ -153,7 +154,7 @@ def kind(value) -> str:
     if isinstance(value, dict):
         return f"a mapping with {listed(value)}" if value else "an empty mapping"
     what = {str: "the text ", list: "the list "}.get(type(value), "")
-    text = repr(value)
+    text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return what + (text if len(text) <= 60 else f"{text[:40]} ... {text[-15:]}")
 
 

@@ -131,22 +131,19 @@ FORMER = {
 }
 
 
-def renamed(section: str, key: str) -> str:
-    """Say what a key of such a file is called here, or nothing if there is no such key there.
+def renamed(key: str) -> str:
+    """Say what a key of such a file is called here, or nothing if there is no such key there or it has kept its name.
 
     Examples
     --------
-    >>> renamed("train", "learn_rate")
+    >>> renamed("train.learn_rate")
     'is called train.optimiser.learning_rate here'
-    >>> renamed("train", "save_model")
+    >>> renamed("train.save_model")
     'does not exist here: a trained network always lies in the run folder'
     """
-    former = FORMER.get(f"{section}.{key}")
-    if former is None or former.new == f"{section}.{key}":
-        elsewhere = [name for name in FORMER if name.rpartition(".")[2] == key and FORMER[name].new != name]
-        if len(elsewhere) != 1:
-            return ""
-        former = FORMER[elsewhere[0]]
+    former = FORMER.get(key)
+    if former is None or former.new == key:
+        return ""
     if not former.new:
         return f"does not exist here: {former.note}"
     return f"is called {former.new} here" + (f"; {former.note}" if former.note else "")

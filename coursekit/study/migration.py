@@ -19,7 +19,7 @@ WORDS = {
     "monitor": {"val_loss": "loss", "val_accuracy": "accuracy", "val_acc": "accuracy", "val_auc": "auc"},
     "search": {"OptunaSearch": "optuna", "HyperOptSearch": "hyperopt"},
     "scheduler": {"ASHAScheduler": "asha", "AsyncHyperBandScheduler": "asha", "HyperBandScheduler": "hyperband"}
-    | {"MedianStoppingRule": "median"},
+    | {"MedianStoppingRule": "median_stopping"},
     "stopper": {"TrialPlateauStopper": "plateau"},
     "tuned": {
         "learn_rate": "train.optimiser.learning_rate",
@@ -211,7 +211,19 @@ def _early_stopping(old: Old) -> None:
         old.put("train.early_stopping", {}, "train.use_early_stop")
 
 
+def _is_left_out(old: Old, section: str) -> bool:
+    """Leave out a section that the job does not use, and say so."""
+    step = old.take("job.job_type")
+    if step in (None, section) or section not in old.values:
+        return False
+    old.taken |= {key for key in old.names() if key.startswith(f"{section}.")}
+    old.remark(section, f"left out: it has no effect where job_type is {step}")
+    return True
+
+
 def _tune(old: Old) -> None:
+    if _is_left_out(old, "tune"):
+        return
     algorithm = dict(old.take("tune.algo", {}, dict))
     metric = algorithm.pop("metric", None) or old.take("tune.metric")
     algorithm.pop("mode", None)  # whether a metric shall be large is known here
@@ -254,6 +266,8 @@ def _spaces(old: Old, value, at: str) -> None:
 
 
 def _apply(old: Old) -> None:
+    if _is_left_out(old, "apply"):
+        return
     for switch, section in FIGURES.items():
         wanted, settings = old.take(f"apply.{switch}"), f"apply.{switch.replace('book_', 'cfg_')}"
         inside = old.take(settings, {}, dict)
@@ -267,7 +281,8 @@ def _apply(old: Old) -> None:
         for key, ours in (("branches", "branches"), ("save_dir", "folder")):
             if branches.get(key) is not None:
                 old.put(f"apply.fit_inputs.{ours}", branches[key], f"apply.fit_df.{key}")
-    if old.take("apply.check_model_epoch") and (every := old.take("apply.epoch_check_interval")) is not None:
+    every = old.take("apply.epoch_check_interval")
+    if old.take("apply.check_model_epoch") and every is not None:
         old.put("train.save_every", every, "apply.epoch_check_interval")
     label = old.take("apply.atlas_label", {}, dict)
     if old.take("apply.plot_atlas_label"):
@@ -287,6 +302,20 @@ def _label(old: Old, label: dict) -> None:
         old.put("apply.luminosity_fb", label["lumi"], "apply.atlas_label.lumi")
 
 
+def _variable(old: Old, name: str, at: str, inside: dict) -> None:
+    """Carry over how one feature is drawn, or with `hist_kwargs_` all of them."""
+    for key, value in inside.items():
+        if isinstance(value, dict) and key.startswith("hist_kwargs_"):
+            _variable(old, name, f"{at}.{key}", value)
+        elif name.startswith("hist_kwargs_") and key in ("bins", "density"):
+            old.put(f"apply.kinematics.{key}", value, f"{at}.{key}")
+        elif key in VARIABLE and not name.startswith("hist_kwargs_"):
+            old.put(("apply", "variables", name, VARIABLE[key]), value, f"{at}.{key}")
+        elif value is not None:
+            old.remark(f"{at}.{key}", "left out")
+
+
+VARIABLE = {"x_label": "label", "bins": "bins", "range": "range", "log": "log"}
 #: What is said of a figure there, and the key of its section here.
 DETAILS = {
     "bins": "bins",
@@ -305,7 +334,9 @@ def _figure(old: Old, section: str, at: str, inside: dict) -> None:
         if value is None:
             continue
         ours = DETAILS.get(key)
-        if section == "significance" and key == "significance_algo":
+        if section == "kinematics" and isinstance(value, dict):
+            _variable(old, key, f"{at}.{key}", value)
+        elif section == "significance" and key == "significance_algo":
             old.put("apply.significance.measures", [value], f"{at}.{key}")
         elif section == "scores" and key == "log":
             old.put("apply.scores.axis", ["log" if value else "linear"], f"{at}.{key}")
@@ -313,4 +344,5 @@ def _figure(old: Old, section: str, at: str, inside: dict) -> None:
             old.put(f"apply.{section}.{ours}", value, f"{at}.{key}")
         else:
             note = FORMER.get(f"apply.{key}")
-            old.remark(f"{at}.{key}", "left out" + (f": see {note.new or note.note}" if note else ""))
+            reason = "" if note is None else f": see {note.new}" if note.new else f": {note.note}"
+            old.remark(f"{at}.{key}", f"left out{reason}")

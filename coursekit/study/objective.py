@@ -7,6 +7,7 @@ import numpy as np
 from scipy.integrate import trapezoid
 from scipy.stats import norm
 
+from coursekit.arrays import positive_sum
 from coursekit.metrics import Estimate, asimov_significance, auc, rejection
 from coursekit.study.dataset import Dataset, View
 from coursekit.study.report.selection import one_score, signal_class
@@ -38,32 +39,42 @@ def measured(tune: Tune, study: Study, dataset: Dataset, view: View, rows: np.nd
     Returns
     -------
     Estimate
-        With the error of counting. Infinite if no background passes; NaN if no cut leaves enough events.
+        With the error of counting. Infinite if no background passes; NaN if no cut leaves enough events, and for
+        events of which nobody knows what the network should say: the test events of `task: cwola`.
 
     Raises
     ------
     ValueError
-        The metric has no meaning for what is learned.
+        The weights of a class cancel.
     """
-    weights = view.weights[rows]
+    labels, weights = view.labels[rows], view.weights[rows]
+    if dataset.targets is None and len(rows) and (labels < 0).any():
+        return Estimate(math.nan, math.inf)
     if tune.metric == "loss":
-        return mean_loss(losses(study, dataset, rows, scores), weights)
-    if dataset.targets is not None:
-        raise ValueError(f"tune.metric: a regression has no {tune.metric}: say loss")
-    is_signal = (dataset.labels[rows] == signal_class(study, dataset)).astype(int)
-    score = one_score(study, dataset, scores)
+        return mean_loss(losses(study, dataset, view, rows, scores), weights)
+    if study.train.task == "classification":
+        is_signal, score = (labels == signal_class(study, dataset)).astype(int), one_score(study, dataset, scores)
+    else:
+        is_signal, score = labels, scores[:, 0]
     if tune.metric == "auc":
         return auc(is_signal, score, weights)
     if tune.metric == "rejection":
         return rejection(is_signal, score, tune.signal_efficiency, weights)
-    everything = dataset.labels >= 0
-    share = len(rows) / np.count_nonzero(everything)
     luminosity = tune.significance.luminosity_fb or study.apply.luminosity_fb
-    events = dataset.weights[rows] * luminosity / share
-    return best_significance(is_signal, score, events, tune.significance)
+    return best_significance(is_signal, score, luminosity * _standing_for_all(dataset, rows), tune.significance)
 
 
-def losses(study: Study, dataset: Dataset, rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
+def _standing_for_all(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
+    """Return weights (n,) of some events, whose sums are those of all events of their classes."""
+    weights = dataset.weights[rows].copy()
+    for number, name in enumerate(dataset.classes):
+        of_class = dataset.labels[rows] == number
+        part = positive_sum(weights[of_class], f"the weights of the validation events of class {name}")
+        weights[of_class] *= dataset.weights[dataset.labels == number].sum() / part
+    return weights
+
+
+def losses(study: Study, dataset: Dataset, view: View, rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Return the loss of each event, (n,) float64: minus the logarithm of its class's probability, or of a regression
     the square, the absolute value or Huber's function of its residual.
     """
@@ -75,7 +86,7 @@ def losses(study: Study, dataset: Dataset, rows: np.ndarray, scores: np.ndarray)
         if study.train.loss == "huber":
             return np.where(residual < 1, residual**2 / 2, residual - 0.5)
         return residual**2
-    labels = dataset.labels[rows]
+    labels = view.labels[rows]
     if scores.shape[1] == 1:
         probability = np.where(labels == 1, scores[:, 0], 1 - scores[:, 0])
     else:

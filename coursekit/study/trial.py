@@ -4,6 +4,7 @@ import functools
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 from coursekit.metrics import Estimate
 from coursekit.study.dataset import Dataset
@@ -35,7 +36,7 @@ def train_trial(study: Study, tune: Tune, dataset: Dataset, train: Callable, rep
     dict
         ``epoch`` (how many there were), ``metric`` and ``error`` of the validation events, ``test`` and ``test_error``.
     """
-    fold = 0 if study.train.folds else None
+    fold, dataset = (0 if study.train.folds else None), replace(dataset, study=study)
     view = dataset.view(fold)
 
     def after(epoch: int, values: dict) -> None:

@@ -269,10 +269,12 @@ def _summary(study: Study, dataset: Dataset, trials: list[dict], train: Callable
         raise ValueError(f"none of {len(trials)} trials can be the best: {reasons or 'there was none'}")
     measured = [trial for trial in trials if trial["metric"] is not None]
     validation, test = Estimate(best["metric"], best["error"]), best["test"]
-    if test is None:  # it was stopped: the same network once more, which no one else sees
+    if best["status"] == "stopped":  # the same network once more, of which nobody has kept anything
         changed = with_settings(study, best["settings"] | {"train.epochs": best["epochs"]})
         again = train_trial(changed, study.tune, dataset, train)
         validation, test = Estimate(again["metric"], again["error"]), [again["test"], again["test_error"]]
+    if test is None or not math.isfinite(test[0]):
+        test = [math.nan, math.inf]
     sign = -1 if study.tune.mode == "min" else 1
     return {
         "metric": study.tune.metric,

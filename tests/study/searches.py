@@ -8,25 +8,19 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 
-from coursekit.study.dataset import TEST, TRAINING, VALIDATION, Dataset, View
+from coursekit.study.dataset import TEST, TRAINING, VALIDATION, Dataset
 from coursekit.study.outcome import Training
 from coursekit.study.settings import Study
 from coursekit.study.tune import search
 
 
-class Events(Dataset):
-    """Of which a training takes the weights as they are."""
-
-    def view(self, fold=None):
-        parts = [np.flatnonzero(self.parts == part) for part in (TRAINING, VALIDATION, TEST)]
-        return View(*parts, np.abs(self.weights), None)
-
-
-def events(n=600):
+def events(wanted, n=600):
     rng = np.random.default_rng(5)
     labels = np.arange(n) % 2
-    return Events(
+    return Dataset(
+        study=wanted,
         columns={"x": rng.normal(labels, 1.0), "noise": rng.normal(size=n)},
         features=("x",),
         classes=("background", "signal"),
@@ -36,7 +30,9 @@ def events(n=600):
         sample=labels.astype(np.int16),
         weights=np.ones(n),
         parts=np.repeat([TRAINING, VALIDATION, TEST], n // 3).astype(np.int8),
-        folds=np.zeros(n, np.int8),
+        folds=np.zeros(n, np.int16),
+        places=np.arange(n, dtype=np.uint64),
+        flow=pd.DataFrame(),
     )
 
 
@@ -79,7 +75,7 @@ def study(space=None, train=None, seed=3, **tune):
 def run(folder, wanted, resume=False, progress=None, train=trained):
     return search(
         SimpleNamespace(study=wanted),
-        events(),
+        events(wanted),
         SimpleNamespace(path=Path(folder)),
         resume=resume,
         progress=progress,

@@ -239,7 +239,7 @@ def with_settings(study, settings: Mapping[str, Any]):
 
 
 def check_space(study) -> None:
-    """Refuse a search of settings that do not exist, or of values that they cannot have.
+    """Refuse a search of settings that do not exist, of values that they cannot have, or by a metric without meaning.
 
     Each setting is tried with the ends of its space, what lies between, and each choice, the others with their first.
 
@@ -248,7 +248,9 @@ def check_space(study) -> None:
     ValueError
         It names the key.
     """
-    spaces = study.tune.space
+    spaces, metric, task = study.tune.space, study.tune.metric, study.train.task
+    if (task == "regression" and metric != "loss") or (task == "cwola" and metric == "significance"):
+        raise ValueError(f"tune.metric: there is no {metric} of a {task}: say loss")
     first = {key: space.samples()[0] for key, space in spaces.items()}
     for key, space in spaces.items():
         for value in space.samples():

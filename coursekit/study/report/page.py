@@ -92,6 +92,7 @@ class Page:
         figure: Figure | None = None,
         table: pd.DataFrame | None = None,
         alt: str = "",
+        folded: bool = False,
     ) -> None:
         """Add a figure, a table, or a figure with its table below, and write their files.
 
@@ -107,6 +108,8 @@ class Page:
             An Estimate becomes two columns of the CSV file, the value and its error.
         alt : str
             What there is to see, for those who cannot see the figure; by default the caption.
+        folded : bool
+            Show the table only when it is asked for.
 
         Raises
         ------
@@ -124,7 +127,7 @@ class Page:
         if figure is not None:
             item |= self._draw(name, figure, item["files"])
         if table is not None:
-            item |= self._write(name, table, item["files"])
+            item |= self._write(name, table, item["files"], folded)
         self._section()["shown"].append(item)
 
     @contextmanager
@@ -135,6 +138,7 @@ class Page:
         *,
         alt: str = "",
         table: pd.DataFrame | None = None,
+        folded: bool = False,
         rows: int = 1,
         columns: int = 1,
         size: tuple[float, float] | None = None,
@@ -144,7 +148,7 @@ class Page:
 
         Parameters
         ----------
-        name, caption, alt, table
+        name, caption, alt, table, folded
             As in `add`.
         rows, columns : int
             Panels.
@@ -161,7 +165,7 @@ class Page:
             drawn, axes = plt.subplots(rows, columns, figsize=size or (6.0 * columns, 4.2 * rows), **subplots)
             try:
                 yield axes
-                self.add(name, caption, drawn, table, alt)
+                self.add(name, caption, drawn, table, alt, folded)
             finally:
                 plt.close(drawn)
 
@@ -214,19 +218,20 @@ class Page:
         image = base64.b64encode(picture.getvalue()).decode()
         return {"image": image, "width": round(100 * width), "wide": bool(width > _WIDE)}
 
-    def _write(self, name: str, table: pd.DataFrame, files: list[str]) -> dict:
+    def _write(self, name: str, table: pd.DataFrame, files: list[str], folded: bool) -> dict:
         (self.folder / "tables").mkdir(parents=True, exist_ok=True)
         files.append(f"tables/{name}.csv")
         with replacing(self.folder / files[-1]) as partial:
             partial.write_text(_separate(table).to_csv(lineterminator="\n"), encoding="utf-8")
         head = [table.index.name or "", *map(str, table.columns)]
         rows = [[str(at), *map(_text, row)] for at, row in zip(table.index, table.itertuples(index=False), strict=True)]
-        return {"head": head, "rows": rows} | ({"wide": True} if len(head) > 5 else {})
+        letters = sum(max(map(len, column)) + 3 for column in zip(head, *rows, strict=True))
+        return {"head": head, "rows": rows, "folded": folded} | ({"wide": True} if letters > 62 and not folded else {})
 
 
 def _finished(sections: list[dict]) -> list[dict]:
     """Give each item every key that the template asks for."""
-    empty = {"image": "", "width": 0, "rows": [], "head": [], "wide": False}
+    empty = {"image": "", "width": 0, "rows": [], "head": [], "wide": False, "folded": False}
     return [section | {"shown": [empty | item for item in section["shown"]]} for section in sections]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from coursekit.metrics import Estimate
-from coursekit.study.dataset import TEST, Dataset
+from coursekit.study.dataset import TEST, Dataset, View
 from coursekit.study.settings import Study
 from coursekit.words import listed, near
 
@@ -64,6 +64,37 @@ def expected(dataset: Dataset, rows: np.ndarray, luminosity: float) -> np.ndarra
         raise ValueError(f"{n_other} of {len(rows)} events are not tested ones: take rows of tested(dataset), or data")
     share = quoted.sum() / len(labelled(dataset)) if quoted.any() else 1.0
     return np.where(is_data, 1.0, dataset.weights[rows] * luminosity / share)
+
+
+def training_view(dataset: Dataset) -> View:
+    """Return the dataset as its first training has seen it: without folds, or in the first of them."""
+    return dataset.view(0 if has_folds(dataset) else None)
+
+
+def balanced(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
+    """Return physical weights with the classes in the proportion of the training weights.
+
+    A network's probabilities are those of a world with that proportion. Within a class all stays physical, signs
+    included.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    rows : (n,) int64
+        Positions of simulated events.
+
+    Returns
+    -------
+    (n,) float64
+    """
+    view = training_view(dataset)
+    factors = np.ones(len(dataset.classes))
+    for k in range(len(dataset.classes)):
+        its = view.training[dataset.labels[view.training] == k]
+        physical = dataset.weights[its].sum()
+        if physical > 0:
+            factors[k] = view.weights[its].sum() / physical
+    return dataset.weights[rows] * factors[dataset.labels[rows]]
 
 
 def signal_class(study: Study, dataset: Dataset) -> int:

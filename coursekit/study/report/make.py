@@ -1,0 +1,108 @@
+"""The report of a study: every section in its order, on one page."""
+
+import datetime
+import platform
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from coursekit import __version__
+from coursekit.study.dataset import Dataset
+from coursekit.study.outcome import Outcome
+from coursekit.study.report.comparison import add_train_test
+from coursekit.study.report.correlations import add_correlations
+from coursekit.study.report.drawing import NothingToDraw
+from coursekit.study.report.histories import add_histories
+from coursekit.study.report.kinematics import add_kinematics
+from coursekit.study.report.page import Label, Page
+from coursekit.study.report.performance import add_performance
+from coursekit.study.report.regression import add_regression
+from coursekit.study.report.scores import add_scores
+from coursekit.study.settings import Study
+
+_VERSIONS = ("numpy", "scikit-learn", "keras", "tensorflow", "torch", "ray")
+
+
+def make_report(study: Study, dataset: Dataset, outcome: Outcome, folder, resolved: str = "") -> dict:
+    """Write ``index.html`` with every section that `apply` asks for, and the files of its figures and tables.
+
+    A section that has nothing to show, without data, with one class, or where nothing passes, says so on the page.
+
+    Parameters
+    ----------
+    study : Study
+    dataset : Dataset
+    outcome : Outcome
+    folder : path-like
+        The run folder.
+    resolved : str
+        The study file with all its defaults, for the end of the page.
+
+    Returns
+    -------
+    dict
+        The numbers of each section by its key, for ``results.json``; ``missing`` has the sections that have nothing to
+        show, with the reason.
+
+    Raises
+    ------
+    ValueError
+        The study asks for a column or a class that does not exist.
+    OSError
+        A file cannot be written.
+    """
+    folder = Path(folder)
+    page = Page(
+        folder, study.apply.title or study.job.name, study.apply.formats, facts=_facts(folder), label=_label(study)
+    )
+    numbers, missing = {}, {}
+    for key, title, text, add in _sections(study, folder):
+        if getattr(study.apply, key) is None:
+            continue
+        page.section(title, text)
+        try:
+            numbers[key] = add(page, study, dataset, outcome)
+        except NothingToDraw as error:
+            missing[key] = str(error)
+            page.note(f"There is nothing to show here: {error}.")
+    page.save(resolved)
+    return {key: found for key, found in numbers.items() if found} | ({"missing": missing} if missing else {})
+
+
+def _sections(study: Study, folder: Path) -> list[tuple[str, str, str, Callable]]:
+    """Return key, title, text and function of each section, in the order of the page."""
+    regression = study.train.task == "regression"
+    return [
+        (
+            "performance",
+            "Performance",
+            "On events that no network has trained on, with their physical weights.",
+            add_regression if regression else add_performance,
+        ),
+        *([] if regression else [("scores", "Scores", "", add_scores)]),
+        *([] if regression else [("train_test", "Training and test", "", add_train_test)]),
+        ("histories", "Histories", "", add_histories),
+        ("kinematics", "Kinematics", "", add_kinematics),
+        ("correlations", "Correlations", "", add_correlations),
+    ]
+
+
+def _label(study: Study) -> Label | None:
+    label = study.apply.label
+    if label is None:
+        return None
+    energy = [] if label.energy_TeV is None else [f"√s = {label.energy_TeV:g} TeV"]
+    return Label(label.experiment, ", ".join([label.status, *energy, f"{study.apply.luminosity_fb:g} fb⁻¹"]))
+
+
+def _facts(folder: Path) -> dict[str, str]:
+    """Return what stands below the title: the run, and what it was made with."""
+    found = {"coursekit": __version__, "Python": platform.python_version()}
+    for name in _VERSIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    now = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    run = "/".join(folder.absolute().parts[-2:])
+    return {"run": run, "written": now, "versions": ", ".join(f"{name} {number}" for name, number in found.items())}

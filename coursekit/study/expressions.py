@@ -149,12 +149,15 @@ class Expression:
         text, _ = self._source(
             {name: "bool" if column.dtype.kind == "b" else "number" for name, column in used.items()}
         )
-        local = {f"c{i}": column for i, column in enumerate(used.values())}
+        local = {"one": np.ones(1, dtype=np.int64)} | {f"c{i}": column for i, column in enumerate(used.values())}
         try:
-            result = numexpr.evaluate(text, local_dict=local, global_dict={}, truediv=True, casting="safe")
+            with np.errstate(
+                all="ignore"
+            ):  # of constants, which Python calculates; what is not finite is refused below
+                result = numexpr.evaluate(text, local_dict=local, global_dict={}, truediv=True, casting="safe")
         except (OverflowError, ZeroDivisionError, TypeError, NotImplementedError) as error:
             raise ValueError(f"{self._where(source)} cannot be calculated ({error})") from error
-        if result.ndim == 0:
+        if not used:
             result = np.full(n, result)
         if result.dtype.kind in "iu":
             result = result.astype(np.int64, copy=False)
@@ -275,7 +278,7 @@ class _Writer:
     def _constant(self, node: ast.Constant) -> tuple[str, str]:
         value = node.value
         if isinstance(value, bool):
-            return ("(1 == 1)" if value else "(1 == 0)"), "bool"
+            return f"(one == {int(value)})", "bool"
         if not isinstance(value, int | float) or not abs(value) < 2**63:
             raise self._error(node, "only numbers below 2^63 can be written here")
         return repr(value), "number"
@@ -292,6 +295,8 @@ class _Writer:
         if wrong := [op for op in node.ops if type(op) not in _COMPARISONS]:
             raise self._error(node, f"{type(wrong[0]).__name__} cannot be used here; compare with < <= > >= == !=")
         values = [self._number(value) for value in (node.left, *node.comparators)]
+        # Python would compare constants before numexpr sees them, and to Python ~True is -2.
+        values = [value if re.search(r"\bc\d|one", value) else f"(one*{value})" for value in values]
         pairs = zip(values[:-1], node.ops, values[1:], strict=True)
         return f"({'&'.join(f'({a} {_COMPARISONS[type(op)]} {b})' for a, op, b in pairs)})", "bool"
 

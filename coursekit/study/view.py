@@ -29,8 +29,6 @@ class View:
         Fitted on the training events and no others; of constituents with those of the training jets.
     resets : dict of str to (values, shares)
         For each feature that is reset in training: the values to draw from and their cumulative shares.
-    centre, spread : float
-        For a regression: mean and standard deviation of the target in the training events.
     """
 
     dataset: object
@@ -41,8 +39,6 @@ class View:
     weights: np.ndarray
     scaler: Scaler | None
     resets: dict[str, tuple[np.ndarray, np.ndarray]]
-    centre: float = 0.0
-    spread: float = 1.0
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -78,18 +74,8 @@ class View:
         return PackedJets(scaled, self.dataset.constituents.counts[rows], targets)
 
     def targets(self, rows: np.ndarray) -> np.ndarray:
-        """Return what the network shall say.
-
-        Labels (n,) int64, or for a regression (target - centre) / spread, (n,) float64, which is of order one;
-        `original` brings predictions back.
-        """
-        if self.dataset.targets is None:
-            return self.labels[rows]
-        return (self.dataset.targets[rows] - self.centre) / self.spread
-
-    def original(self, predictions: np.ndarray) -> np.ndarray:
-        """Return predictions of a regression in the unit of its target."""
-        return predictions * self.spread + self.centre
+        """Return what the network shall say: labels (n,) int64, or of a regression numbers (n,) float64 in their unit."""
+        return self.labels[rows] if self.dataset.targets is None else self.dataset.targets[rows]
 
     @cached_property
     def summary(self) -> list[dict]:
@@ -121,9 +107,8 @@ def make_view(dataset, training: np.ndarray, validation: np.ndarray, test: np.nd
         labels = mixture_labels(dataset, weights, (training, validation))
         training, validation = (rows[labels[rows] >= 0] for rows in (training, validation))
     resets = {name: _reset(dataset, name, training, weights) for name in settings.reset}
-    centre, spread = _moments(dataset, training, weights)
     scaler = _scaler(dataset, training, weights, resets)
-    return View(dataset, training, validation, test, labels, weights, scaler, resets, centre, spread)
+    return View(dataset, training, validation, test, labels, weights, scaler, resets)
 
 
 def _raw(dataset, rows: np.ndarray, resets: dict, evaluation: bool) -> np.ndarray:
@@ -171,14 +156,6 @@ def _reset(dataset, name: str, training: np.ndarray, weights: np.ndarray) -> tup
     values, number = np.unique(column, return_inverse=True)
     shares = np.cumsum(np.bincount(number, w))
     return values.astype(np.float64), shares / shares[-1]
-
-
-def _moments(dataset, training: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    if dataset.targets is None:
-        return 0.0, 1.0
-    name = dataset.study.input.target
-    fitted = Scaler.fit(dataset.targets[training][:, None], [name], _of_scaler(dataset, weights[training]))
-    return float(-fitted.offset[0]), float(1 / fitted.scale[0])
 
 
 def _of_scaler(dataset, weights: np.ndarray) -> np.ndarray | None:

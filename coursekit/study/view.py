@@ -74,7 +74,7 @@ class View:
         return PackedJets(scaled, self.dataset.constituents.counts[rows], targets)
 
     def targets(self, rows: np.ndarray) -> np.ndarray:
-        """Return what the network shall say: labels (n,) int64, or of a regression numbers (n,) float64 in their unit."""
+        """Return what the network shall say: labels (n,) int64, or the target (n,) float64 in its own unit."""
         return self.labels[rows] if self.dataset.targets is None else self.dataset.targets[rows]
 
     @cached_property

@@ -68,6 +68,7 @@ class Histories(Section):
     """Curves of the trainings, epoch by epoch."""
 
     quantities: tuple[Literal["loss", "accuracy", "auc"], ...] = Field(("loss", "accuracy", "auc"), min_length=1)
+    """A figure for each that the training has."""
 
 
 class Epochs(Section):
@@ -89,6 +90,7 @@ class Kinematics(Section):
     by: Literal["class", "sample"] = "class"
     """What has a curve of its own."""
     bins: int = Field(40, ge=2)
+    """Of every column for which `apply.variables` says nothing else."""
     density: bool = True
     """Raw ones scaled to area one; else the events that are expected."""
     ratio: bool = False
@@ -109,6 +111,7 @@ class Performance(Section):
     """Of the signal, at which rejections are given; by default 0.5, 0.7, 0.9, for three classes or more 0.7, 0.77,
     0.85."""
     calibration_bins: int = Field(10, ge=2)
+    """Of the score, in which it is compared with the share of signal."""
     confusion: bool = True
     """A matrix of what each class is called."""
 
@@ -117,7 +120,9 @@ class TrainTest(Section):
     """Distributions of the score for events trained on and not, and their Kolmogorov-Smirnov distance."""
 
     bins: int = Field(25, ge=2)
+    """Of the score."""
     log: bool = True
+    """A logarithmic axis of events."""
 
 
 class Importance(Section):

@@ -112,6 +112,7 @@ class FitInputs(Section):
     folder: str = "fit_inputs"
     """Where the files go, relative to the run folder."""
     tree: str = Field("Events", pattern=r"^[A-Za-z_]\w*$")
+    """Its name in each file."""
 
 
 class Template(_Binned):

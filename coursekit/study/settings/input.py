@@ -53,7 +53,9 @@ class Target(Section):
     """What the training weights of a class add up to, all its events together, whatever part they are in."""
 
     sum: float | None = Field(None, gt=0)
+    """Of all weights of the class."""
     mean: float | None = Field(None, gt=0)
+    """Of the weights of the class."""
     of: str = "together"
     """``together``: all samples as they are; ``each``: every sample gets an equal share; or the name of the one sample
     that is trained on: the others get weight 0."""
@@ -69,6 +71,7 @@ class Split(Section):
     """Training, validation and test; without k folds."""
 
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    """Of training, validation and test."""
     keys: tuple[str, ...] = ()
     """Branches that identify an event: split by a hash of them. Without, by a hash of its place in its sample."""
     salt: int | None = None
@@ -85,6 +88,7 @@ class Reset(Section):
     """What a feature of a parametrised network is for events without a value of it, the background and data."""
 
     classes: tuple[str, ...] = ("background",)
+    """Whose events have no value of it."""
     training: float | tuple[float, ...] | Literal["signal"] = "signal"
     """One value, values to draw from, or ``signal``: drawn from those of the other classes, with their weights."""
     evaluation: float | None = None
@@ -144,8 +148,11 @@ class Images(Section):
     kind: Literal["standardised", "study"] = "standardised"
     """``standardised``: centred, turned, mirrored, and times 100; ``study``: towers of a calorimeter, from 0 to 1."""
     pixels: int = Field(40, ge=4)
+    """Of a side."""
     half_width: float = Field(0.8, gt=0)
+    """Half a side, in pseudorapidity and azimuth."""
     channels: tuple[Literal["pt", "multiplicity"], ...] = ("pt",)
+    """What a pixel holds: the sum of transverse momenta, and the number of constituents."""
 
     @model_validator(mode="after")
     def _checked(self):
@@ -161,19 +168,24 @@ class Input(Section):
     key: str | None = None
     """The tree or table in the files; by default ``Events`` in ROOT and ``table`` in HDF5."""
     signals: dict[str, Sample] = {}
+    """By name; their class is ``signal`` unless they say another."""
     backgrounds: dict[str, Sample] = {}
+    """By name; their class is ``background`` unless they say another."""
     data: dict[str, Sample] = {}
+    """By name: never trained on, each event counts once."""
     classes: tuple[str, ...] = ()
     """In the order of their numbers; by default those of the backgrounds, then those of the signals."""
     features: tuple[str, ...] = ()
     """Columns that the network sees: branches, or names of `derived`."""
     constituents: Constituents | None = None
+    """For a network for sets."""
     images: Images | None = None
     spectators: tuple[str, ...] = ()
     """Columns that are kept for `apply` and never trained on."""
     derived: dict[str, str] = {}
     """New columns: name and expression."""
     cut: str | None = None
+    """An expression; events that fulfil it are kept."""
     weight: str = "1"
     """An expression: the events that a simulated one stands for, per inverse femtobarn."""
     negative_weights: Literal["keep", "zero", "absolute", "remove"] = "keep"
@@ -186,6 +198,7 @@ class Input(Section):
     mixtures: tuple[float, ...] = ()
     """For `task: cwola`: the signal fraction of each of two mixtures, made from signals and backgrounds."""
     reset: dict[str, Reset] = {}
+    """By feature."""
     defaults: dict[str, float] = {}
     """What stands for "not there" in a feature."""
     fill: Literal["mean", "median"] = "mean"

@@ -21,6 +21,7 @@ class Optimiser(Section):
     """How a step is made of a gradient."""
 
     name: Literal["sgd", "adam", "adamw"] = "adam"
+    """``sgd``, ``adam``, or ``adamw``, which also draws the parameters to zero."""
     learning_rate: float = Field(1e-3, gt=0)
     """Its largest value."""
     schedule: Literal["constant", "one-cycle", "cosine"] = "constant"
@@ -72,6 +73,7 @@ class Train(Section):
     options: dict[str, Any] = {}
     """Arguments of its builder, such as ``hidden`` and ``dropout`` of ``dense``."""
     task: Literal["classification", "regression", "cwola"] = "classification"
+    """What is learned: classes, the number in `input.target`, or which of two mixtures an event is from."""
     loss: Literal["cross_entropy", "mse", "mae", "huber"] | None = None
     """By default ``cross_entropy``, for a regression ``mse``."""
     optimiser: Optimiser = Optimiser()

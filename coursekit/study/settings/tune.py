@@ -147,6 +147,7 @@ class Counting(Section):
     luminosity_fb: float | None = Field(None, gt=0)
     """Integrated luminosity in inverse femtobarn; by default that of `apply`."""
     formula: Literal["asimov", "s/sqrt(b)"] = "asimov"
+    """Asimov's Z, or the simple ratio."""
     background_uncertainty: float = Field(0.0, ge=0)
     """Relative to the background, for ``asimov``."""
     minimum_events: int = Field(10, ge=1)
@@ -165,6 +166,7 @@ class Tune(Section):
     space: dict[str, Space] = Field(min_length=1)
     """From keys such as ``train.optimiser.learning_rate`` to their values."""
     trials: int = Field(20, ge=1)
+    """How many settings are tried."""
     metric: Literal["loss", "auc", "rejection", "significance"] = "loss"
     """Of the validation events: small for ``loss``, large for the others."""
     signal_efficiency: float = Field(0.5, gt=0, lt=1)

@@ -45,7 +45,7 @@ def table(folder, name):
 
 def test_two_classes_have_the_table_of_lesson_4(tmp_path, toy, toy_dataset, toy_outcome):
     study = only(toy(apply={"label": {"experiment": "coursekit"}}), performance=True, train_test=True, histories=True)
-    found = make_report(study, toy_dataset, toy_outcome, tmp_path, "job: {}")
+    found = make_report(study, toy_dataset, toy_outcome, tmp_path)
     rows = selection.tested(toy_dataset)
     y, w, scores = toy_dataset.labels[rows], toy_dataset.weights[rows], toy_outcome.scores[:, rows, 0]
     values, errors = np.transpose([rejection(y, score, 0.9, w) for score in scores])

@@ -91,9 +91,9 @@ def _tabulated(distances: dict[str, list[Distance]], names: tuple[str, str]) -> 
         mean = Estimate(float(values.mean()), float(np.hypot(0.26 / 1.63 * chance, scatter)))
         probability = float(np.mean([one.probability for one in each]))
         rows[name] = {"KS distance": mean, "by chance once in a hundred": chance, "probability": probability}
-        rows[name] |= {f"effective events, {side}": n for side, n in zip(names, each[0].effective, strict=True)}
+        rows[name] |= {f"effective events, {side}": round(n) for side, n in zip(names, each[0].effective, strict=True)}
         found[name] = {"distance": list(mean), "by_chance": chance, "probability": probability}
-    return pd.DataFrame(rows).T.rename_axis("class"), found
+    return pd.DataFrame(list(rows.values()), index=list(rows)).rename_axis("class"), found
 
 
 def _draw(page: Page, study: Study, caption: str, drawn: dict, names, numbers: str, table: pd.DataFrame) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from coursekit.metrics import auc, roc_curve
 from coursekit.study.dataset import Dataset
 from coursekit.study.outcome import Outcome, Training
-from coursekit.study.report.drawing import NothingToDraw, draw_histogram, histogram, line
+from coursekit.study.report.drawing import MARKERS, NothingToDraw, draw_histogram, histogram, line
 from coursekit.study.report.page import Page
 from coursekit.study.report.selection import one_score, signal_class, training_view
 from coursekit.study.settings import Study
@@ -47,12 +48,15 @@ def add_histories(page: Page, study: Study, dataset: Dataset, outcome: Outcome) 
         name = _NAMES[quantity]
         caption = (
             f"{name[0].upper()}{name[1:]} by epoch, {len(kept)} training{'s' * (len(kept) > 1)}: training (full "
-            "lines) and validation (dashed); a dot marks the epoch whose weights the network has."
+            "lines) and validation (dashed); a mark is at the epoch whose weights the network has."
         )
         with page.figure(f"history_{quantity}", caption, alt=_spoken(kept, quantity)) as ax:
             for number, training in enumerate(kept):
                 _draw(ax, training, quantity, number, len(kept))
-            ax.set(xlabel="epoch", ylabel=_NAMES[quantity])
+            for dashes, label in (("-", "training"), ("--", "validation")):
+                ax.plot([], [], color="black", linestyle=dashes, linewidth=1.2, label=label)
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.set(xlabel="epoch", ylabel=name)
             ax.legend(fontsize=8, title=f"{n_validation} validation events" if n_validation else None)
     best = [training.best_epoch for training in trainings]
     lengths = [len(next(iter(training.history.values()), [])) for training in trainings]
@@ -67,21 +71,19 @@ def add_histories(page: Page, study: Study, dataset: Dataset, outcome: Outcome) 
 
 
 def _draw(ax, training: Training, quantity: str, number: int, n: int) -> None:
-    """Draw both curves of a training."""
+    """Draw both curves of a training, and mark its best epoch."""
     many = n > _MANY
-    name = f"seed {training.seed}" + ("" if training.fold is None else f", fold {training.fold}")
     style = {"color": line(0 if many else number)["color"], "linewidth": 0.8 if many else 1.6}
-    labels = ["training", "validation"] if many else [f"{name}, training", "validation"]
-    for key, dashes, label in ((quantity, "-", labels[0]), (f"val_{quantity}", "--", labels[1])):
+    label = None if many else f"seed {training.seed}" + ("" if training.fold is None else f", fold {training.fold}")
+    for key, dashes in ((quantity, "-"), (f"val_{quantity}", "--")):
         values = training.history.get(key)
         if not values:
             continue
-        shown = label if not many or number == 0 else None
-        ax.plot(range(1, len(values) + 1), values, linestyle=dashes, label=shown, **style)
+        ax.plot(range(1, len(values) + 1), values, linestyle=dashes, **style)
         if key.startswith("val_") and training.best_epoch:
-            ax.plot(
-                training.best_epoch, values[training.best_epoch - 1], marker="o", color=style["color"], markersize=6
-            )
+            marker = MARKERS[0 if many else number % len(MARKERS)]
+            best = values[training.best_epoch - 1]
+            ax.plot(training.best_epoch, best, color=style["color"], linestyle="", marker=marker, label=label)
 
 
 def _spoken(trainings: Sequence[Training], quantity: str) -> str:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from coursekit.metrics import Estimate
+from coursekit.preprocess import is_default
 from coursekit.study.dataset import Dataset
 from coursekit.study.outcome import Outcome
 from coursekit.study.report.drawing import (
@@ -63,12 +64,19 @@ def _add_raw(page: Page, study: Study, dataset: Dataset, groups: dict, names) ->
     asked, rows, weights = study.apply.kinematics, [], dataset.weights * study.apply.luminosity_fb
     for name in names:
         values = column(dataset, name, "apply.kinematics.columns")
+        if name in study.input.defaults:  # what stands for "not there" would be a peak beside which nothing is seen
+            values = np.where(is_default(values, study.input.defaults[name]), np.nan, values)
         edges = edges_of(study, name, values[np.concatenate(list(groups.values()))], asked.bins)
         found = {group: _counted(values[at], weights[at], edges, asked.density, group) for group, at in groups.items()}
         how = "scaled to area one" if asked.density else f"expected at {study.apply.luminosity_fb:g}/fb"
         outside = ", ".join(f"{100 * (h.below + h.above):.2g}% of {group}" for group, h in found.items())
         caption = f"{axis_label(study, name)} as in the files, physical weights, {how}; bands are errors of counting. "
         caption += f"Outside the axis: {outside}."
+        absent = {
+            g: 100 * float(weights[at][np.isnan(values[at])].sum() / weights[at].sum()) for g, at in groups.items()
+        }
+        if any(absent.values()):
+            caption += " Not there, and not drawn: " + ", ".join(f"{x:.2g}% of {g}" for g, x in absent.items()) + "."
         _draw(page, study, f"raw_{name}", caption, name, found, {g: len(at) for g, at in groups.items()}, asked.density)
         rows += [_row(name, group, values[at], weights[at], found[group]) for group, at in groups.items()]
     table = pd.DataFrame(rows).set_index("column")
@@ -153,4 +161,4 @@ def _row(name: str, group: str, values, weights, found: Histogram) -> dict:
         mean = spread = Estimate(np.nan, np.nan)
     row = {"column": name, "events of": group, "events": len(values), "mean": mean, "spread": spread}
     row |= {"below axis [%]": 100 * found.below, "above axis [%]": 100 * found.above}
-    return row | {"not a number": int((~there).sum())}
+    return row | {"not there": int((~there).sum())}

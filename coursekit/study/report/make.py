@@ -12,6 +12,7 @@ from coursekit.study.outcome import Outcome
 from coursekit.study.report.comparison import add_train_test
 from coursekit.study.report.correlations import add_correlations
 from coursekit.study.report.drawing import NothingToDraw
+from coursekit.study.report.events import add_events
 from coursekit.study.report.histories import add_histories
 from coursekit.study.report.kinematics import add_kinematics
 from coursekit.study.report.page import Label, Page
@@ -19,11 +20,12 @@ from coursekit.study.report.performance import add_performance
 from coursekit.study.report.regression import add_regression
 from coursekit.study.report.scores import add_scores
 from coursekit.study.settings import Study
+from coursekit.words import listed
 
 _VERSIONS = ("numpy", "scikit-learn", "keras", "tensorflow", "torch", "ray")
 
 
-def make_report(study: Study, dataset: Dataset, outcome: Outcome, folder, resolved: str = "") -> dict:
+def make_report(study: Study, dataset: Dataset, outcome: Outcome, folder) -> dict:
     """Write ``index.html`` with every section that `apply` asks for, and the files of its figures and tables.
 
     A section that has nothing to show, without data, with one class, or where nothing passes, says so on the page.
@@ -34,9 +36,7 @@ def make_report(study: Study, dataset: Dataset, outcome: Outcome, folder, resolv
     dataset : Dataset
     outcome : Outcome
     folder : path-like
-        The run folder.
-    resolved : str
-        The study file with all its defaults, for the end of the page.
+        The run folder; its ``study.yaml`` stands at the end of the page.
 
     Returns
     -------
@@ -53,11 +53,15 @@ def make_report(study: Study, dataset: Dataset, outcome: Outcome, folder, resolv
     """
     folder = Path(folder)
     page = Page(
-        folder, study.apply.title or study.job.name, study.apply.formats, facts=_facts(folder), label=_label(study)
+        folder,
+        study.apply.title or study.job.name,
+        study.apply.formats,
+        facts=_facts(folder, dataset, outcome),
+        label=_label(study),
     )
     numbers, missing = {}, {}
     for key, title, text, add in _sections(study, folder):
-        if getattr(study.apply, key) is None:
+        if key != "events" and getattr(study.apply, key) is None:
             continue
         page.section(title, text)
         try:
@@ -65,7 +69,8 @@ def make_report(study: Study, dataset: Dataset, outcome: Outcome, folder, resolv
         except NothingToDraw as error:
             missing[key] = str(error)
             page.note(f"There is nothing to show here: {error}.")
-    page.save(resolved)
+    file = folder / "study.yaml"
+    page.save(file.read_text(encoding="utf-8") if file.is_file() else "")
     return {key: found for key, found in numbers.items() if found} | ({"missing": missing} if missing else {})
 
 
@@ -81,6 +86,7 @@ def _sections(study: Study, folder: Path) -> list[tuple[str, str, str, Callable]
         ),
         *([] if regression else [("scores", "Scores", "", add_scores)]),
         *([] if regression else [("train_test", "Training and test", "", add_train_test)]),
+        ("events", "Events", "", add_events),
         ("histories", "Histories", "", add_histories),
         ("kinematics", "Kinematics", "", add_kinematics),
         ("correlations", "Correlations", "", add_correlations),
@@ -95,7 +101,7 @@ def _label(study: Study) -> Label | None:
     return Label(label.experiment, ", ".join([label.status, *energy, f"{study.apply.luminosity_fb:g} fb⁻¹"]))
 
 
-def _facts(folder: Path) -> dict[str, str]:
+def _facts(folder: Path, dataset: Dataset, outcome: Outcome) -> dict[str, str]:
     """Return what stands below the title: the run, and what it was made with."""
     found = {"coursekit": __version__, "Python": platform.python_version()}
     for name in _VERSIONS:
@@ -104,5 +110,11 @@ def _facts(folder: Path) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     now = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    run = "/".join(folder.absolute().parts[-2:])
-    return {"run": run, "written": now, "versions": ", ".join(f"{name} {number}" for name, number in found.items())}
+    n = len(outcome.trainings)
+    return {
+        "run": "/".join(folder.absolute().parts[-2:]),
+        "written": now,
+        "events": f"{len(dataset)} of {len(dataset.samples)} samples",
+        "trainings": f"{n}, with the seeds {listed(dict.fromkeys(t.seed for t in outcome.trainings))}" if n else "none",
+        "versions": ", ".join(f"{name} {number}" for name, number in found.items()),
+    }

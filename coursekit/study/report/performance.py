@@ -164,7 +164,7 @@ def _add_precision(page: Page, study: Study, dataset: Dataset, rows: np.ndarray,
     found = {name: precision_recall(y, scores[0], w) for name, w in worlds.items()}
     if np.isclose(*(world.signal_share for world in found.values()), rtol=1e-6):
         found = {"as expected": found["as expected"]}
-    said = {n: f"1 signal : {(1 - w.signal_share) / w.signal_share:.3g} background, {n}" for n, w in found.items()}
+    said = {n: f"1 signal : {_proportion(w.signal_share)} background, {n}" for n, w in found.items()}
     caption = (
         "Precision, the share of signal among the selected events, against signal efficiency. It depends on the "
         f"proportion of the classes: {'; '.join(said.values())}."
@@ -180,6 +180,12 @@ def _add_precision(page: Page, study: Study, dataset: Dataset, rows: np.ndarray,
         ax.set(xlabel="signal efficiency (recall)", ylabel="precision", xlim=(0, 1))
         ax.legend(fontsize=9, title=f"{len(rows)} events, not trained on")
     return {"average_precision": {n: [w.average, w.signal_share] for n, w in found.items()}}
+
+
+def _proportion(signal_share: float) -> str:
+    """Return how much background there is for one of signal, to three digits."""
+    ratio = (1 - signal_share) / signal_share
+    return f"{ratio:.3g}" if ratio < 1000 else f"{float(f'{ratio:.3g}'):.0f}"
 
 
 def _add_calibration(page: Page, study: Study, dataset: Dataset, rows: np.ndarray, outcome: Outcome) -> dict:

@@ -1,7 +1,7 @@
 """The events of a study, ready for a network and for the figures behind it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,8 @@ from coursekit.splitting import split_by_hash
 from coursekit.study.draws import uniform
 from coursekit.study.samples import Piece, SampleReader
 from coursekit.study.settings import Study
+from coursekit.study.stored import CHUNK, StoredColumns, taken
+from coursekit.study.streaming import is_larger, store, write_parts
 from coursekit.study.view import View, make_view
 from coursekit.words import listed
 
@@ -70,14 +72,14 @@ class Dataset:
         TRAINING, VALIDATION, TEST or DATA. With k folds every event is tested, and TEST or DATA.
     folds : (N,) int16
         With k folds: which of them tests an event; else 0. -1 for data.
-    places : (N,) uint64
-        A number that belongs to the event, by its sample and where it lies in the files.
+    places : (N,) uint64, or None
+        A number that belongs to the event, by its sample and where it lies in the files; use `places_of`.
     flow : pandas.DataFrame
         Events and sum of weights of each sample before its cuts and after each: sample, cut, events, weight.
     constituents : Constituents or None
     images : (N, H, W, C) float32, or None
-    streamed : bool
-        The columns lie on disk; read one at a time.
+    part_files : dict of int to str, or None
+        Of a streamed dataset: shuffled files of the features of each part, or each fold.
     """
 
     study: Study
@@ -91,15 +93,24 @@ class Dataset:
     weights: np.ndarray
     parts: np.ndarray
     folds: np.ndarray
-    places: np.ndarray
+    places: np.ndarray | None
     flow: pd.DataFrame
     constituents: Constituents | None = None
     images: np.ndarray | None = None
-    streamed: bool = False
+    part_files: dict[int, str] | None = None
 
     def __len__(self) -> int:
         """Return N, the number of events."""
         return len(self.labels)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the columns lie on disk, because they do not fit in `input.memory`: read one at a time."""
+        return isinstance(self.columns, StoredColumns)
+
+    def places_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the numbers that belong to some events, (n,) uint64."""
+        return self.columns.take("places", rows).view(np.uint64) if self.places is None else self.places[rows]
 
     def view(self, fold: int | None = None) -> View:
         """Return the dataset as one training sees it.
@@ -150,6 +161,8 @@ def load_dataset(study: Study, *, limit: int | None = None) -> Dataset:
     """
     settings = study.input
     readers = [SampleReader(name, section, sample, settings) for name, (section, sample) in settings.samples().items()]
+    if is_larger(readers, settings.memory, limit):
+        return _streamed(study, readers, limit)
     loaded = [_joined(list(reader.pieces(limit))) for reader in readers]
     columns = _columns([piece.columns for piece in loaded], [reader.where for reader in readers])
     labels, weights, places = (
@@ -157,7 +170,7 @@ def load_dataset(study: Study, *, limit: int | None = None) -> Dataset:
     )
     flow = pd.DataFrame([row for reader in readers for row in reader.flow])
     require_classes(settings.class_names, labels, study.train.task)
-    parts, folds = _parts(study, columns, labels, places)
+    parts, folds = _parts(study, columns, labels, lambda rows: places[rows])
     return Dataset(
         study=study,
         columns=columns,
@@ -175,6 +188,35 @@ def load_dataset(study: Study, *, limit: int | None = None) -> Dataset:
         constituents=_constituents(settings, loaded),
         images=np.concatenate([piece.images for piece in loaded]) if settings.images else None,
     )
+
+
+def _streamed(study: Study, readers: list[SampleReader], limit: int | None) -> Dataset:
+    """Read events that do not fit in memory: their columns stay on disk, and shuffled files for the training beside."""
+    settings = study.input
+    if settings.constituents or settings.images:
+        raise ValueError(
+            f"input.memory is {settings.memory}, too little for these constituents or images, which are not streamed: "
+            f"give more, or take fewer files"
+        )
+    columns, arrays, sizes = store(readers, limit)
+    require_classes(settings.class_names, arrays["labels"], study.train.task)
+    parts, folds = _parts(study, columns, arrays["labels"], lambda rows: columns.take("places", rows).view(np.uint64))
+    dataset = Dataset(
+        study=study,
+        columns=columns,
+        features=settings.features,
+        classes=settings.class_names,
+        labels=arrays["labels"],
+        targets=columns[settings.target].astype(np.float64) if settings.target else None,
+        samples=tuple(settings.samples()),
+        sample=np.repeat(np.arange(len(sizes), dtype=np.int16), sizes),
+        weights=arrays["weights"],
+        parts=parts,
+        folds=folds,
+        places=None,
+        flow=pd.DataFrame([row for reader in readers for row in reader.flow]),
+    )
+    return replace(dataset, part_files=write_parts(dataset, settings.memory))
 
 
 def _features(settings) -> tuple[str, ...]:
@@ -221,24 +263,37 @@ def require_classes(names: tuple[str, ...], labels: np.ndarray, task: str) -> No
         )
 
 
-def _parts(study: Study, columns: Mapping, labels: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _parts(study: Study, columns: Mapping, labels: np.ndarray, places_of) -> tuple[np.ndarray, np.ndarray]:
     """Deal labelled events to parts and folds by a hash of their keys, or of their places."""
     split, k = study.input.split, study.train.folds
     fractions = split.fractions if k is None else [1 / k] * k
-    labelled = np.flatnonzero(labels >= 0)
     parts, folds = np.full(len(labels), DATA, dtype=np.int8), np.full(len(labels), -1, dtype=np.int16)
-    if split.keys:
-        keys = [columns[name][labelled] for name in split.keys]
-        dealt = split_by_hash(*keys, fractions=fractions, salt=split.salt or 0)
-    else:
-        u = uniform(places[labelled], study.job.seed if split.salt is None else split.salt, "split")
-        number = np.searchsorted(np.cumsum(fractions)[:-1], u, side="right")
-        dealt = [np.flatnonzero(number == i) for i in range(len(fractions))]
-    for number, positions in enumerate(dealt):
-        found = labelled[positions]
-        parts[found] = number if k is None else TEST
-        folds[found] = 0 if k is None else number
+    for start in range(0, len(labels), CHUNK):
+        rows = start + np.flatnonzero(labels[start : start + CHUNK] >= 0)
+        if split.keys:
+            number = _dealt([taken(columns, name, rows) for name in split.keys], fractions, split.salt or 0)
+        else:
+            u = uniform(places_of(rows), study.job.seed if split.salt is None else split.salt, "split")
+            number = np.searchsorted(np.cumsum(fractions)[:-1], u, side="right")
+        parts[rows], folds[rows] = (number, 0) if k is None else (TEST, number)
+    sizes = np.bincount((parts if k is None else folds)[labels >= 0], minlength=len(fractions))
+    if not sizes.all():
+        what = "training, validation and test" if k is None else f"the {k} folds"
+        raise ValueError(f"{what} have {sizes.tolist()} events: take more events, other fractions, or other keys")
     return parts, folds
+
+
+def _dealt(keys: list[np.ndarray], fractions, salt: int) -> np.ndarray:
+    """Return the number of the part of each event, (n,), by `split_by_hash`; a part may be empty among these events."""
+    n, more = len(keys[0]), np.arange(10_000)  # of which some are in each part
+    keys = [key.astype(np.int64) if key.dtype.kind == "i" else key for key in keys]
+    dealt = split_by_hash(
+        *(np.concatenate([key, more.astype(key.dtype)]) for key in keys), fractions=fractions, salt=salt
+    )
+    number = np.empty(n + len(more), dtype=np.int16)
+    for i, positions in enumerate(dealt):
+        number[positions] = i
+    return number[:n]
 
 
 def _constituents(settings, loaded: list[Piece]) -> Constituents | None:

@@ -132,7 +132,7 @@ def mixture_labels(dataset, weights: np.ndarray, parts) -> np.ndarray:
         size = min(of_both)
         for chosen, total, share in ((signal, s, (first, second)), (background, b, (1 - first, 1 - second))):
             order = chosen[
-                np.argsort(uniform(dataset.places[chosen], dataset.study.job.seed, "mixtures"), kind="stable")
+                np.argsort(uniform(dataset.places_of(chosen), dataset.study.job.seed, "mixtures"), kind="stable")
             ]
             done = np.cumsum(weights[order]) - weights[order] / 2
             place = np.searchsorted(np.cumsum(share) * size, done, side="right")

@@ -1,12 +1,16 @@
 """A dataset as one training sees it: parts, training weights, scaled inputs."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from coursekit.preprocess import Scaler
+from coursekit.streaming import BatchStream
 from coursekit.study.draws import uniform
+from coursekit.study.stored import CHUNK, taken
+from coursekit.study.streaming import fit_scaler, stream
 from coursekit.study.training_weights import mixture_labels, training_weights
 
 
@@ -64,14 +68,40 @@ class View:
         rows = np.asarray(rows)
         if self.dataset.images is not None:
             return self.dataset.images[rows]
+        if self.dataset.constituents is None:
+            return self.scaled(_table(self.dataset, rows), rows, evaluation)
         raw = _raw(self.dataset, rows, self.resets, evaluation)
         scaled = raw if self.scaler is None else self.scaler.transform(raw)
-        if self.dataset.constituents is None:
-            return scaled
         from coursekit.jets.packed import PackedJets
 
         targets = np.stack([self.targets(rows), self.weights[rows]], axis=1)
         return PackedJets(scaled, self.dataset.constituents.counts[rows], targets)
+
+    def scaled(self, table: np.ndarray, rows: np.ndarray, evaluation: bool = False) -> np.ndarray:
+        """Return the inputs (n, F') of events whose features (n, F) were read already."""
+        table = _with_resets(self.dataset, table, rows, self.resets, evaluation)
+        return table if self.scaler is None else self.scaler.transform(table)
+
+    def chunks(self, rows: np.ndarray, evaluation: bool = False, size: int = CHUNK) -> Iterator[np.ndarray]:
+        """Go through the inputs of some events in their order, (n, F') at a time."""
+        for start in range(0, len(rows), size):
+            yield self.inputs(rows[start : start + size], evaluation)
+
+    def stream(self, part: str, batch_size: int, seed: int | None) -> BatchStream:
+        """Return the batches of a part of a streamed dataset, inputs, targets and weights, each epoch in another order.
+
+        Parameters
+        ----------
+        part : {"training", "validation"}
+        batch_size : int
+        seed : int or None
+            Of the order; None keeps the order of the files, which are shuffled.
+
+        Notes
+        -----
+        Events that are removed because of a negative weight, or left out of the mixtures, come with weight 0.
+        """
+        return stream(self, part, batch_size, seed)
 
     def targets(self, rows: np.ndarray) -> np.ndarray:
         """Return what the network shall say: labels (n,) int64, or the target (n,) float64 in its own unit."""
@@ -111,13 +141,26 @@ def make_view(dataset, training: np.ndarray, validation: np.ndarray, test: np.nd
     return View(dataset, training, validation, test, labels, weights, scaler, resets)
 
 
+def _table(dataset, rows: np.ndarray) -> np.ndarray:
+    """Return the features of events as they are, (n, F) float32."""
+    table = np.empty((len(rows), len(dataset.study.input.features)), dtype=np.float32)
+    for i, name in enumerate(dataset.study.input.features):
+        table[:, i] = taken(dataset.columns, name, rows)
+    return table
+
+
+def _with_resets(dataset, table: np.ndarray, rows: np.ndarray, resets: dict, evaluation: bool) -> np.ndarray:
+    table = table.copy() if resets else table
+    for i, name in enumerate(dataset.study.input.features):
+        if name in resets:
+            table[:, i] = _with_reset(dataset, name, table[:, i], rows, resets[name], evaluation)
+    return table
+
+
 def _raw(dataset, rows: np.ndarray, resets: dict, evaluation: bool) -> np.ndarray:
     """Return the features of events before they are scaled, (n, F) or, of their constituents, (T, F), float32."""
     constituents = dataset.constituents
-    table = np.empty((len(rows), len(dataset.study.input.features)), dtype=np.float32)
-    for i, name in enumerate(dataset.study.input.features):
-        column = dataset.columns[name][rows]
-        table[:, i] = _with_reset(dataset, name, column, rows, resets[name], evaluation) if name in resets else column
+    table = _with_resets(dataset, _table(dataset, rows), rows, resets, evaluation)
     if constituents is None:
         return table
     of_each = constituents.features[constituents.rows(rows)]
@@ -131,7 +174,7 @@ def _with_reset(dataset, name: str, column: np.ndarray, rows: np.ndarray, drawn_
     if evaluation and reset.evaluation is not None:
         return np.full(len(rows), reset.evaluation)
     values, shares = drawn_from
-    u = uniform(dataset.places[rows], dataset.study.job.seed, f"reset {name}")
+    u = uniform(dataset.places_of(rows), dataset.study.job.seed, f"reset {name}")
     drawn = values[np.minimum(np.searchsorted(shares, u, side="right"), len(values) - 1)]
     return np.where(_is_reset(dataset, name, rows), drawn, column)
 
@@ -148,7 +191,7 @@ def _reset(dataset, name: str, training: np.ndarray, weights: np.ndarray) -> tup
         values = np.atleast_1d(np.array(reset.training, dtype=np.float64))
         return values, np.arange(1, len(values) + 1) / len(values)
     rows = training[~_is_reset(dataset, name, training)]
-    column, w = dataset.columns[name][rows], np.maximum(weights[rows], 0)
+    column, w = taken(dataset.columns, name, rows), np.maximum(weights[rows], 0)
     if not w.any():
         raise ValueError(
             f"input.reset.{name}: no training event of another class has a weight: there is nothing to draw"
@@ -177,6 +220,8 @@ def _scaler(dataset, training: np.ndarray, weights: np.ndarray, resets: dict) ->
     w = _of_scaler(dataset, weights[training])
     if dataset.constituents is not None and w is not None:
         w = np.repeat(w, dataset.constituents.counts[training])
+    if dataset.streamed:
+        return fit_scaler(dataset, dataset.features, lambda rows: _raw(dataset, rows, resets, False), training, w)
     raw = _raw(dataset, training, resets, False)
     try:
         return Scaler.fit(raw, dataset.features, w, settings.defaults, fill=settings.fill, checks=settings.checks)

@@ -7,6 +7,7 @@ machine needs this package, in the same version.
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import pickle
@@ -228,6 +229,7 @@ def _leave(library) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         library.shutdown()
+        gc.collect()  # what Ray's processes were started with complains when it goes
 
 
 def _completed(function: Callable, tasks: Sequence[tuple], ray: str | None, shared: tuple) -> Iterator:

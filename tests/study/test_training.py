@@ -127,7 +127,7 @@ def test_the_watch_stops_and_keeps_as_keras_does(monitor):
         watch = Watch(study(early_stopping={"monitor": monitor, "min_delta": 0.2, "patience": patience}))
         for epoch, value in enumerate(values):
             oracle.on_epoch_end(epoch, {f"val_{monitor}": value})
-            watch.epoch({"loss": 0.0, "val_loss": 0.0, f"val_{monitor}": value})
+            watch.epoch({"loss": 0.0, "val_loss": 0.0, f"val_{monitor}": value}, None)
             assert watch.stops == oracle.model.stop_training
             assert watch.best_epoch == oracle.best_epoch + 1
             if watch.stops:
@@ -136,7 +136,7 @@ def test_the_watch_stops_and_keeps_as_keras_does(monitor):
 
 def test_the_last_epoch_is_kept_where_it_is_asked_for():
     watch = Watch(study(keep="last"))
-    assert [watch.epoch({"loss": 1, "val_loss": loss}) for loss in (0.3, 0.5, 0.4)] == [True] * 3
+    assert [watch.epoch({"loss": 1, "val_loss": loss}, None) for loss in (0.3, 0.5, 0.4)] == [True] * 3
     assert watch.best_epoch == 3
 
 

@@ -139,7 +139,8 @@ def _after_epochs(problem: Problem, parts: dict, watch: Watch, files: dict[str, 
                 if not problem.is_regression and np.isfinite([*measured.values()]).all():
                     found = problem.measures(part, outputs_of(self.model, parts[part][0]))
                     measured |= {f"{prefix}{name}": value for name, value in found.items()}
-            if watch.epoch(measured):
+            validation = parts["validation"][0]
+            if watch.epoch(measured, lambda: problem.in_units(outputs_of(self.model, validation))):
                 self.kept = self.model.get_weights()
             if save_every and watch.n_epochs % save_every == 0:
                 files[f"epoch_{watch.n_epochs:03d}.keras"] = _saved(self.model)

@@ -45,8 +45,8 @@ def train_one(
     fold : int, optional
         Which of k folds tests; without folds None.
     report : callable, optional
-        Called after each epoch with its number, from 1, and a dictionary of what was measured; of boosted trees once,
-        with their number.
+        Called after each epoch with its number, from 1, and a dictionary of what was measured, ``scores`` (n, C) of the
+        validation events among it; of boosted trees once, with their number.
 
     Returns
     -------

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
+
 from coursekit.study.settings import Study
 
-Report = Callable[[int, dict[str, float]], None]
+Report = Callable[[int, dict[str, float | np.ndarray]], None]
 
 
 class Watch:
@@ -15,7 +17,8 @@ class Watch:
     ----------
     study : Study
     report : callable, optional
-        Called after each epoch with its number, from 1, and all that was measured.
+        Called after each epoch with its number, from 1, and all that was measured, ``scores`` (n, C) of the validation
+        events among it.
 
     Attributes
     ----------
@@ -31,7 +34,7 @@ class Watch:
     >>> from coursekit.study.settings.train import Train
     >>> from types import SimpleNamespace
     >>> watch = Watch(SimpleNamespace(train=Train(early_stopping={"patience": 1})))
-    >>> [watch.epoch({"loss": 0.5, "val_loss": loss}) for loss in (0.7, 0.6, 0.65)]  # is it the best so far?
+    >>> [watch.epoch({"loss": 0.5, "val_loss": loss}, None) for loss in (0.7, 0.6, 0.65)]  # is it the best so far?
     [True, True, False]
     >>> watch.best_epoch, watch.stops
     (2, True)
@@ -53,8 +56,14 @@ class Watch:
         """How many epochs have been seen."""
         return len(self.history.get("loss", ()))
 
-    def epoch(self, measured: dict[str, float]) -> bool:
+    def epoch(self, measured: dict[str, float], scores: Callable[[], np.ndarray]) -> bool:
         """Take what was measured after an epoch; say whether the network is to be kept as it is now.
+
+        Parameters
+        ----------
+        measured : dict of str to float
+        scores : callable
+            Returns the scores (n, C) of the validation events; called for `report` alone.
 
         Raises
         ------
@@ -80,5 +89,5 @@ class Watch:
         if better or not self._keeps_best:
             self.best_epoch = self.n_epochs
         if self._report is not None:
-            self._report(self.n_epochs, measured)
+            self._report(self.n_epochs, measured | {"scores": scores()})
         return better or not self._keeps_best

@@ -1,0 +1,121 @@
+"""Searches: spaces, metrics, names, what is recorded, and what is left after kill -9."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from coursekit.cluster import connected
+from coursekit.study.tune import best_settings
+from tests.study.searches import run, study
+
+TWO = {
+    "train.optimiser.learning_rate": {"loguniform": [1e-4, 1.0]},
+    "train.options.hidden": {"choice": [[8], [8, 8]]},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray():
+    """One Ray for all searches of this file but those that are killed."""
+    pytest.importorskip("ray", reason="there is no Ray for this system")
+    with connected("local"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, ray):
+    """A search by Optuna that nobody disturbed: its folder, its results, what it said."""
+    folder, said = tmp_path_factory.mktemp("done"), []
+    wanted = study(TWO, trials=14, search={"name": "optuna", "options": {}})
+    return folder, run(folder, wanted, progress=said.append), said, wanted
+
+
+def outcomes(results):
+    return [(t["number"], t["settings"], t["status"], t["metric"]) for t in results["trials"]]
+
+
+def test_every_trial_is_in_the_table_and_the_best_is_the_best_of_it(done):
+    folder, results, said, _ = done
+    assert [t["number"] for t in results["trials"]] == list(range(1, 15))
+    assert {t["status"] for t in results["trials"]} == {"finished"}
+    assert {t["epochs"] for t in results["trials"]} == {3}
+    best = min(results["trials"], key=lambda t: t["metric"])
+    assert results["best"]["number"] == best["number"]
+    assert results["best"]["settings"] == best["settings"] == best_settings(folder)
+    assert best_settings(SimpleNamespace(path=folder)) == best["settings"]
+    assert json.loads((folder / "search" / "trials.json").read_text(encoding="utf-8")) == results
+    assert len(said) == 14
+    assert said[-1].endswith(f"of trial {best['number']}")
+
+
+def test_an_adaptive_searcher_comes_nearer(done):
+    _, results, _, _ = done
+    metrics = [t["metric"] for t in results["trials"]]
+    assert min(metrics[10:]) <= min(metrics[:3])
+
+
+def test_the_optimism_of_the_best_is_shown_by_events_that_chose_nothing(done):
+    _, results, _, _ = done
+    best, optimism = results["best"], results["optimism"]
+    assert optimism["observed"] == pytest.approx(best["test"][0] - best["validation"][0])
+    assert optimism["error"] == pytest.approx((best["test"][1] ** 2 + best["validation"][1] ** 2) ** 0.5)
+    assert optimism["expected"] == pytest.approx(1.703 * best["validation"][1], rel=1e-3)  # the largest of 14
+    assert optimism["trials"] == 14
+
+
+def test_nothing_but_the_record_is_written(done):
+    folder, *_ = done
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    trials = [os.path.join("search", "trials", f"{n:04d}.json") for n in range(1, 15)]
+    assert names == sorted([os.path.join("search", "search.json"), os.path.join("search", "trials.json"), *trials])
+
+
+def test_a_search_that_lost_some_trials_ends_as_the_undisturbed_one(done, tmp_path):
+    folder, results, _, wanted = done
+    (tmp_path / "search" / "trials").mkdir(parents=True)
+    for name in ["search.json", *(f"trials/{n:04d}.json" for n in (1, 2, 3, 5))]:
+        (tmp_path / "search" / name).write_bytes((folder / "search" / name).read_bytes())
+    kept = tmp_path / "search" / "trials" / "0005.json"
+    trial = json.loads(kept.read_text(encoding="utf-8"))
+    trial["reports"][-1]["seconds"] = 77.0  # to be recognised
+    kept.write_text(json.dumps(trial), encoding="utf-8")
+    again = run(tmp_path, wanted, resume=True)
+    assert outcomes(again) == outcomes(results)
+    assert again["best"] == results["best"]
+    assert [t["number"] for t in again["trials"] if t["seconds"] == 77.0] == [5]  # it was not trained again
+
+
+@pytest.mark.parametrize("searcher", ["random", "optuna"])
+def test_a_search_whose_processes_were_killed_ends_as_the_undisturbed_one(tmp_path, searcher):
+    tune = {"trials": 13, "search": {"name": searcher}, "space": TWO}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")]),
+        "SLOW": "0.1",
+    }
+    command = [sys.executable, "-m", "tests.study.searches", str(tmp_path / "killed"), json.dumps(tune)]
+    searching = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    trials = tmp_path / "killed" / "search" / "trials"
+    while len(list(trials.glob("[0-9]*.json"))) < 4:
+        assert searching.poll() is None, searching.stderr.read().decode()
+        time.sleep(0.02)
+    processes = [*psutil.Process(searching.pid).children(recursive=True), psutil.Process(searching.pid)]
+    for process in processes:
+        process.send_signal(signal.SIGKILL)
+    psutil.wait_procs(processes)
+    searching.communicate()
+    there = len(list(trials.glob("[0-9]*.json")))
+    assert 4 <= there < 13
+    with pytest.raises(FileNotFoundError, match="has not ended: resume it"):
+        best_settings(tmp_path / "killed")
+    resumed = run(tmp_path / "killed", study(**tune), resume=True)
+    undisturbed = run(tmp_path / "whole", study(**tune))
+    assert outcomes(resumed) == outcomes(undisturbed)
+    assert resumed["best"] == undisturbed["best"]
+    assert len({json.dumps(t["settings"]) for t in resumed["trials"]}) == 13

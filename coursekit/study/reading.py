@@ -99,6 +99,8 @@ def changed(resolved: Resolved, settings: dict[str, object], origin: str) -> Res
         *place, name = path = tuple(key.split("."))
         here = values
         for part in place:
+            if isinstance(here, dict) and part in here and here[part] is None:
+                here[part] = {}  # a section that is not there yet
             here = here.get(part) if isinstance(here, dict) else None
         if not isinstance(here, dict):
             raise StudyError(f"{origin}: {key}: no such key in {', '.join(map(str, resolved.files))}")

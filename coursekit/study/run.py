@@ -57,7 +57,11 @@ def resolve(path, settings: Sequence[str] = (), debug: bool = False) -> Resolved
     if settings:
         resolved = changed(resolved, dict(_parsed(text) for text in settings), "command line")
     if debug:
-        fewer = {"train.epochs": min(DEBUG_EPOCHS, resolved.study.train.epochs)}
+        fewer, train = {}, resolved.study.train
+        if train.network != "boosted_trees":  # which have no epochs
+            fewer["train.epochs"] = min(DEBUG_EPOCHS, train.epochs)
+            if train.save_every:
+                fewer["train.save_every"] = min(DEBUG_EPOCHS, train.save_every)
         if resolved.study.tune:
             fewer["tune.trials"] = min(DEBUG_TRIALS, resolved.study.tune.trials)
         resolved = changed(resolved, fewer, "--debug")

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from coursekit.study.reading import StudyError, changed, read_study
+from coursekit.study.run import resolve
 from coursekit.study.writing import show
 
 STUDY = """\
@@ -324,6 +325,21 @@ def test_a_study_can_be_changed_by_dotted_keys(write):
         changed(resolved, {"train.epochs": 0}, "best")
     with pytest.raises(StudyError, match=r"best: trian\.epochs: no such key in "):
         changed(resolved, {"trian.epochs": 3}, "best")
+
+
+def test_a_section_that_is_not_there_yet_can_be_changed(write):
+    resolved = read_study(write(STUDY))
+    assert resolved.study.train.early_stopping is None
+    other = changed(resolved, {"train.early_stopping.patience": 7}, "command line")
+    assert other.study.train.early_stopping.patience == 7
+    assert other.origins["train.early_stopping.patience"] == "command line"
+
+
+@pytest.mark.parametrize("more", ["  save_every: 5\n", "  network: boosted_trees\n", "  epochs: 1\n"])
+def test_a_trial_run_of_any_network_is_a_study(write, more):
+    text = STUDY.replace("  optimiser: {learning_rate: 1e-5}\n", more)
+    train = resolve(write(text), debug=True).study.train
+    assert train.network == "boosted_trees" or train.epochs <= 2
 
 
 WORDS = [

@@ -33,15 +33,17 @@ class Events(Dataset):
             k, simulated = self.folds.max() + 1, self.labels >= 0
             role = (self.folds - fold) % k  # 0: test, 1: validation
             parts = [np.flatnonzero(simulated & chosen) for chosen in (role > 1, role == 1, role == 0)]
-        view = Seen(*parts, np.abs(self.weights), None)
-        object.__setattr__(view, "table", self.columns["x"])
-        object.__setattr__(view, "labels", self.columns.get("mixture"))
-        return view
+        labels = self.columns.get("mixture", self.labels)
+        return Seen(self, *parts, labels, np.abs(self.weights), None, {})
 
 
 class Seen(View):
     def inputs(self, rows, evaluation=False):
         return self.table[rows]
+
+    @property
+    def table(self):
+        return self.dataset.columns["x"]
 
 
 def events(n=600, n_classes=2, n_data=20, seed=1, **changes):
@@ -52,6 +54,7 @@ def events(n=600, n_classes=2, n_data=20, seed=1, **changes):
     simulated = labels >= 0
     parts = np.where(simulated, rng.choice([TRAINING, VALIDATION, TEST], len(labels), p=[0.6, 0.2, 0.2]), -1)
     content = {
+        "study": study(),
         "columns": {"x": x},
         "features": ("a", "b", "c"),
         "classes": ("background", "c", "signal")[:n_classes] if n_classes == 3 else ("background", "signal"),
@@ -62,12 +65,18 @@ def events(n=600, n_classes=2, n_data=20, seed=1, **changes):
         "weights": rng.uniform(0.5, 1.5, len(labels)),
         "parts": parts.astype(np.int8),
         "folds": np.zeros(len(labels), np.int8),
+        "places": np.arange(len(labels), dtype=np.uint64),
+        "flow": None,
     }
     return Events(**content | changes)
 
 
 def study(**train):
-    return Study(job={"name": "toy"}, input={"features": ["a", "b", "c"]}, train={"epochs": 2} | train)
+    samples = {section: {section: {"files": ["toy.root"]}} for section in ("signals", "backgrounds")}
+    task = {"regression": {"target": "y"}, "cwola": {"mixtures": [0.85, 0.15]}}.get(train.get("task"), {})
+    return Study(
+        job={"name": "toy"}, input={"features": ["a", "b", "c"], **samples, **task}, train={"epochs": 2} | train
+    )
 
 
 SMALL = {"options": {"hidden": [8], "dropout": 0.2}, "batch_size": 64}

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import json
+import math
 from typing import Any
 
 from coursekit.study.settings import Study
@@ -201,8 +202,13 @@ def _in_order(searcher, concurrency: int):
             self.proposed, self.ended, self.told = [], {}, 0
 
         def suggest(self, trial_id):
-            if len(self.proposed) - self.told >= self.max_concurrent:
-                return None
+            while self.told <= len(self.proposed) - self.max_concurrent:
+                first = self.proposed[self.told]
+                if first not in self.ended:
+                    return None
+                result, failed = self.ended.pop(first)
+                self.searcher.on_trial_complete(first, result=result, error=failed)
+                self.told += 1
             suggestion = self.searcher.suggest(trial_id)
             if isinstance(suggestion, dict):
                 self.proposed.append(trial_id)
@@ -212,12 +218,7 @@ def _in_order(searcher, concurrency: int):
             pass  # in which order these come is a matter of speed
 
         def on_trial_complete(self, trial_id, result=None, error=False):
-            failed = error or not result or "failure" in result
+            failed = error or not result or not math.isfinite(result["metric"])
             self.ended[trial_id] = (None, True) if failed else (result, False)
-            while self.told < len(self.proposed) and self.proposed[self.told] in self.ended:
-                trial = self.proposed[self.told]
-                result, failed = self.ended[trial]
-                self.searcher.on_trial_complete(trial, result=result, error=failed)
-                self.told += 1
 
     return InOrder()

@@ -23,7 +23,7 @@ from coursekit.study.dataset import Dataset
 from coursekit.study.objective import largest_of
 from coursekit.study.searching import domains, key_of, make_scheduler, make_searcher, make_stopper
 from coursekit.study.settings import Study
-from coursekit.study.settings.tune import check_space, with_settings
+from coursekit.study.settings.tune import with_settings
 from coursekit.study.trial import decoded, is_better, run_trial, train_trial
 from coursekit.threads import cores
 
@@ -87,7 +87,6 @@ def search(
         Ray, or the library of the searcher, is not installed.
     """
     study = resolved.study
-    check_space(study)
     if train is None:
         from coursekit.study.training import train_one as train
     record = _Record(Path(run_folder.path) / "search", study, len(dataset.labels), progress)

@@ -111,7 +111,7 @@ def _said(fault: dict, path: tuple, value, missing: tuple) -> tuple[tuple, tuple
     if name == "value_error":
         sentence = str(context["error"]).strip()
         path = _at_key(path, value, sentence)
-        return path, ("", sentence.removeprefix(f"{dotted(path)} "))
+        return path, ("", _without_key(sentence, path))
     if fault["loc"][-1] == "[key]":
         names = context.get("expected", TYPES.get(name.split("_")[0], "another name"))
         return path, ("", f"{path[-1]!r} cannot be a key here: expected {names}{_meant(path[-1], names)}")
@@ -142,6 +142,15 @@ def _at_key(path: tuple, value, sentence: str) -> tuple:
             if found := _along(name, within):
                 return (*path, *before, *found)
     return path
+
+
+def _without_key(sentence: str, path: tuple) -> str:
+    """Leave out what a sentence starts with if that is the key, which is said before it."""
+    for start in range(len(path)):
+        key = dotted(path[start:])
+        if sentence.startswith((f"{key}: ", f"{key} ")) and not sentence.startswith(f"{key} and "):
+            return sentence[len(key) :].removeprefix(":").lstrip()
+    return sentence
 
 
 def _along(key: str, values) -> tuple:

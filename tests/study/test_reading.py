@@ -280,12 +280,15 @@ def test_all_errors_come_at_once_in_the_order_of_their_lines(write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("job: {name: a, steps: [train, tune]}", "job.steps: steps are each taken once, in the order [tune, train]"),
-        ("job: {name: a, steps: [train, train]}", "job.steps: steps are each taken once"),
-        ("job: {name: a, steps: [tune, apply]}", "job.steps: steps: [tune, apply] trains nothing"),
-        ("job: {name: a, steps: [apply]}", "job.steps: steps: [apply] needs a training"),
-        ("job: {name: a, trained: runs/a}", "job.trained: trained has no effect where something is trained"),
-        ("job: {name: a, steps: [tune]}", "tune is a step of job.steps, but there is no section of this name"),
+        ("job: {name: a, steps: [train, tune]}", "job.steps: are each taken once, in the order [tune, train]"),
+        ("job: {name: a, steps: [train, train]}", "job.steps: are each taken once"),
+        ("job: {name: a, steps: [tune, apply]}", "job.steps: [tune, apply] trains nothing"),
+        ("job: {name: a, steps: [apply]}", "job.steps: [apply] needs a training"),
+        ("job: {name: a, trained: runs/a}", "job.trained: has no effect where something is trained"),
+        (
+            "job: {name: a, steps: [tune]}",
+            "job.steps: tune is a step of job.steps, but there is no section of this name",
+        ),
         ("job: {name: a}\ntune: {space: {train.epochs: {randint: [1, 4]}}}", "tune: has no effect without a step"),
         ("job: {name: a, steps: [train]}\napply: {luminosity_fb: 3}", "apply: has no effect without a step"),
         (

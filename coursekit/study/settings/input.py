@@ -211,7 +211,7 @@ class Input(Section):
     """How mean and standard deviation of the training events are taken."""
     split: Split = Split()
     memory: str = Field("2GB", pattern=r"^\s*[\d.]+\s*[kMGT]?B?\s*$")
-    """A larger input is streamed."""
+    """Such as ``500MB`` or ``2GB``: a larger input is streamed."""
 
     def samples(self) -> dict[str, tuple[str, Sample]]:
         """Return all samples by name, each with the section it is in, signals first and data last."""

@@ -142,3 +142,15 @@ def folds_dataset():
 @pytest.fixture(scope="session")
 def folds_outcome(folds_dataset):
     return toy_results(folds_dataset, folds=True)
+
+
+@pytest.fixture(scope="session")
+def large_dataset():
+    """As `toy_dataset`, with 1500 events a sample: enough to measure how much a score knows."""
+    names = {**SAMPLES, "data": "data"}
+    return toy_events(list(names), list(names.values()), ["background", "signal"], 1500, seed=4)
+
+
+@pytest.fixture(scope="session")
+def large_outcome(large_dataset):
+    return toy_results(large_dataset, repeats=1)

@@ -89,6 +89,40 @@ def jensen_shannon(one: np.ndarray, other: np.ndarray) -> float:
     return float(max(sum(terms).sum() / 2, 0.0))
 
 
+def cells(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Return the number of the bin of each value, (n,) int64: 0 below the edges, B + 1 above them or no number.
+
+    Examples
+    --------
+    >>> cells(np.array([-1.0, 0.0, 0.5, 1.0, np.nan]), np.array([0.0, 0.5, 1.0])).tolist()
+    [0, 1, 2, 2, 3]
+    """
+    found = np.searchsorted(edges, values, side="right")
+    return np.where(values == edges[-1], len(edges) - 1, found)
+
+
+def pass_fail(cell: np.ndarray, passed: np.ndarray, weights: np.ndarray, n_cells: int, group: np.ndarray) -> Estimate:
+    """Return the Jensen-Shannon divergence between events that pass and events that do not, with its error.
+
+    Parameters
+    ----------
+    cell : (n,) int64
+        Bins, as `cells` numbers them.
+    passed : (n,) bool
+    weights : (n,) float64
+    n_cells : int
+    group : (n,) int64
+        As `deal` gives it.
+    """
+    place = cell + n_cells * passed
+
+    def distance(kept: np.ndarray) -> float:
+        sums = np.bincount(place[kept], weights[kept], 2 * n_cells)
+        return jensen_shannon(sums[:n_cells], sums[n_cells:])
+
+    return jackknife(distance, group)
+
+
 def mutual_information(x: np.ndarray, y: np.ndarray, weights: np.ndarray, bins: int = 10) -> float:
     r"""Return how many bits two quantities say of each other, from a table of `bins` x `bins` equally filled cells.
 

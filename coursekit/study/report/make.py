@@ -11,14 +11,19 @@ from coursekit.study.dataset import Dataset
 from coursekit.study.outcome import Outcome
 from coursekit.study.report.comparison import add_train_test
 from coursekit.study.report.correlations import add_correlations
+from coursekit.study.report.cuts import add_cuts
+from coursekit.study.report.decorrelation import add_decorrelation
 from coursekit.study.report.drawing import NothingToDraw
 from coursekit.study.report.events import add_events
+from coursekit.study.report.fit_inputs import add_fit_inputs
 from coursekit.study.report.histories import add_histories
 from coursekit.study.report.kinematics import add_kinematics
 from coursekit.study.report.page import Label, Page
 from coursekit.study.report.performance import add_performance
 from coursekit.study.report.regression import add_regression
 from coursekit.study.report.scores import add_scores
+from coursekit.study.report.significance import add_significance
+from coursekit.study.report.template import add_template
 from coursekit.study.settings import Study
 from coursekit.words import listed
 
@@ -90,6 +95,18 @@ def _sections(study: Study, folder: Path) -> list[tuple[str, str, str, Callable]
         ("histories", "Histories", "", add_histories),
         ("kinematics", "Kinematics", "", add_kinematics),
         ("correlations", "Correlations", "", add_correlations),
+        *([] if regression else _of_the_score()),
+    ]
+
+
+def _of_the_score() -> list[tuple[str, str, str, Callable]]:
+    """Return the sections from a cut on the score to a fit."""
+    return [
+        ("significance", "Significance", "", add_significance),
+        ("cuts", "Kinematics after cuts", "", add_cuts),
+        ("decorrelation", "Decorrelation", "", add_decorrelation),
+        ("template", "Template", "", add_template),
+        ("fit_inputs", "Fit inputs", "", add_fit_inputs),
     ]
 
 

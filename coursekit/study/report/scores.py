@@ -176,6 +176,7 @@ def draw_stack(
     if observed is not None:
         seen = together.value[~np.isnan(observed)].sum()  # the same bins on both sides
         scale = seen / max(np.nansum(observed), 1) if density else 1.0
+        observed = np.where((observed == 0) & (together.value <= 0), np.nan, observed)  # nothing came where nothing may
         _draw_data(ax, below, observed, together, scale, unit, edges)
 
 

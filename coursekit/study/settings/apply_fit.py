@@ -157,7 +157,7 @@ EXPORTABLE = {
     "energy_flow": {"onnx", "cpp"},
     "boosted_trees": set(),
 }
-_OF_CLASSES = ("blind", "scores", "significance", "cuts", "decorrelation", "template", "export")
+_OF_CLASSES = ("blind", "scores", "significance", "cuts", "decorrelation", "fit_inputs", "template", "export")
 
 
 def require_fit(study) -> None:

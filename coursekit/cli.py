@@ -15,6 +15,7 @@ from rich.table import Table
 from typer.core import TyperCommand
 
 from coursekit import __version__
+from coursekit.cluster import connected
 from coursekit.console import clear_errors, err, out, progress, say
 from coursekit.files import replacing
 from coursekit.study.commands import app as study_app
@@ -27,6 +28,7 @@ app.add_typer(simulate_app, name="simulate")
 app.add_typer(study_app, name="study")
 
 Jobs = Annotated[int, typer.Option(min=1, help="Processes at once; the result does not depend on it.")]
+OnRay = Annotated[str | None, typer.Option(help="A Ray cluster that does it: auto, local, or HOST:PORT.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of the sample; the same seed gives the same events.")]
 Folder = Annotated[Path, typer.Option(help="Where the files go.")]
 Jets = Annotated[int, typer.Option(min=10, help="For training, validation and test together, half of them tops.")]
@@ -208,9 +210,10 @@ def simulate_hww(
     events: Annotated[int, typer.Option(min=1, help="Selected events of each sample.")] = 20_000,
     seed: Seed = 1,
     jobs: Jobs = 1,
+    ray: OnRay = None,
 ) -> None:
     """H -> WW -> 2l2nu and the two Drell-Yan slices: three flat ROOT files with a tree Events."""
-    _simulate("simulate_hww", folder, events=events, seed=seed, jobs=jobs)
+    _simulate("simulate_hww", folder, events=events, seed=seed, jobs=_workers(jobs, ray))
 
 
 @simulate_app.command("masses")
@@ -219,10 +222,11 @@ def simulate_masses(
     events: Annotated[int, typer.Option(min=1, help="Of each mass; of the background four times as many.")] = 5000,
     seed: Seed = 1,
     jobs: Jobs = 1,
+    ray: OnRay = None,
     luminosity: Annotated[float, typer.Option(min=0, help="Of the pseudo-data, in 1/fb.")] = 2.0,
 ) -> None:
     """H -> WW -> 2l2nu with six masses of H, the WW pairs behind it, and what 2/fb of data would be of them."""
-    _simulate("simulate_masses", folder, events=events, seed=seed, jobs=jobs, luminosity=luminosity)
+    _simulate("simulate_masses", folder, events=events, seed=seed, jobs=_workers(jobs, ray), luminosity=luminosity)
 
 
 @simulate_app.command("toptag")
@@ -231,9 +235,10 @@ def simulate_toptag(
     jets: Jets = 20_000,
     seed: Seed = 1,
     jobs: Jobs = 1,
+    ray: OnRay = None,
 ) -> None:
     """Top and QCD jets after a detector, in the layout of the public Top Quark Tagging Reference Dataset."""
-    _simulate("simulate_toptag", folder, jets=jets, seed=seed, jobs=jobs)
+    _simulate("simulate_toptag", folder, jets=jets, seed=seed, jobs=_workers(jobs, ray))
 
 
 @simulate_app.command("images")
@@ -242,12 +247,13 @@ def simulate_images(
     jets: Jets = 20_000,
     seed: Seed = 1,
     jobs: Jobs = 1,
+    ray: OnRay = None,
     second_jet: Annotated[bool, typer.Option(help="The second jet must lie in the same ranges.")] = True,
     interactions: Annotated[bool, typer.Option(help="The protons' other partons collide too; slower.")] = False,
 ) -> None:
     """Harder, wider jets without a detector, for jet images: R = 1.0, 750 to 950 GeV."""
     settings = {"second_jet": second_jet, "multiple_interactions": interactions}
-    _simulate("simulate_jet_images", folder, jets=jets, seed=seed, jobs=jobs, **settings)
+    _simulate("simulate_jet_images", folder, jets=jets, seed=seed, jobs=_workers(jobs, ray), **settings)
 
 
 @simulate_app.command("flavour")
@@ -256,17 +262,28 @@ def simulate_flavour(
     jets: Annotated[int, typer.Option(min=1, help="Of all flavours together.")] = 15_000,
     seed: Seed = 1,
     jobs: Jobs = 1,
+    ray: OnRay = None,
     min_pthat: Annotated[float, typer.Option(min=0, max=2000, help="GeV, of the top quarks: harder jets.")] = 0.0,
     tracks: Annotated[bool, typer.Option(help="The tracks, most of the file.")] = True,
 ) -> None:
     """Jets of b, c and light quarks from top pairs, and what flavour tagging knows of them: a ROOT file, tree jets."""
-    _simulate("simulate_flavour", folder, jets=jets, seed=seed, jobs=jobs, min_pthat=min_pthat, tracks=tracks)
+    _simulate(
+        "simulate_flavour", folder, jets=jets, seed=seed, jobs=_workers(jobs, ray), min_pthat=min_pthat, tracks=tracks
+    )
+
+
+def _workers(jobs: int, ray: str | None) -> int | str:
+    if ray and jobs > 1:
+        raise typer.BadParameter("--jobs is a number of processes here, --ray a cluster that does it all: take one")
+    return ray or jobs
 
 
 def _simulate(name: str, folder: Path, **settings) -> None:
     from coursekit import simulate
 
-    with clear_errors(), progress() as report:
+    with clear_errors(), progress() as report, contextlib.ExitStack() as stack:
+        if isinstance(settings["jobs"], str):
+            stack.enter_context(connected(settings["jobs"]))  # once for all samples
         paths = getattr(simulate, name)(folder, progress=report, **settings)
     for path in paths:
         out.print(f"{path}  {path.stat().st_size / 1e6:.1f} MB", highlight=False)

@@ -32,6 +32,7 @@ from coursekit.threads import NUMBERS, cores
 __all__ = ["connected", "each", "in_order"]
 
 RETRIES = 5  # of a task whose machine is lost; its own errors are not tried again
+_joined: list[str] = []  # the cluster that a block of `connected` has started or joined
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anybody
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what Ray will do by default, or it warns that it will
@@ -159,9 +160,13 @@ def connected(ray: str) -> Iterator:
         Ray is not installed; on Windows with Python 3.13 it cannot be.
     ConnectionError
         No cluster answers, or it runs another version of Ray or Python.
+    ValueError
+        `ray` is no address, or this process is in another cluster.
     """
     library = _import_ray()
     if library.is_initialized():
+        if _joined and _joined != [ray]:
+            raise ValueError(f"this process is in the cluster {_joined[0]}: it cannot join {ray} at the same time")
         yield library
         return
     with contextlib.ExitStack() as stack:
@@ -179,6 +184,8 @@ def connected(ray: str) -> Iterator:
             ) from error
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)  # Ray takes it for itself
+        _joined.append(ray)
+        stack.callback(_joined.clear)
         yield library
 
 
@@ -314,8 +321,8 @@ def _result(library, function: Callable, task: tuple, reference):
     except (library.exceptions.RaySystemError, library.exceptions.RayError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ChildProcessError(
-            f"{_said(function, task)} was ended from outside {RETRIES + 1} times, most often because memory ran out, "
-            f"or the cluster is gone ({reason})"
+            f"{_said(function, task)} was ended from outside, each time of {RETRIES + 1}, most often because memory "
+            f"ran out, or the cluster is gone ({reason})"
         ) from error
 
 

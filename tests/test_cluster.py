@@ -6,14 +6,17 @@ import socket
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from coursekit import cluster
 from coursekit.cluster import connected, each, in_order
+from coursekit.simulate.toptag import JET_IMAGES, simulate_jets
 
 
 def power(base, exponent):
@@ -62,31 +65,6 @@ def threads_of_numpy(values, factor):
     return factor * np.cumsum(values), os.getpid(), os.environ["OMP_NUM_THREADS"]
 
 
-def test_on_this_machine(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    values = np.random.default_rng(1).normal(size=1000)
-    kept = {}
-    with connected("local") as ray:
-        results = each(threads_of_numpy, [(2.0,), (3.0,)], "local", (values,), finished=kept.__setitem__)
-        assert ray.is_initialized(), "whoever has started it ends it"
-        np.testing.assert_array_equal(results[1][0], 3.0 * np.cumsum(values))
-        assert kept.keys() == {0, 1}
-        assert all(process != os.getpid() and threads == "1" for _, process, threads in results)
-        assert list(islice(in_order(abs, count(-2), "local"), 4)) == [2, 1, 0, 1]
-        with pytest.raises(ValueError, match="no negative exponents") as caught:
-            each(power, [(2,), (-1,)], "local", (3,))
-        assert caught.value.__notes__ == ["in power(-1)"]
-        with pytest.raises(TypeError, match=r"an input lock cannot be sent to another process .*open files, locks"):
-            each(power, [(2,)], "local", (threading.Lock(),))
-        with pytest.raises(TypeError, match=r"the arguments of power\(\.\.\.\) cannot be sent"):
-            each(power, [(threading.Lock(),)], "local", (3,))
-        monkeypatch.setattr(cluster, "__version__", "0.0.1")
-        with pytest.raises(ImportError, match=r"the study was started with 0\.0\.1: install the same version on all"):
-            each(power, [(2,)], "local", (3,))
-    assert not ray.is_initialized()
-    assert not list(Path("/tmp").glob(f"ckray-{os.getpid()}-*"))
-
-
 def begin_and_wait(folder, number):
     """Say where this runs, and go on when the machines have been counted."""
     import ray
@@ -131,3 +109,55 @@ def test_a_machine_is_lost_and_no_result_is(two_nodes, tmp_path):
     begun = [path.name for path in tmp_path.iterdir() if path.name != "go"]
     assert any(name.startswith(lost) for name in begun)
     assert sum(not name.startswith(lost) for name in begun) == 5, "the other node has computed what was lost, too"
+
+
+@pytest.fixture(scope="module")
+def local():
+    with connected("local") as ray:
+        yield ray
+    assert not ray.is_initialized()
+    assert not list(Path("/tmp").glob(f"ckray-{os.getpid()}-*"))
+
+
+def test_on_this_machine(local):
+    values = np.random.default_rng(1).normal(size=1000)
+    kept = {}
+    results = each(threads_of_numpy, [(2.0,), (3.0,)], "local", (values,), finished=kept.__setitem__)
+    assert local.is_initialized(), "whoever has started it ends it"
+    np.testing.assert_array_equal(results[1][0], 3.0 * np.cumsum(values))
+    assert kept.keys() == {0, 1}
+    assert all(process != os.getpid() and threads == "1" for _, process, threads in results)
+    assert list(islice(in_order(abs, count(-2), "local"), 4)) == [2, 1, 0, 1]
+
+
+def test_errors_are_those_of_this_process(local, monkeypatch):
+    with pytest.raises(ValueError, match="no negative exponents") as caught:
+        each(power, [(2,), (-1,)], "local", (3,))
+    assert caught.value.__notes__ == ["in power(-1)"]
+    with pytest.raises(TypeError, match=r"an input lock cannot be sent to another process .*open files, locks"):
+        each(power, [(2,)], "local", (threading.Lock(),))
+    with pytest.raises(TypeError, match=r"the arguments of power\(\.\.\.\) cannot be sent"):
+        each(power, [(threading.Lock(),)], "local", (3,))
+    monkeypatch.setattr(cluster, "RETRIES", 0)
+    with pytest.raises(
+        ChildProcessError, match=r"_exit\(1\) was ended from outside, each time of 1, most often .* memory"
+    ):
+        each(os._exit, [(1,)], "local")
+    monkeypatch.setattr(cluster, "__version__", "0.0.1")
+    with pytest.raises(ImportError, match=r"the study was started with 0\.0\.1: install the same version on all"):
+        each(power, [(2,)], "local", (3,))
+
+
+@pytest.mark.simulation
+def test_simulated_events_do_not_depend_on_where(local, tmp_path):
+    recipe = replace(JET_IMAGES, chunk=15)
+    here = simulate_jets(recipe, tmp_path / "here", jets=10, seed=3)
+    there = simulate_jets(recipe, tmp_path / "there", jets=10, seed=3, jobs="local")
+    for one, other in zip(here, there, strict=True):
+        with h5py.File(one) as first, h5py.File(other) as second:
+            np.testing.assert_array_equal(first["table/table"][:], second["table/table"][:])
+
+
+def test_two_clusters_at_once_are_refused(local):
+    with pytest.raises(ValueError, match=r"this process is in the cluster local: it cannot join 10\.0\.0\.1:6379"):
+        each(power, [(2,)], "10.0.0.1:6379", (3,))

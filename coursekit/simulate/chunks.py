@@ -21,6 +21,7 @@ from zlib import crc32
 import awkward as ak
 import numpy as np
 
+from coursekit.cluster import in_order
 from coursekit.files import unwritable
 from coursekit.simulate.pythia import MAX_SEED
 
@@ -63,8 +64,8 @@ def chunk_seeds(seed: int, sample: str, chunk: int) -> tuple[int, np.random.Gene
     return 1 + (start + chunk) % MAX_SEED, np.random.default_rng([*entropy, chunk])
 
 
-def run_chunks(work: Callable, tasks: Iterable, jobs: int = 1) -> Iterator:
-    """Yield `work(task)` for each task, in the order of the tasks, computed in `jobs` processes.
+def run_chunks(work: Callable, tasks: Iterable, jobs: int | str = 1) -> Iterator:
+    """Yield `work(task)` for each task, in the order of the tasks, computed in `jobs` processes or on a cluster.
 
     Only `jobs + 1` results are under way or waiting at any time: the tasks may go on for ever, and whoever reads the
     results stops when he has enough.
@@ -76,8 +77,9 @@ def run_chunks(work: Callable, tasks: Iterable, jobs: int = 1) -> Iterator:
         calls this with more than one job needs the usual ``if __name__ == "__main__":``.
     tasks : iterable
         What to call it with, one by one.
-    jobs : int
-        With 1, everything happens in this process.
+    jobs : int or str
+        With 1, everything happens in this process. ``auto``, ``local`` or an address is that of a Ray cluster, see
+        `coursekit.cluster`.
 
     Yields
     ------
@@ -90,12 +92,17 @@ def run_chunks(work: Callable, tasks: Iterable, jobs: int = 1) -> Iterator:
         If `jobs` is less than 1.
     ChildProcessError
         If a process is killed, as a system does when its memory runs out.
+    ImportError, ConnectionError
+        If Ray is asked for and not installed, or does not answer.
 
     Examples
     --------
     >>> list(run_chunks(abs, [3, -4]))
     [3, 4]
     """
+    if isinstance(jobs, str):
+        yield from in_order(work, tasks, jobs)
+        return
     if jobs < 1:
         raise ValueError(f"the number of jobs must be 1 or more, got {jobs}")
     if jobs == 1:
@@ -145,7 +152,7 @@ def _depend_on_the_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def spool_chunks(spool, work: Callable, size: int, jobs: int, report: Callable[[int, int], None]) -> int:
+def spool_chunks(spool, work: Callable, size: int, jobs: int | str, report: Callable[[int, int], None]) -> int:
     """Store chunk after chunk in a file until they hold `size` entries, so that memory holds only a few of them.
 
     Parameters
@@ -156,7 +163,7 @@ def spool_chunks(spool, work: Callable, size: int, jobs: int, report: Callable[[
         ``work(chunk)`` returns an awkward array and the number of collisions that it took; see `run_chunks`.
     size : int
         Entries wanted; of the last chunk only what is missing is kept.
-    jobs : int
+    jobs : int or str
     report : callable
         Called as ``report(done, size)`` when a chunk is done.
 

@@ -211,14 +211,15 @@ def simulate_flavour_chunk(seed: int, min_pthat: float, with_tracks: bool, chunk
     return ak.zip(columns, depth_limit=1), CHUNK
 
 
-def make_templates(jets: int = 300_000, seed: int = 1, jobs: int = 1, path: Path = TEMPLATES) -> None:
+def make_templates(jets: int = 300_000, seed: int = 1, jobs: int | str = 1, path: Path = TEMPLATES) -> None:
     """Make the templates of the likelihood ratios anew, from jets that are in no sample: their seeds are others.
 
     Parameters
     ----------
     jets : int
         At least so many.
-    seed, jobs : int
+    seed : int
+    jobs : int or str
     path : path
         Where they go; by default into the package.
     """
@@ -241,7 +242,7 @@ def simulate_flavour(
     folder,
     jets: int = 15_000,
     seed: int = 1,
-    jobs: int = 1,
+    jobs: int | str = 1,
     *,
     min_pthat: float = 0.0,
     tracks: bool = True,
@@ -260,8 +261,8 @@ def simulate_flavour(
     jets : int
     seed : int
         The same seed gives the same jets, whatever the number of jobs.
-    jobs : int
-        Processes to share the work.
+    jobs : int or str
+        Processes to share the work, or the Ray cluster to do it: ``auto``, ``local``, or an address.
     min_pthat : float
         GeV, of the hard scattering: harder tops have harder jets, in a file `flavour_hard.root`.
     tracks : bool

@@ -130,7 +130,7 @@ def simulate_hww(
     folder,
     events: int = 20_000,
     seed: int = 1,
-    jobs: int = 1,
+    jobs: int | str = 1,
     *,
     negative_fraction: float = 0.0,
     samples=tuple(SAMPLES),
@@ -149,8 +149,8 @@ def simulate_hww(
         Selected events in each file.
     seed : int
         The same seed gives the same events, whatever the number of jobs.
-    jobs : int
-        Processes to share the work.
+    jobs : int or str
+        Processes to share the work, or the Ray cluster to do it: ``auto``, ``local``, or an address.
     negative_fraction : float
         Leading order has no negative weights, higher orders do. To practise, this fraction of the generated events gets
         ``genWeight = -1 / (1 - 2 f)`` and the others the positive of it, which leaves all averages as they were.

@@ -115,7 +115,7 @@ def simulate_masses(
     folder,
     events: int = 5000,
     seed: int = 1,
-    jobs: int = 1,
+    jobs: int | str = 1,
     *,
     luminosity: float = 2.0,
     samples=(*SAMPLES, PSEUDODATA),
@@ -136,8 +136,8 @@ def simulate_masses(
         Selected events of each mass; of the background four times as many.
     seed : int
         The same seed gives the same events, whatever the number of jobs.
-    jobs : int
-        Processes to share the work.
+    jobs : int or str
+        Processes to share the work, or the Ray cluster to do it: ``auto``, ``local``, or an address.
     luminosity : float
         Of ``pseudodata.root`` in 1/fb: background and the signal of 250 GeV, of other collisions than the other files,
         in random order, each event once (both weights are 1). Their numbers fluctuate as those of data do.
@@ -209,7 +209,7 @@ def data_chunk(seed: int, task: tuple[str, int, int]) -> ak.Array:
     return found
 
 
-def draw_data(luminosity: float, seed: int, jobs: int, report: Callable[[int, int], None]) -> ak.Array:
+def draw_data(luminosity: float, seed: int, jobs: int | str, report: Callable[[int, int], None]) -> ak.Array:
     """Return what a luminosity in 1/fb brings: the background and one signal, shuffled.
 
     The numbers of collisions are drawn from Poisson distributions, for a luminosity that is `LARGEST_FACTOR` times too

@@ -245,7 +245,7 @@ def simulate_jets(
     folder,
     jets: int,
     seed: int = 1,
-    jobs: int = 1,
+    jobs: int | str = 1,
     *,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> list[Path]:
@@ -260,8 +260,8 @@ def simulate_jets(
         In the three files together: 60% for training, 20% each for validation and test.
     seed : int
         The same seed gives the same jets, whatever the number of jobs.
-    jobs : int
-        Processes to share the work.
+    jobs : int or str
+        Processes to share the work, or the Ray cluster to do it: ``auto``, ``local``, or an address.
     progress : callable, optional
         Called as ``progress(process, done, total)`` when a chunk is done; the process is "top" or "qcd".
 
@@ -325,7 +325,7 @@ def simulate_jets(
     return list(paths.values())
 
 
-def simulate_toptag(folder, jets: int = 20_000, seed: int = 1, jobs: int = 1, *, progress=None) -> list[Path]:
+def simulate_toptag(folder, jets: int = 20_000, seed: int = 1, jobs: int | str = 1, *, progress=None) -> list[Path]:
     """Simulate the top tagging sample: jets as in the public reference data set, after a detector.
 
     anti-kT jets of R = 0.8 with 550 < pT < 650 GeV and |eta| < 2 from proton collisions at 14 TeV, made of energy-flow
@@ -348,7 +348,7 @@ def simulate_jet_images(
     folder,
     jets: int = 20_000,
     seed: int = 1,
-    jobs: int = 1,
+    jobs: int | str = 1,
     *,
     second_jet: bool = True,
     multiple_interactions: bool = False,

@@ -41,8 +41,10 @@ def written(run: RunFolder, verbose: bool) -> Iterator[None]:
     """Write what is told while the block runs to ``log.txt``, and show it if `verbose`; the last line is its error."""
     handlers = [_Log(run.log, encoding="utf-8"), *([_Shown()] if verbose else [])]
     handlers[0].setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    level = _log.level
-    _log.setLevel(logging.INFO)
+    levels = {_log: logging.INFO, logging.getLogger("tensorflow"): logging.ERROR}  # whose hints are for its developers
+    before = {logger: logger.level for logger in levels}
+    for logger, level in levels.items():
+        logger.setLevel(level)
     for handler in handlers:
         _log.addHandler(handler)
     try:
@@ -53,7 +55,8 @@ def written(run: RunFolder, verbose: bool) -> Iterator[None]:
             _log.info("ended by %s: %s", type(error).__name__, error)
         raise
     finally:
-        _log.setLevel(level)
+        for logger, level in before.items():
+            logger.setLevel(level)
         for handler in handlers:
             _log.removeHandler(handler)
             with contextlib.suppress(OSError):

@@ -258,7 +258,8 @@ class Steps:
         from coursekit.study.report import make_report
 
         with self.timed("apply"):
-            self.run.keep_results("apply", make_report(self.study, dataset, outcome, self.run.path))
+            numbers = make_report(self.study, dataset, outcome, self.run.path, show(self.resolved))
+            self.run.keep_results("apply", numbers)
 
     @contextlib.contextmanager
     def timed(self, name: str) -> Iterator[None]:

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import sys
+import traceback
 from collections.abc import Iterator
 
 from coursekit.console import say
@@ -53,6 +54,7 @@ def written(run: RunFolder, verbose: bool) -> Iterator[None]:
     except BaseException as error:
         with contextlib.suppress(OSError):  # as when the disk is full
             _log.info("ended by %s: %s", type(error).__name__, error)
+            _log.info("%s", "".join(traceback.format_exception(error)).rstrip())
         raise
     finally:
         for logger, level in before.items():

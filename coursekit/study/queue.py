@@ -90,6 +90,9 @@ def run_all(files: Sequence[Path], options: Options, progress: Report | None = N
                 done.run = run_study(
                     resolved, resume=options.resume, debug=options.debug, progress=report, verbose=options.verbose
                 )
+        except KeyboardInterrupt:
+            say("stopped; `coursekit study FILE --resume` goes on where it was")
+            raise
         except Exception as error:
             done.error = error
             if len(queue) > 1:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from typer.core import TyperGroup
 
 from coursekit.console import clear_errors, err, out, progress
@@ -94,7 +94,7 @@ def _show(done, timing: bool) -> None:
         return
     out.print(f"{done.run.path}: {done.run.status()}  {done.numbers()}", markup=False, highlight=False)
     if timing:
-        table = Table("step", "seconds", "peak MiB", box=None)
+        table = _table("step", "seconds", "peak MiB")
         for row in done.run.facts().get("steps", []):
             table.add_row(row["step"], f"{row['seconds']:.1f}", str(row["peak_mib"] or "-"))
         out.print(table)
@@ -136,7 +136,7 @@ def list_runs(
     if as_json:
         print(json.dumps(rows, indent=1))
         return
-    table = Table("name", "run", "status", "steps done", "results", box=None)
+    table = _table("name", "run", "status", "steps done", "results")
     for row in rows:
         table.add_row(
             row["name"],
@@ -205,6 +205,11 @@ def schema() -> None:
     print(json.dumps(written(), indent=1))
 
 
+def _table(*names: str) -> Table:
+    """Return a table whose cells are folded where there is too little room, and never cut."""
+    return Table(*(Column(name, overflow="fold") for name in names), box=None)
+
+
 def _as_dict(found) -> dict:
     return {
         "settings": found.settings,
@@ -220,7 +225,7 @@ def _print_comparison(found, one: str, other: str) -> None:
     for line in found.origin:
         out.print(f"made with {line}", markup=False, highlight=False)
     if found.results:
-        table = Table("result", one, other, box=None)
+        table = _table("result", one, other)
         for row in found.results:
             table.add_row(*map(escape, row))
         out.print(table)

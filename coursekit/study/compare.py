@@ -14,7 +14,7 @@ from coursekit.study.writing import differences
 
 __all__ = ["Comparison", "Difference", "compare", "key_numbers", "rerun"]
 
-_NOT_RESULTS = ("seconds", "peak_mib")
+_NOT_RESULTS = ("seconds", "peak_mib", "seed", "fold")
 
 
 class Difference(NamedTuple):

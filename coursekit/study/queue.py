@@ -143,14 +143,14 @@ def _network(study: Study, problem) -> str:
     from coursekit.study.networks import build
 
     network, shape = study.train.network, problem.shape
-    built = build(network, study.train.options, shape, problem.n_outputs, problem.kind)
+    said = f"network {network}: inputs {shape}, outputs {problem.n_outputs}"
+    if network == "boosted_trees":  # which are grown, not built
+        return said
+    options = study.train.options
+    built = build(network, options, shape, problem.n_outputs, problem.kind, problem.is_regression)
     if hasattr(built, "count_params"):
-        n_parameters = built.count_params()
-    elif hasattr(built, "parameters"):
-        n_parameters = sum(parameter.numel() for parameter in built.parameters())
-    else:
-        return f"network {network}: inputs {shape}, outputs {problem.n_outputs}"
-    return f"network {network}: inputs {shape}, outputs {problem.n_outputs}, {n_parameters} parameters"
+        return f"{said}, {built.count_params()} parameters"
+    return f"{said}, {sum(parameter.numel() for parameter in built.parameters())} parameters"
 
 
 def _read(file: Path, options: Options) -> Resolved | Exception:

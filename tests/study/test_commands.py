@@ -100,8 +100,8 @@ def test_show(tiny):
 
 
 def test_list_diff_and_rerun(tiny):
-    for seed in (1, 2):
-        study(tiny(), "--set", f"job.seed={seed}")
+    for n_trees in (5, 9):
+        study(tiny(), "--set", f"train.options.max_iter={n_trees}")
     listed = study("list")
     assert listed.exit_code == 0, listed.output
     assert listed.output.count("finished") == 2
@@ -110,9 +110,9 @@ def test_list_diff_and_rerun(tiny):
     folders = [row["folder"] for row in rows]
     assert json.loads(study("list", folders[0], "--json").stdout) == rows[:1]
     found = study("diff", *folders)
-    assert "job.seed: 1 -> 2" in found.output
+    assert "train.options.max_iter: 5 -> 9" in found.output
     assert "train.mean" in found.output
-    assert json.loads(study("diff", *folders, "--json").stdout)["settings"] == ["job.seed: 1 -> 2"]
+    assert json.loads(study("diff", *folders, "--json").stdout)["settings"] == ["train.options.max_iter: 5 -> 9"]
     again = study("rerun", folders[0])
     assert again.exit_code == 0, again.output
     assert "the studies say the same" in again.output

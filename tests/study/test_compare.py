@@ -11,9 +11,9 @@ from coursekit.study.run import resolve, run_study
 
 def test_two_runs_of_one_changed_key(tiny):
     one = run_study(resolve(tiny()))
-    other = run_study(resolve(tiny(), ["job.seed=2"]))
+    other = run_study(resolve(tiny(), ["train.options.max_iter=9"]))
     found = compare(one.path, other.path)
-    assert found.settings == ["job.seed: 1 -> 2"]
+    assert found.settings == ["train.options.max_iter: 5 -> 9"]
     assert found.origin == []
     keys = {row.key for row in found.results}
     assert "train.mean" in keys

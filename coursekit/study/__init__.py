@@ -8,7 +8,7 @@ migration.py     files of an older framework as studies, by the names in former.
 expressions.py   cuts, weights and derived columns
 dataset.py       the events: samples.py reads them, view.py has them as one training sees them
 training/        from a dataset to scores for every event
-tune.py          a search
+tune.py          a search: searching.py proposes trials, trial.py is one, objective.py measures it
 run.py           the steps of a study, in the folder of folder.py
 report/          the page with figures and tables
 """

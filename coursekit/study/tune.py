@@ -251,7 +251,7 @@ class _Record:
                 self._end(trials, trial)
 
             def on_trial_error(self, iteration, trials, trial, **info):
-                self._end(trials, trial, "its process died three times")
+                self._end(trials, trial, "its process was ended three times, most often because memory ran out")
 
             def _end(self, trials, trial, message=""):
                 settings = decoded(record.study, trial.config)

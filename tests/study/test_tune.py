@@ -12,8 +12,11 @@ import psutil
 import pytest
 
 from coursekit.cluster import connected
+from coursekit.study.settings.tune import with_settings
+from coursekit.study.training import train_one
+from coursekit.study.trial import train_trial
 from coursekit.study.tune import best_settings
-from tests.study.searches import run, study
+from tests.study.searches import dying, events, failing, run, study
 
 TWO = {
     "train.optimiser.learning_rate": {"loguniform": [1e-4, 1.0]},
@@ -33,7 +36,7 @@ def ray():
 def done(tmp_path_factory, ray):
     """A search by Optuna that nobody disturbed: its folder, its results, what it said."""
     folder, said = tmp_path_factory.mktemp("done"), []
-    wanted = study(TWO, trials=14, search={"name": "optuna", "options": {}})
+    wanted = study(TWO, trials=14, search={"name": "optuna"})
     return folder, run(folder, wanted, progress=said.append), said, wanted
 
 
@@ -92,9 +95,48 @@ def test_a_search_that_lost_some_trials_ends_as_the_undisturbed_one(done, tmp_pa
     assert [t["number"] for t in again["trials"] if t["seconds"] == 77.0] == [5]  # it was not trained again
 
 
+def test_a_training_that_fails_is_a_failed_trial_and_the_others_go_on(tmp_path):
+    results = run(tmp_path, study(trials=5), train=failing)
+    failed = [t for t in results["trials"] if t["status"] == "failed"]
+    assert failed
+    assert len(failed) < 5
+    assert all(t["message"] == "ArithmeticError: the loss is NaN" for t in failed)
+    assert all((t["settings"]["train.optimiser.learning_rate"] > 0.01) == (t in failed) for t in results["trials"])
+    with pytest.raises(ValueError, match=r"none of 1 trials can be the best: ArithmeticError: the loss is NaN"):
+        run(tmp_path / "all", study({"train.optimiser.learning_rate": {"uniform": [0.1, 1]}}, trials=1), train=failing)
+
+
+def test_a_trial_whose_process_dies_is_trained_again(tmp_path):
+    results = run(tmp_path, study(trials=2, folder=tmp_path), train=dying)
+    assert [t["status"] for t in results["trials"]] == ["finished"] * 2
+    undisturbed = run(tmp_path / "whole", study(trials=2))
+    assert outcomes(results) == outcomes(undisturbed)
+
+
+def test_trials_that_fall_behind_are_stopped_and_the_best_is_measured_on_fresh_events(tmp_path):
+    keys = {"scheduler": {"name": "asha", "options": {"grace_period": 1, "reduction_factor": 2}}}
+    results = run(tmp_path, study(trials=8, train={"epochs": 8}, **keys))
+    assert {t["status"] for t in results["trials"]} == {"finished", "stopped"}
+    assert all((t["epochs"] < 8) == (t["status"] == "stopped") for t in results["trials"])
+    again = run(tmp_path, study(trials=8, train={"epochs": 8}, **keys), resume=True)  # all from the record
+    assert again == results
+
+
+def test_the_network_of_the_best_trial_is_that_of_a_training_with_its_settings(tmp_path):
+    pytest.importorskip("keras")
+    wanted = study(TWO, trials=2, train={"epochs": 3, "batch_size": 32}, metric="auc")
+    results = run(tmp_path, wanted, train=train_one)
+    best = results["best"]
+    again = train_trial(with_settings(wanted, best["settings"]), wanted.tune, events(wanted), train_one)
+    assert [again["metric"], again["error"]] == pytest.approx(best["validation"], abs=1e-4)
+    assert [again["test"], again["test_error"]] == pytest.approx(best["test"], abs=1e-4)
+    reports = json.loads((tmp_path / "search" / "trials" / "0001.json").read_text(encoding="utf-8"))["reports"]
+    assert [report["epoch"] for report in reports] == [1, 2, 3]
+
+
 @pytest.mark.parametrize("searcher", ["random", "optuna"])
-def test_a_search_whose_processes_were_killed_ends_as_the_undisturbed_one(tmp_path, searcher):
-    tune = {"trials": 13, "search": {"name": searcher}, "space": TWO}
+def test_a_search_whose_processes_were_killed_ends_as_the_undisturbed_one(done, tmp_path, searcher):
+    tune = {"trials": 14, "search": {"name": searcher}, "space": TWO}
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")]),
         "SLOW": "0.1",
@@ -111,11 +153,11 @@ def test_a_search_whose_processes_were_killed_ends_as_the_undisturbed_one(tmp_pa
     psutil.wait_procs(processes)
     searching.communicate()
     there = len(list(trials.glob("[0-9]*.json")))
-    assert 4 <= there < 13
+    assert 4 <= there < 14
     with pytest.raises(FileNotFoundError, match="has not ended: resume it"):
         best_settings(tmp_path / "killed")
     resumed = run(tmp_path / "killed", study(**tune), resume=True)
-    undisturbed = run(tmp_path / "whole", study(**tune))
+    undisturbed = done[1] if searcher == "optuna" else run(tmp_path / "whole", study(**tune))
     assert outcomes(resumed) == outcomes(undisturbed)
     assert resumed["best"] == undisturbed["best"]
-    assert len({json.dumps(t["settings"]) for t in resumed["trials"]}) == 13
+    assert len({json.dumps(t["settings"]) for t in resumed["trials"]}) == 14

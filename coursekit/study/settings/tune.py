@@ -10,8 +10,9 @@ from pydantic import Field, ValidationError, model_validator
 from coursekit.study.settings.base import Section
 from coursekit.words import listed, near
 
-#: The other words of Ray Tune for the same: keys and values of `space` are checked before anything starts.
+#: Named as in Ray Tune.
 KINDS = ("uniform", "loguniform", "quniform", "qloguniform", "randint", "choice")
+#: What no search may change, and why.
 _FIXED = {
     "input.split": "trials are compared on the same events",
     "input.memory": "it changes no result",

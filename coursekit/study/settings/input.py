@@ -293,6 +293,12 @@ class Input(Section):
             raise ValueError(f"mixtures are two signal fractions between 0 and 1, but {self.mixtures} came")
         if self.mixtures and self.mixtures[0] == self.mixtures[1]:
             raise ValueError("mixtures have the same signal fraction: there is nothing to learn from them")
+        if self.mixtures and self.mixtures[0] > self.mixtures[1]:
+            first, second = self.mixtures
+            raise ValueError(
+                f"mixtures rise, so that a large score means signal: write [{second:g}, {first:g}], not [{first:g}, "
+                f"{second:g}]"
+            )
         return self
 
     @model_validator(mode="after")

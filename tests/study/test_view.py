@@ -199,7 +199,7 @@ def test_reset_of_a_feature(files):
 
 
 def test_mixtures_without_labels(load):
-    for fractions in ((0.8, 0.2), (1.0, 0.0), (0.5, 0.1)):
+    for fractions in ((0.2, 0.8), (0.0, 1.0), (0.1, 0.5)):
         dataset = load(mixtures=fractions, train={"task": "cwola"}, targets={"signal": {"mean": 1}})
         view = dataset.view()
         for rows in (view.training, view.validation):
@@ -209,8 +209,10 @@ def test_mixtures_without_labels(load):
                 assert w[dataset.labels[inside] == 1].sum() / w.sum() == pytest.approx(fraction, abs=0.03)
         assert (view.labels[view.test] == -1).all()
         np.testing.assert_array_equal(view.labels, dataset.view().labels)
+    with pytest.raises(ValueError, match=r"a large score means signal: write \[0.2, 0.8\], not \[0.8, 0.2\]"):
+        load(mixtures=(0.8, 0.2), train={"task": "cwola"})
     with pytest.raises(ValueError, match="some weights are negative"):
-        load(mixtures=(0.8, 0.2), train={"task": "cwola"}, negative_weights="keep").view()
+        load(mixtures=(0.2, 0.8), train={"task": "cwola"}, negative_weights="keep").view()
 
 
 def test_a_regression_has_targets_in_their_unit(load):

@@ -196,7 +196,7 @@ class Input(Section):
     target: str | None = None
     """For a regression: the column that is learned."""
     mixtures: tuple[float, ...] = ()
-    """For `task: cwola`: the signal fraction of each of two mixtures, made from signals and backgrounds."""
+    """For `task: cwola`: the signal fractions of two mixtures of signals and backgrounds, the smaller one first."""
     reset: dict[str, Reset] = {}
     """By feature."""
     defaults: dict[str, float] = {}

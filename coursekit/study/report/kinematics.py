@@ -52,7 +52,10 @@ def add_kinematics(page: Page, study: Study, dataset: Dataset, outcome: Outcome)
     """
     asked = study.apply.kinematics
     groups = by_class(dataset) if asked.by == "class" else by_sample(dataset)
-    names = asked.columns or (*dataset.features, *(name for name in study.input.spectators if name in dataset.columns))
+    of_events = (name for name in (*dataset.features, *study.input.spectators) if name in dataset.columns)
+    names = asked.columns or tuple(of_events)
+    if not names:
+        raise NothingToDraw("the network sees pictures or sets, which have no columns, and there are no spectators")
     if asked.raw:
         _add_raw(page, study, dataset, groups, names)
     if asked.processed:

@@ -176,7 +176,7 @@ def connected(ray: str) -> Iterator:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                library.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+                _begin(library, options)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             reason = str(error).strip().splitlines()[0]
             raise ConnectionError(
@@ -230,6 +230,17 @@ def _answering(address: str) -> str:
             f"nobody answers at ray: {address} ({error}); start a cluster there with `ray start --head`, or say local"
         ) from None
     return address
+
+
+def _begin(library, options: dict, attempts: int = 3) -> None:
+    """Start or join Ray; it gives up after half a minute, which a machine that is busy may take."""
+    try:
+        library.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+    except Exception as error:  # Ray raises no narrower one
+        library.shutdown()
+        if "timed out during startup" not in str(error) or attempts == 1:
+            raise
+        _begin(library, options, attempts - 1)
 
 
 def _leave(library) -> None:

@@ -90,7 +90,7 @@ def _of_onnx(source: Path, prepared, onnx, cpp, lwtnn) -> Path:
 
 def _of_keras(source: Path, sample: PreparedSample, onnx, cpp, lwtnn) -> list[Path]:
     prepare_frameworks()
-    network = _load(source)
+    network = load_keras(source)
     arguments = {"classes": sample.classes, "scaler": sample.scaler}
     jets, written = sample["training"].inputs[:JETS], []
     if onnx is not None or cpp is not None:
@@ -113,7 +113,16 @@ def _of_keras(source: Path, sample: PreparedSample, onnx, cpp, lwtnn) -> list[Pa
     return written
 
 
-def _load(source: Path):
+def load_keras(source: Path):
+    """Return the network of Keras in a file, not compiled.
+
+    Raises
+    ------
+    ImportError
+        Keras is not installed.
+    ValueError
+        The file is none, or damaged.
+    """
     try:
         import keras
     except ImportError as error:

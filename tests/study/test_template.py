@@ -101,7 +101,7 @@ def test_bins_are_merged_until_each_can_be_fitted():
     kept = merge([counts([50.0, 50, 50, 50]), negative], [True, False], 10.0)
     for low, high in itertools.pairwise(kept):
         assert negative.value[low:high].sum() >= 0
-    with pytest.raises(ValueError, match="even with all bins merged"):
+    with pytest.raises(ValueError, match="too few simulated events for a single bin"):
         merge([counts([2.0, 3.0])], [True], 10.0)
 
 

@@ -15,6 +15,7 @@ from coursekit.study.report.cuts import add_cuts
 from coursekit.study.report.decorrelation import add_decorrelation
 from coursekit.study.report.drawing import NothingToDraw
 from coursekit.study.report.events import add_events
+from coursekit.study.report.export import add_export
 from coursekit.study.report.fit_inputs import add_fit_inputs
 from coursekit.study.report.histories import add_histories
 from coursekit.study.report.kinematics import add_kinematics
@@ -107,6 +108,7 @@ def _of_the_score() -> list[tuple[str, str, str, Callable]]:
         ("decorrelation", "Decorrelation", "", add_decorrelation),
         ("template", "Template", "", add_template),
         ("fit_inputs", "Fit inputs", "", add_fit_inputs),
+        ("export", "Export", "", add_export),
     ]
 
 

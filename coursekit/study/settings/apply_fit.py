@@ -152,9 +152,9 @@ class Export(Section):
 #: Which formats a network of the course can be written in; own networks are tried.
 EXPORTABLE = {
     "dense": {"onnx", "cpp", "lwtnn"},
-    "cnn": {"onnx"},
-    "deep_sets": {"onnx", "cpp", "lwtnn"},
-    "energy_flow": {"onnx", "cpp"},
+    "cnn": set(),
+    "deep_sets": set(),
+    "energy_flow": set(),
     "boosted_trees": set(),
 }
 _OF_CLASSES = ("blind", "scores", "significance", "cuts", "decorrelation", "fit_inputs", "template", "export")
@@ -213,5 +213,9 @@ def _require_exportable(study) -> None:
     network, export = study.train.network, study.apply.export
     wanted = {name for name in ("onnx", "cpp", "lwtnn") if getattr(export, name)}
     if missing := sorted(wanted - EXPORTABLE.get(network, wanted)):
-        what = listed(sorted(EXPORTABLE[network]))
-        raise ValueError(f"apply.export.{missing[0]}: a network {network!r} cannot be written so; it can in: {what}")
+        raise ValueError(
+            f"apply.export.{missing[0]}: a network {network!r} is not written by a study, only dense and own ones of "
+            "Keras are: leave it out, and see coursekit.export for what can be done in Python"
+        )
+    if export.lwtnn and study.input.scale == "none":
+        raise ValueError("apply.export.lwtnn: lwtnn scales its inputs: set input.scale, or leave lwtnn out")

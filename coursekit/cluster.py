@@ -174,13 +174,12 @@ def connected(ray: str) -> Iterator:
         handler = signal.getsignal(signal.SIGTERM)
         stack.callback(_leave, library)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                _begin(library, options)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            _begin(library, options)
+        except Exception as error:  # Ray has no class for "timed out during startup"
             reason = str(error).strip().splitlines()[0]
             raise ConnectionError(
-                f"ray: {ray} cannot be joined ({reason}); every machine needs the same versions of Python and Ray"
+                f"ray: {ray} cannot be {'started' if ray == 'local' else 'joined'} ({reason}); every machine needs the "
+                "same versions of Python and Ray, and a core that is free for half a minute"
             ) from error
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)  # Ray takes it for itself
@@ -216,6 +215,20 @@ def _local(stack: contextlib.ExitStack) -> dict:
     return {"address": "local", "num_cpus": cores(), "include_dashboard": False, "_temp_dir": folder}
 
 
+def _begin(library, options: dict) -> None:
+    """Start or join Ray; on a machine that is very busy it may take longer than Ray waits, so three times."""
+    for again in (True, True, False):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                library.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+            return
+        except Exception as error:
+            _leave(library)
+            if not again or "timed out during startup" not in str(error):
+                raise
+
+
 def _answering(address: str) -> str:
     """Return the address if somebody listens there; Ray itself would try for a minute or more."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -230,17 +243,6 @@ def _answering(address: str) -> str:
             f"nobody answers at ray: {address} ({error}); start a cluster there with `ray start --head`, or say local"
         ) from None
     return address
-
-
-def _begin(library, options: dict, attempts: int = 3) -> None:
-    """Start or join Ray; it gives up after half a minute, which a machine that is busy may take."""
-    try:
-        library.init(log_to_driver=False, logging_level=logging.ERROR, **options)
-    except Exception as error:  # Ray raises no narrower one
-        library.shutdown()
-        if "timed out during startup" not in str(error) or attempts == 1:
-            raise
-        _begin(library, options, attempts - 1)
 
 
 def _leave(library) -> None:

@@ -61,6 +61,33 @@ def test_an_address_where_nobody_is():
         each(power, [(2,)], "everywhere", (3,))
 
 
+@pytest.mark.parametrize(("failures", "ends_well"), [(2, True), (3, False)])
+def test_a_busy_machine_gets_three_tries(monkeypatch, failures, ends_well):
+    calls = []
+
+    class Busy:
+        def is_initialized():
+            return False
+
+        def init(**options):
+            calls.append(options)
+            if sum(call != "shutdown" for call in calls) <= failures:
+                raise Exception("The current node timed out during startup.\nMore.")
+
+        def shutdown():
+            calls.append("shutdown")
+
+    monkeypatch.setattr(cluster, "_import_ray", lambda: Busy)
+    if ends_well:
+        with connected("local"):
+            pass
+        assert calls == [calls[0], "shutdown"] * 3
+    else:
+        with pytest.raises(ConnectionError, match=r"ray: local cannot be started \(The current node timed out"):
+            connected("local").__enter__()
+    assert not list(Path("/tmp").glob(f"ckray-{os.getpid()}-*"))
+
+
 def threads_of_numpy(values, factor):
     return factor * np.cumsum(values), os.getpid(), os.environ["OMP_NUM_THREADS"]
 

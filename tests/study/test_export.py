@@ -10,6 +10,8 @@ from coursekit.study.report.drawing import NothingToDraw
 from coursekit.study.report.export import add_export
 from coursekit.study.report.page import Page
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, saving
+
 
 def page_of(tmp_path):
     page = Page(tmp_path, "toy")

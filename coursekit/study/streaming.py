@@ -95,7 +95,7 @@ def write_parts(dataset, memory: str, progress=None) -> dict[int, str]:
         writers[k].close()
         files[k] = str(columns.folder / f"part{k}.root")
         rng = np.random.default_rng([dataset.study.job.seed, k])
-        shuffle_file(path, files[k], rng, memory=int(max(n_bytes(memory), 5e8)), key="events", progress=progress)
+        shuffle_file(path, files[k], rng, memory=int(max(n_bytes(memory) / 4, 5e8)), key="events", progress=progress)
         path.unlink()
     return files
 

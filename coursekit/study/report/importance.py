@@ -74,15 +74,13 @@ def add_importance(
     alt = f"most important: {order[-1]}, {found[order[-1]]}; least: {order[0]}, {found[order[0]]}"
     with page.figure("importance", caption, alt=alt, table=table, size=(6.5, 1.4 + 0.32 * len(order))) as ax:
         values, errors = np.transpose([tuple(found[name]) for name in order])
-        ax.errorbar(
-            values, range(len(order)), xerr=errors, linestyle="", marker="o", capsize=3, label=f"{len(rows)} events"
-        )
+        ax.errorbar(values, range(len(order)), xerr=errors, linestyle="", marker="o", capsize=3)
         ax.set_yticks(range(len(order)), order)
         ax.axvline(0, color="black", linestyle=":", linewidth=1)
         if study.apply.importance.log:
             ax.set_xscale("symlog", linthresh=max(float(errors.max()), 1e-6))  # linear where nothing can be told from 0
-        ax.set_xlabel(f"{what} by shuffling")
-        ax.legend(fontsize=9, loc="lower right")
+        ax.set_ylim(-0.6, len(order) - 0.4)
+        ax.set_xlabel(f"{what} by shuffling ({len(rows)} events)")
     page.result("most important feature", order[-1])
     return {name: list(found[name]) for name in reversed(order)}
 

@@ -3,6 +3,7 @@
 import datetime
 import platform
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from coursekit.study.report.events import add_events
 from coursekit.study.report.export import add_export
 from coursekit.study.report.fit_inputs import add_fit_inputs
 from coursekit.study.report.histories import add_histories
+from coursekit.study.report.kept import add_kept_epochs, add_kept_importance
 from coursekit.study.report.kinematics import add_kinematics
 from coursekit.study.report.page import Label, Page
 from coursekit.study.report.performance import add_performance
@@ -94,8 +96,14 @@ def _sections(study: Study, folder: Path) -> list[tuple[str, str, str, Callable]
         *([] if regression else [("train_test", "Training and test", "", add_train_test)]),
         ("events", "Events", "", add_events),
         ("histories", "Histories", "", add_histories),
+        *(
+            [("epochs", "After each epoch", "", partial(add_kept_epochs, folder=folder))]
+            if study.train.save_every and not regression
+            else []
+        ),
         ("kinematics", "Kinematics", "", add_kinematics),
         ("correlations", "Correlations", "", add_correlations),
+        ("importance", "Importance", "", partial(add_kept_importance, folder=folder)),
         *([] if regression else _of_the_score()),
     ]
 

@@ -247,7 +247,7 @@ def _stamp(figure: Figure, label: Label) -> None:
 def _text(value) -> str:
     """Return a cell as it is read: numbers to four digits, nothing for what is missing."""
     if isinstance(value, Estimate):
-        return str(value)
+        return "∞" if value.value == float("inf") else str(value)
     if value is None or (isinstance(value, float) and value != value):
         return "–"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

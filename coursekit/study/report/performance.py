@@ -107,10 +107,9 @@ def _add_separation(page: Page, study: Study, dataset: Dataset, rows: np.ndarray
     for name, row in table.items():
         page.result(name, next(iter(row.values())))
     frame = pd.DataFrame(table).T.rename_axis("measure")
-    how = f"{dataset.classes[signal]} against " + " and ".join(f"{name} by itself" for name in curves)
-    caption = (
-        f"ROC curves of {how}: background rejection against signal efficiency, with bands of the error of counting."
-    )
+    how = f"{dataset.classes[signal]} against " + " and against ".join(curves)
+    caption = f"ROC curve{'s' * (len(curves) > 1)} of {how}: background rejection against signal efficiency. Bands are "
+    caption += "errors of counting."
     alt = caption + " " + "; ".join(f"{name}: {row}" for name, row in frame.iloc[:, 0].items())
     with page.figure("roc", caption, alt=alt) as ax:
         plot_roc(ax, {f"against {name} ({numbers})": roc for name, (roc, numbers) in curves.items()})
@@ -123,6 +122,7 @@ def _add_separation(page: Page, study: Study, dataset: Dataset, rows: np.ndarray
 def _how_quoted(scores: np.ndarray) -> str:
     """Say what is in the errors of a table."""
     how = "Area under the ROC curve, and rejection (one over the background efficiency) at signal efficiencies. "
+    how += "It is infinite where no background passes. "
     if len(scores) == 1:
         return how + "Errors are those of counting; one training does not say what another would give."
     return how + (

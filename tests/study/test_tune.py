@@ -18,6 +18,9 @@ from coursekit.study.trial import train_trial
 from coursekit.study.tune import best_settings
 from tests.study.searches import dying, events, failing, run, study
 
+# Keras 3.13 with NumPy 2.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 TWO = {
     "train.optimiser.learning_rate": {"loguniform": [1e-4, 1.0]},
     "train.options.hidden": {"choice": [[8], [8, 8]]},

@@ -1,9 +1,7 @@
 """Tasks have the same results in this process, on Ray here, and on a cluster that loses a machine."""
 
 import os
-import shutil
 import socket
-import tempfile
 import threading
 import time
 from dataclasses import replace
@@ -100,22 +98,6 @@ def begin_and_wait(folder, number):
     while not (folder / "go").exists():
         time.sleep(0.05)
     return number**2
-
-
-@pytest.fixture
-def two_nodes():
-    """A cluster of two nodes of one core each, and the second of them."""
-    from ray.cluster_utils import Cluster
-
-    folder = tempfile.mkdtemp(prefix="ck", dir="/tmp")  # the name of a socket has a hundred characters at most
-    nodes = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, "temp_dir": folder}
-    )
-    try:
-        yield nodes, nodes.add_node(num_cpus=1)
-    finally:
-        nodes.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_machine_is_lost_and_no_result_is(two_nodes, tmp_path):

@@ -1,5 +1,6 @@
 """What a loss is given, and what it must return: mistakes here would train a network on nonsense, without a word."""
 
+import copy
 import functools
 from collections.abc import Callable
 
@@ -27,6 +28,9 @@ class CheckedLoss:
         int64, if there is one column of them; any other gets them as they are.
     targets : dict of str to (N, K) float tensor
         The targets of each sample, by the name that errors call it.
+    weighted : bool
+        Whether the last column of the targets is a weight: the loss is then the mean over the batch of weight times
+        loss, and a function of yours returns a loss for each jet, (B,) or (B, K).
 
     Raises
     ------
@@ -41,13 +45,16 @@ class CheckedLoss:
     1.0986
     """
 
-    def __init__(self, loss: Callable, targets: dict[str, torch.Tensor]):
-        self._loss, self._name, self._n_classes = loss, _name_in_torch(loss), 0
+    def __init__(self, loss: Callable, targets: dict[str, torch.Tensor], weighted: bool = False):
+        self._loss, self._name, self._n_classes, self._weighted = loss, _name_in_torch(loss), 0, weighted
         if not callable(loss) or isinstance(loss, type):
             raise TypeError(f"the loss is a function, or a module such as torch.nn.MSELoss(), but {loss!r} came")
         reduction = _reduction(loss)
         if reduction not in ("mean", "batchmean"):
             raise ValueError(f'the loss must return the mean over the batch: reduction is "mean", not {reduction!r}')
+        if weighted:
+            self._loss = _of_each(loss)
+            targets = {name: values[:, :-1] for name, values in targets.items()}
         for name, values in targets.items():
             if len(values) == 0 or (values == values[0]).all():
                 raise ValueError(
@@ -61,6 +68,8 @@ class CheckedLoss:
 
     def __call__(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the mean loss of outputs (B, K') for targets (B, K), a tensor without dimensions."""
+        if self._weighted:
+            targets, weights = targets[:, :-1], targets[:, -1]
         n_outputs, n_columns = outputs.shape[-1], targets.shape[1]
         if self._name in _OF_CLASSES:
             n_classes = self._n_classes if n_columns == 1 else n_columns
@@ -87,6 +96,8 @@ class CheckedLoss:
                 f"{kind} ({reason}): weights in a loss are tensors of this type on {outputs.device}; in a function of "
                 "yours the numbers of classes are targets[:, 0].long()"
             ) from error
+        if self._weighted:
+            value = _weighted_mean(value, weights)
         if not isinstance(value, torch.Tensor) or value.ndim:
             found = f"a tensor {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
             raise ValueError(f"the loss must return the mean over the batch, a tensor with one number; it gave {found}")
@@ -126,6 +137,23 @@ class CheckedLoss:
                 f"cross_entropy takes the number of a class, or probabilities that add up to one; the "
                 f"{targets.shape[1]} targets of some {sample} jets are not"
             )
+
+
+def _of_each(loss: Callable) -> Callable:
+    """Return what gives the loss of each jet: a loss of PyTorch that does not average, or a function of the user's."""
+    if isinstance(loss, torch.nn.Module) and hasattr(loss, "reduction"):
+        loss = copy.copy(loss)
+        loss.reduction = "none"
+    elif _name_in_torch(loss):
+        loss = functools.partial(loss, reduction="none")
+    return loss
+
+
+def _weighted_mean(values, weights: torch.Tensor) -> torch.Tensor:
+    if getattr(values, "shape", torch.Size())[:1] != weights.shape:
+        found = f"a tensor {tuple(values.shape)}" if isinstance(values, torch.Tensor) else type(values).__name__
+        raise ValueError(f"with weights the loss must return that of each of the {len(weights)} jets; it gave {found}")
+    return (weights * values.reshape(len(weights), -1).mean(dim=1)).mean()
 
 
 def _name_in_torch(loss: Callable) -> str:

@@ -16,10 +16,10 @@ one indexing. The same code runs on a CPU and on a GPU:
 
 import contextlib
 import copy
+import functools
 import math
 import os
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -32,6 +32,11 @@ except ImportError as error:
 from coursekit.checkpoints import Checkpoint, describe, digest
 from coursekit.jets.packed import PackedJets
 from coursekit.losses import CheckedLoss
+from coursekit.meter import Line
+from coursekit.schedules import SCHEDULES, one_cycle
+from coursekit.words import listed
+
+__all__ = ["one_cycle", "pick_device", "predict", "rotate_and_flip", "train"]
 
 # Jets that a CPU computes at once: their activations stay in its cache, which makes a batch of 1024 half as fast again
 # (`benchmarks/bench_training.py`).
@@ -53,11 +58,14 @@ def train(
     epochs: int,
     batch_size: int = 256,
     learning_rate: float = 3e-3,
-    schedule: str = "one-cycle",
+    schedule: str | Callable[[float], float] = "one-cycle",
     weight_decay: float = 0.0,
+    optimizer: Callable[..., torch.optim.Optimizer] | None = None,
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = nn.functional.binary_cross_entropy_with_logits,
+    weights: tuple[np.ndarray, np.ndarray] | None = None,
     patience: int | None = None,
     augment: Callable[[torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor] | None = None,
+    after_epoch: Callable[[dict[str, list[float]]], bool | None] | None = None,
     checkpoint: str | os.PathLike | None = None,
     generator: torch.Generator | None = None,
     progress: bool = False,
@@ -77,19 +85,29 @@ def train(
         Jets of a step.
     learning_rate : float
         Its largest value.
-    schedule : {"one-cycle", "constant"}
-        How the learning rate changes during the training, see `one_cycle`.
+    schedule : {"one-cycle", "cosine", "constant"} or callable
+        How the learning rate changes during the training, see `coursekit.schedules`: a function from the moment, 0 to
+        1, to the learning rate relative to its largest value.
     weight_decay : float
         By which AdamW draws the weights towards zero, relative to the learning rate.
+    optimizer : callable, optional
+        ``optimizer(parameters, lr=learning_rate)`` returns another optimiser than AdamW, as
+        ``functools.partial(torch.optim.SGD, momentum=0.9)`` does. The learning rate stays that of the schedule.
     loss : callable
         ``loss(outputs, targets)``, (B, K) each, returns the mean over the batch. The default takes logits, not
         probabilities, and labels 0 and 1; ``torch.nn.functional.mse_loss`` makes a regression, and
         ``torch.nn.functional.cross_entropy`` learns classes, from their numbers, one-hot or from probabilities.
+    weights : (N,) and (N',) array-like of numbers, optional
+        Of the training and of the validation jets. The loss of a batch is then the mean of weight times loss, divided
+        by the number of jets and not by the sum of weights; a function of yours returns a loss for each jet, (B,).
     patience : int, optional
         Stop after so many epochs without a lower validation loss; by default train all epochs.
     augment : callable, optional
         ``augment(features, counts, generator)`` returns other features of the same jets for each batch of training
         jets, as `rotate_and_flip` does.
+    after_epoch : callable, optional
+        Called with the history after each epoch, when the model is as that epoch has left it; the training ends if it
+        returns True. It may look at the model, not change it.
     checkpoint : path-like, optional
         A file that is written after each epoch. If it exists, the training goes on from it to the very weights of an
         uninterrupted one (nearly so on another device), or, if it was finished, only restores them. It cannot know
@@ -108,8 +126,8 @@ def train(
     ------
     ValueError
         If jets and model are on different devices, all targets are equal or not what the loss takes, the model has
-        nothing to learn with or gives other shapes than the loss takes, a setting is unknown, or the checkpoint is none
-        or belongs to another training.
+        nothing to learn with or gives other shapes than the loss takes, a setting is unknown, there is not a weight for
+        each jet, or the checkpoint is none or belongs to another training.
     FloatingPointError
         If the loss is no longer a number.
     """
@@ -118,54 +136,31 @@ def train(
     epochs, batch_size, learning_rate, schedule, weight_decay, patience = settings.values()
     samples = {"training": training, "validation": validation}
     device = _check(model, samples, generator)
-    loss_of = CheckedLoss(loss, {name: jets.targets for name, jets in samples.items()})
-    optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=weight_decay)
-    scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
-    history, best = {"loss": [], "val_loss": [], "learning_rate": []}, _weights(model)
+    training, validation = map(PackedJets.with_weights, samples.values(), weights or (None, None))
+    samples = {"training": training, "validation": validation}
+    loss_of = CheckedLoss(loss, {name: jets.targets for name, jets in samples.items()}, weighted=weights is not None)
+    settings |= _unusual(schedule, optimizer, weights)
+    optimizer, scaler = _descent(model, device, optimizer, learning_rate, weight_decay)
     saved = _checkpoint(checkpoint, settings, loss, augment, samples, model, optimizer, scaler, generator)
-    if saved and saved.path.exists():
-        history, best = saved.restore()
-    line, n_steps = _Line(progress, epochs), math.ceil(len(training) / batch_size)
+    history, best = _beginning(model, saved)
+    line, learned = Line(progress, epochs, len(training)), (loss_of, augment, generator, scaler)
 
     while (epoch := len(history["loss"])) < epochs and not _patience_lost(history["val_loss"], patience):
         model.train()
         order, total = torch.randperm(len(training), generator=generator), 0.0
-        for step, batch in enumerate(order.split(batch_size)):
-            rate = learning_rate * (one_cycle((epoch + step / n_steps) / epochs) if schedule == "one-cycle" else 1)
-            total += _gradients(model, training, batch, loss_of, augment, generator, scaler)
+        for rate, batch in _steps(order.split(batch_size), epoch, epochs, schedule, learning_rate):
+            total += _gradients(model, training, batch, *learned)
             _update(model, optimizer, scaler, rate)
-            line.step(len(batch), epoch + (step + 1) / n_steps, history)
-        history["loss"].append(float(total) / len(training))
-        history["val_loss"].append(float(loss_of(*_outputs(model, validation))))
-        history["learning_rate"].append(rate)
-        _require_finite(history, learning_rate)
-        if history["val_loss"][-1] == min(history["val_loss"]):
+            line.step(len(batch), history)
+        if _is_best(history, float(total) / len(training), loss_of(*_outputs(model, validation)), rate, learning_rate):
             best = _weights(model)
         if saved:
             saved.save(history, best)
+        if after_epoch is not None and after_epoch(history):
+            break
     line.end()
     model.load_state_dict(best)
     return history
-
-
-def one_cycle(progress: float) -> float:
-    """Return the learning rate at a moment of the training, 0 to 1, relative to its largest value.
-
-    It rises along a line from 1/25 to 1 during the first quarter, while the weights are still far from any minimum, and
-    falls along a half cosine to zero, so that the last steps settle.
-
-    References
-    ----------
-    L. N. Smith, N. Topin, arXiv:1708.07120.
-
-    Examples
-    --------
-    >>> [round(one_cycle(progress), 2) for progress in (0, 0.125, 0.25, 0.625, 1)]
-    [0.04, 0.52, 1.0, 0.5, 0.0]
-    """
-    if progress < 0.25:
-        return 0.04 + 0.96 * progress / 0.25
-    return 0.5 + 0.5 * math.cos(math.pi * (progress - 0.25) / 0.75)
 
 
 def predict(model: nn.Module, jets: PackedJets, batch_size: int = 512) -> np.ndarray:
@@ -231,6 +226,13 @@ def rotate_and_flip(
     turned[:, eta] = cos * features[:, eta] - sin * features[:, phi]
     turned[:, phi] = sign * (sin * features[:, eta] + cos * features[:, phi])
     return turned
+
+
+def _steps(batches: tuple, epoch: int, epochs: int, schedule, learning_rate: float) -> Iterator:
+    """Go through the steps of an epoch: learning rate and numbers of the jets of each."""
+    rate_of = SCHEDULES.get(schedule, schedule)
+    for step, batch in enumerate(batches):
+        yield learning_rate * rate_of((epoch + step / len(batches)) / epochs), batch
 
 
 def _gradients(model, jets: PackedJets, batch: torch.Tensor, loss, augment, generator, scaler) -> torch.Tensor:
@@ -306,6 +308,13 @@ def _checkpoint(path, settings, loss, augment, samples: dict[str, PackedJets], *
     return Checkpoint(path, settings, *state)
 
 
+def _beginning(model: nn.Module, saved: Checkpoint | None) -> tuple[dict[str, list[float]], dict]:
+    """Return history and best weights of a training that begins, or goes on from a checkpoint."""
+    if saved and saved.path.exists():
+        return saved.restore()
+    return {"loss": [], "val_loss": [], "learning_rate": []}, _weights(model)
+
+
 def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
     return copy.deepcopy(model.state_dict())
 
@@ -314,13 +323,17 @@ def _patience_lost(val_loss: list[float], patience: int | None) -> bool:
     return patience is not None and len(val_loss) > 0 and len(val_loss) - 1 - int(np.argmin(val_loss)) >= patience
 
 
-def _require_finite(history: dict[str, list[float]], learning_rate: float) -> None:
-    loss, val_loss = history["loss"][-1], history["val_loss"][-1]
+def _is_best(history: dict[str, list[float]], loss, val_loss, rate: float, learning_rate: float) -> bool:
+    """Add an epoch to a history, if its losses are numbers; say whether it is the best so far."""
+    loss, val_loss = float(loss), float(val_loss)
+    for name, value in (("loss", loss), ("val_loss", val_loss), ("learning_rate", rate)):
+        history[name].append(value)
     if not math.isfinite(loss + val_loss):
         raise FloatingPointError(
             f"the loss of epoch {len(history['loss'])} is {loss}, that of the validation jets {val_loss}: lower the "
             f"learning rate ({learning_rate:g}), look for extreme inputs"
         )
+    return val_loss == min(history["val_loss"])
 
 
 def _settings(epochs, batch_size, learning_rate, schedule, weight_decay, patience) -> dict[str, int | float | str]:
@@ -333,12 +346,26 @@ def _settings(epochs, batch_size, learning_rate, schedule, weight_decay, patienc
         "weight_decay": _number("weight_decay", weight_decay, float),
         "patience": None if patience is None else _number("patience", patience, int),
     }
-    if schedule not in ("one-cycle", "constant") or settings["epochs"] < 1 or settings["batch_size"] < 1:
+    known = callable(schedule) or schedule in SCHEDULES
+    if not known or settings["epochs"] < 1 or settings["batch_size"] < 1:
         raise ValueError(
-            'expected schedule "one-cycle" or "constant", epochs and batch_size of at least 1; got '
+            f"expected schedule {listed(SCHEDULES)} or a function, epochs and batch_size of at least 1; got "
             f"{schedule!r}, {settings['epochs']} and {settings['batch_size']}"
         )
     return settings
+
+
+def _unusual(schedule, optimizer, weights) -> dict[str, str]:
+    """Return what a checkpoint has to know of a training beside its plain settings; nothing where all is usual."""
+    found = {"schedule": describe(schedule)} if callable(schedule) else {}
+    found |= {} if optimizer is None else {"optimizer": describe(optimizer)}
+    return found if weights is None else found | {"weights": "behind the targets"}
+
+
+def _descent(model: nn.Module, device: torch.device, make: Callable | None, learning_rate: float, weight_decay: float):
+    """Return the optimiser, and the scaler of its gradients."""
+    make = make or functools.partial(torch.optim.AdamW, weight_decay=weight_decay)
+    return make(model.parameters(), lr=learning_rate), torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
 
 
 def _number(name: str, value, kind: type) -> int | float:
@@ -368,33 +395,3 @@ def _check(model: nn.Module, samples: dict[str, PackedJets], generator) -> torch
         found = ", ".join(f"the {name} jets on {jets.device}" for name, jets in samples.items())
         raise ValueError(f"the model is on {device}, {found}: move all of them, as model.to(device), jets.to(device)")
     return device
-
-
-# --- progress ---------------------------------------------------------------------------------------------------------
-
-
-class _Line:
-    """One line on the standard output, written over and over: epochs, jets per second, losses."""
-
-    def __init__(self, wanted: bool, epochs: int):
-        # A build and nbval set this variable; they store or compare what is printed, and no two speeds are equal.
-        self.wanted = wanted and "PYTEST_CURRENT_TEST" not in os.environ
-        self.epochs, self.n_jets = epochs, 0
-        self.start = self.shown = time.monotonic()
-
-    def step(self, n_jets: int, epochs_done: float, history: dict[str, list[float]]) -> None:
-        """Count jets, and write the line unless it is fresh."""
-        self.n_jets += n_jets
-        if not self.wanted or (time.monotonic() - self.shown < 0.2 and epochs_done < self.epochs):
-            return
-        self.shown = time.monotonic()
-        rate = self.n_jets / (self.shown - self.start)
-        bar = "#" * int(20 * epochs_done / self.epochs)
-        losses = [f"{name} {history[name][-1]:.4f}" for name in ("loss", "val_loss") if history[name]]
-        text = f"epoch {math.ceil(epochs_done)}/{self.epochs} [{bar:<20}] {rate:,.0f} jets/s {' '.join(losses)}"
-        print(f"\r{text:<79}", end="", flush=True)
-
-    def end(self) -> None:
-        """Leave the line as it is."""
-        if self.wanted:
-            print()

@@ -23,7 +23,7 @@ LEVELS = [
     },
     {"cluster", "locks", "reproducing", "trees"},
     {"branches"},
-    {"data", "events", "jets", "metrics", "nets", "weights"},
+    {"data", "events", "jets", "meter", "metrics", "nets", "schedules", "weights"},
     {"checkpoints", "images", "ledger", "losses", "observables", "plots"}
     | {"preprocess", "recipe", "simulate", "splitting"}
     | {"streaming"},

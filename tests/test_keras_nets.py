@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from coursekit.nets import keras_nets
-from coursekit.nets.keras_nets import build_dense, choose_precision, score_of
+from coursekit.nets.keras_nets import build_cnn, build_dense, choose_precision, score_of
 
 keras = pytest.importorskip("keras")
 
@@ -38,6 +38,28 @@ def x():
 )
 def test_parameters_are_those_counted_by_hand(settings, parameters):
     assert build_dense(6, **settings).count_params() == parameters
+
+
+def test_a_network_for_pictures_has_the_parameters_counted_by_hand():
+    convolutions = (9 + 1) * 2 + (18 + 1) * 2 + (18 + 1) * 4 + (36 + 1) * 4
+    model = build_cnn((8, 12, 1), filters=2, dense=4)
+    assert model.count_params() == convolutions + (2 * 3 * 4 + 1) * 4 + 4 + 1
+    assert build_cnn((8, 8, 1), filters=2, dense=4, n_classes=3).output_shape == (None, 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"shape": (8, 8)}, r"\(H, W, C\), at least 4 x 4 pixels with a channel; got \(8, 8\)"),
+        ({"shape": (3, 8, 1)}, "at least 4 x 4 pixels"),
+        ({"filters": 0}, "filters and dense must be at least 1, got 0 and 300"),
+        ({"dropout": 1.0}, "fraction of units"),
+        ({"n_classes": 1}, "at least 2"),
+    ],
+)
+def test_impossible_networks_for_pictures_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        build_cnn(**{"shape": (8, 8, 1)} | settings)
 
 
 def test_the_score_is_what_numpy_computes_from_the_parameters(x):
@@ -192,7 +214,7 @@ def test_precision_follows_the_device(monkeypatch, x, gpu, policy):
 def test_the_networks_train_on_the_torch_backend():
     code = """
 import json, keras, numpy as np
-from coursekit.nets.keras_nets import build_dense, choose_precision, score_of
+from coursekit.nets.keras_nets import build_cnn, build_dense, choose_precision, score_of
 assert keras.backend.backend() == "torch" and choose_precision() in ("float32", "mixed_float16")
 rng = np.random.default_rng(1)
 labels = np.arange(64) % 2

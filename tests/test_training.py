@@ -268,7 +268,10 @@ def test_one_number_per_jet_needs_no_second_dimension():
         ({"validation": make_jets()[:0]}, "the 0 validation jets"),
         ({"jets": with_targets(np.arange(200))}, "the training jets have targets from 0 to 199: for a regression"),
         ({"jets": with_targets(np.arange(200) % 2 * 2 - 1)}, "targets from -1 to 1"),
-        ({"schedule": "cosine"}, 'expected schedule "one-cycle" or "constant", .* got \'cosine\', 3 and 64'),
+        (
+            {"schedule": "cosin"},
+            "expected schedule one-cycle, cosine, constant or a function, .* got 'cosin', 3 and 64",
+        ),
         ({"epochs": 0}, "got 'one-cycle', 0 and 64"),
         ({"batch_size": 0}, "got 'one-cycle', 3 and 0"),
         ({"model": build().to("meta")}, "the model is on meta, the training jets on cpu, .* model.to\\(device\\)"),

@@ -1,5 +1,7 @@
 """Packed jets as tensors on one device, from which batches are gathered by one indexing."""
 
+import copy
+
 import numpy as np
 
 try:
@@ -7,7 +9,7 @@ try:
 except ImportError as error:
     raise ImportError('packed jets are PyTorch tensors: pip install "coursekit[torch]"') from error
 
-from coursekit.arrays import numbers, plain
+from coursekit.arrays import checked_weights, numbers, plain
 
 
 class PackedJets:
@@ -81,6 +83,21 @@ class PackedJets:
     def to(self, device: torch.device | str) -> "PackedJets":
         """Return the same jets on a device."""
         return PackedJets(self.features.to(device), self.counts.to(device), self.targets.to(device))
+
+    def with_weights(self, weights) -> "PackedJets":
+        """Return the same jets with a weight for each, (N,), as a column behind the targets; with None as they are.
+
+        Raises
+        ------
+        ValueError
+            There is not a finite weight for each jet.
+        """
+        if weights is None:
+            return self
+        weights = torch.as_tensor(checked_weights(weights, len(self)), dtype=torch.float32, device=self.device)
+        jets = copy.copy(self)
+        jets.targets = torch.cat([self.targets, weights[:, None]], dim=1)
+        return jets
 
     def batch(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Gather jets by their numbers, (B,) int64, in this order: features (T', F), counts (B,), targets (B, K)."""

@@ -118,6 +118,4 @@ class Train(Section):
                 )
             if self.task == "regression" and self.loss_name == "huber":
                 raise ValueError("boosted trees know no huber loss: take mse or mae")
-        if self.save_every and self.save_every > self.epochs:
-            raise ValueError(f"save_every: {self.save_every} is never reached within epochs: {self.epochs}")
         return self

@@ -90,10 +90,13 @@ def outputs_of(model, inputs: np.ndarray) -> np.ndarray:
     return np.concatenate(parts).astype(np.float32, copy=False) if parts else np.zeros((0, model.output_shape[-1]))
 
 
-def load(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
+def load(content: bytes, problem: Problem) -> Callable[[np.ndarray], np.ndarray]:
     """Return the outputs of a network that was kept as the bytes of a ``.keras`` file."""
     import keras
 
+    train = problem.study.train
+    if ":" in train.network:  # whose own layers have to be known before they are read
+        build(train.network, train.options, problem.shape, problem.n_outputs, problem.kind)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.keras"
         path.write_bytes(content)
@@ -135,12 +138,12 @@ def _after_epochs(problem: Problem, parts: dict, watch: Watch, files: dict[str, 
 
         def on_epoch_end(self, epoch, logs=None):
             measured = {"loss": logs["loss"], "val_loss": logs["val_loss"]}
-            for part, prefix in (("training", ""), ("validation", "val_")):
-                if not problem.is_regression and np.isfinite([*measured.values()]).all():
-                    found = problem.measures(part, outputs_of(self.model, parts[part][0]))
+            outputs = {name: outputs_of(self.model, inputs) for name, (inputs, *_) in parts.items()}
+            if np.isfinite([*measured.values()]).all():
+                for part, prefix in (("training", ""), ("validation", "val_")):
+                    found = problem.measures(part, outputs[part])
                     measured |= {f"{prefix}{name}": value for name, value in found.items()}
-            validation = parts["validation"][0]
-            if watch.epoch(measured, lambda: problem.in_units(outputs_of(self.model, validation))):
+            if watch.epoch(measured, problem.in_units(outputs["validation"])):
                 self.kept = self.model.get_weights()
             if save_every and watch.n_epochs % save_every == 0:
                 files[f"epoch_{watch.n_epochs:03d}.keras"] = _saved(self.model)

@@ -70,11 +70,17 @@ def train_one(
     files["history.json"] = json.dumps(_record(problem, training), indent=1).encode()
     if problem.view.scaler is not None:
         files["variables.json"] = _saved(problem.view.scaler)
-    return Trained(training, score_all(problem, outputs), files)
+    return Trained(training, score_all(problem, lambda inputs: problem.in_units(outputs(inputs))), files)
 
 
-def score_all(problem: Problem, outputs: Callable) -> np.ndarray:
+def score_all(problem: Problem, scores_of: Callable) -> np.ndarray:
     """Return what a network says of all events of a dataset, (N, C) float32, some at a time.
+
+    Parameters
+    ----------
+    problem : Problem
+    scores_of : callable
+        From what `View.inputs` gives to scores (n, C).
 
     Raises
     ------
@@ -85,7 +91,7 @@ def score_all(problem: Problem, outputs: Callable) -> np.ndarray:
     scores = np.empty((n_events, problem.n_outputs), np.float32)
     for first in range(0, n_events, CHUNK):
         rows = np.arange(first, min(first + CHUNK, n_events))
-        scores[rows] = problem.in_units(outputs(problem.view.inputs(rows, evaluation=True)))
+        scores[rows] = scores_of(problem.view.inputs(rows, evaluation=True))
     bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))
     if len(bad):
         raise FloatingPointError(
@@ -113,7 +119,7 @@ def _record(problem: Problem, training: Training) -> dict:
     train = problem.study.train
     network = {"name": train.network, "options": train.options, "framework": _framework(problem), "kind": problem.kind}
     network |= {"shape": problem.shape, "outputs": problem.n_outputs, "task": train.task}
-    target = {"offset": problem.offset, "spread": problem.spread}
+    target = {"centre": problem.view.centre, "spread": problem.view.spread}
     return training._asdict() | {"network": network, "target": target}
 
 

@@ -65,7 +65,7 @@ def combine(dataset: Dataset, trained: Sequence[Trained]) -> Outcome:
 def _out_of_fold(dataset: Dataset, stacked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return of scores (R, k, N, C) those of the fold that tests an event, and the mean of those that trained on it."""
     k = stacked.shape[1]
-    rows, own = np.arange(stacked.shape[2]), dataset.folds.astype(np.int64)
+    rows, own = np.arange(stacked.shape[2]), np.maximum(dataset.folds, 0).astype(np.int64)  # of data it is -1
     if own.max(initial=0) >= k:
         raise ValueError(
             f"the events lie in {own.max() + 1} folds, but {k} were trained: train.folds is another number"

@@ -7,7 +7,7 @@ import numpy as np
 
 from coursekit.study.settings import Study
 
-Report = Callable[[int, dict[str, float | np.ndarray]], None]
+Report = Callable[[int, dict], None]
 
 
 class Watch:
@@ -34,7 +34,7 @@ class Watch:
     >>> from coursekit.study.settings.train import Train
     >>> from types import SimpleNamespace
     >>> watch = Watch(SimpleNamespace(train=Train(early_stopping={"patience": 1})))
-    >>> [watch.epoch({"loss": 0.5, "val_loss": loss}, None) for loss in (0.7, 0.6, 0.65)]  # is it the best so far?
+    >>> [watch.epoch({"loss": 0.5, "val_loss": loss}) for loss in (0.7, 0.6, 0.65)]  # is it the best so far?
     [True, True, False]
     >>> watch.best_epoch, watch.stops
     (2, True)
@@ -56,14 +56,15 @@ class Watch:
         """How many epochs have been seen."""
         return len(self.history.get("loss", ()))
 
-    def epoch(self, measured: dict[str, float], scores: Callable[[], np.ndarray]) -> bool:
+    def tell(self, epoch: int, measured: dict[str, float], scores: np.ndarray) -> None:
+        """Report what was measured of a network, and its scores (n, C) of the validation events."""
+        if self._report is not None:
+            self._report(epoch, measured | {"scores": scores})
+
+    def epoch(self, measured: dict[str, float], scores: np.ndarray | None = None) -> bool:
         """Take what was measured after an epoch; say whether the network is to be kept as it is now.
 
-        Parameters
-        ----------
-        measured : dict of str to float
-        scores : callable
-            Returns the scores (n, C) of the validation events; called for `report` alone.
+        With the scores of the validation events it is reported, too.
 
         Raises
         ------
@@ -88,6 +89,6 @@ class Watch:
             self.stops = self._patience is not None and self._waited >= self._patience
         if better or not self._keeps_best:
             self.best_epoch = self.n_epochs
-        if self._report is not None:
-            self._report(self.n_epochs, measured | {"scores": scores()})
+        if scores is not None:
+            self.tell(self.n_epochs, measured, scores)
         return better or not self._keeps_best

@@ -1,0 +1,129 @@
+"""Networks that were kept: loaded again, applied again, as they were at the end or after an epoch."""
+
+import dataclasses
+import importlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from coursekit.preprocess import Scaler
+from coursekit.study.dataset import Dataset
+from coursekit.study.outcome import Outcome, Trained, Training
+from coursekit.study.settings import Study
+from coursekit.study.settings.train import Train
+from coursekit.study.training.one import score_all
+from coursekit.study.training.problem import Problem, make_problem
+from coursekit.study.training.together import combine
+from coursekit.surroundings import load_triton_before_tensorflow, prepare_frameworks
+from coursekit.words import listed
+
+_SUFFIXES = {"keras": ".keras", "torch": ".pt", "trees": ".joblib"}
+
+
+def load_network(kept: str | os.PathLike | Mapping[str, bytes], epoch: int | None = None) -> Callable:
+    """Load a network that was kept.
+
+    Parameters
+    ----------
+    kept : path-like or mapping of str to bytes
+        The folder of one training in a run folder, ``models/seed1``, or its files as `Trained` holds them. Boosted
+        trees are read with joblib, which runs code in the file: load only what you trust.
+    epoch : int, optional
+        As it was after this epoch, which `train.save_every` has kept; by default as it was in the end.
+
+    Returns
+    -------
+    callable
+        From inputs, as `View.inputs` gives them, to scores (n, C) float32, those of the training.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such folder, or no network in it, or none of this epoch.
+    ValueError
+        The network, or what is said of it, is damaged.
+    """
+    files = kept if isinstance(kept, Mapping) else _read(Path(kept))
+    where = "the files" if isinstance(kept, Mapping) else kept
+    if "history.json" not in files:
+        raise FileNotFoundError(
+            f"{where}: there is no history.json, which says what the network is; name models/seed..."
+        )
+    try:
+        problem = _recorded(json.loads(files["history.json"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{where}: history.json is damaged ({error}): train again") from error
+    framework = json.loads(files["history.json"])["network"]["framework"]
+    name = ("network" if epoch is None else f"epoch_{epoch:03d}") + _SUFFIXES[framework]
+    if name not in files:
+        networks = [file for file in sorted(files) if file.endswith(_SUFFIXES[framework])]
+        raise FileNotFoundError(f"{where}: there is no {name}; there are {listed(networks)}. See train.save_every")
+    prepare_frameworks()
+    load_triton_before_tensorflow()
+    side = importlib.import_module(f"coursekit.study.training.{framework}_fit")
+    try:
+        outputs = side.load(files[name], problem)
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:  # of archives, of HDF5, of pickle, of the frameworks
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{where}: {name} cannot be read ({reason}): train again") from error
+    return lambda inputs: problem.in_units(outputs(inputs))
+
+
+def epoch_scores(study: Study, dataset: Dataset, models: str | os.PathLike, epoch: int | None = None) -> Outcome:
+    """Apply the networks of a run again, as they were after an epoch, to all events of a dataset.
+
+    Parameters
+    ----------
+    study : Study
+    dataset : Dataset
+    models : path-like
+        The folder with one folder for each training; inputs are scaled as they were there.
+    epoch : int, optional
+        By default the end.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `load_network`; or there are no trainings.
+    """
+    folders = sorted(path.parent for path in Path(models).glob("[!.]*/history.json"))
+    if not folders:
+        raise FileNotFoundError(f"{models} holds no training: no folder in it has a history.json")
+    trained = []
+    for folder in folders:
+        said = json.loads((folder / "history.json").read_text(encoding="utf-8"))
+        training = Training(*(said[name] for name in Training._fields))
+        problem = make_problem(study, dataset, training.fold)
+        changes = {"centre": said["target"]["centre"], "spread": said["target"]["spread"]}
+        if (folder / "variables.json").is_file():
+            changes["scaler"] = Scaler.load(folder / "variables.json")
+        problem = dataclasses.replace(problem, view=dataclasses.replace(problem.view, **changes))
+        scores = load_network(folder, epoch)
+        trained.append(Trained(training, score_all(problem, scores), {}))
+    return combine(dataset, trained)
+
+
+def _read(folder: Path) -> dict[str, bytes]:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no folder of a training")
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+
+def _recorded(said: dict) -> Problem:
+    """Return what a training had to learn, as far as its network depends on it."""
+    network, target = said["network"], said["target"]
+    train = Train(network=network["name"], options=network["options"], task=network["task"])
+    shape = network["shape"] if isinstance(network["shape"], int) else tuple(network["shape"])
+    view = SimpleNamespace(original=lambda values: values * target["spread"] + target["centre"])
+    study = SimpleNamespace(train=train)
+    return Problem(study, None, view, said["fold"], network["kind"], shape, network["outputs"], np.empty(0))

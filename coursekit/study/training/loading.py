@@ -104,10 +104,9 @@ def epoch_scores(study: Study, dataset: Dataset, models: str | os.PathLike, epoc
         said = json.loads((folder / "history.json").read_text(encoding="utf-8"))
         training = Training(*(said[name] for name in Training._fields))
         problem = make_problem(study, dataset, training.fold)
-        changes = {"centre": said["target"]["centre"], "spread": said["target"]["spread"]}
         if (folder / "variables.json").is_file():
-            changes["scaler"] = Scaler.load(folder / "variables.json")
-        problem = dataclasses.replace(problem, view=dataclasses.replace(problem.view, **changes))
+            view = dataclasses.replace(problem.view, scaler=Scaler.load(folder / "variables.json"))
+            problem = dataclasses.replace(problem, view=view)
         scores = load_network(folder, epoch)
         trained.append(Trained(training, score_all(problem, scores), {}))
     return combine(dataset, trained)
@@ -124,6 +123,5 @@ def _recorded(said: dict) -> Problem:
     network, target = said["network"], said["target"]
     train = Train(network=network["name"], options=network["options"], task=network["task"])
     shape = network["shape"] if isinstance(network["shape"], int) else tuple(network["shape"])
-    view = SimpleNamespace(original=lambda values: values * target["spread"] + target["centre"])
-    study = SimpleNamespace(train=train)
-    return Problem(study, None, view, said["fold"], network["kind"], shape, network["outputs"], np.empty(0))
+    known = (said["fold"], network["kind"], shape, network["outputs"], np.empty(0), target["centre"], target["spread"])
+    return Problem(SimpleNamespace(train=train), None, None, *known)

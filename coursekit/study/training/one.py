@@ -119,7 +119,7 @@ def _record(problem: Problem, training: Training) -> dict:
     train = problem.study.train
     network = {"name": train.network, "options": train.options, "framework": _framework(problem), "kind": problem.kind}
     network |= {"shape": problem.shape, "outputs": problem.n_outputs, "task": train.task}
-    target = {"centre": problem.view.centre, "spread": problem.view.spread}
+    target = {"centre": problem.centre, "spread": problem.spread}
     return training._asdict() | {"network": network, "target": target}
 
 

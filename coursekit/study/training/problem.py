@@ -26,7 +26,9 @@ class Problem:
     n_outputs : int
         C: 1 for two classes and for a regression, else K.
     targets : (N,) array
-        Labels, float32 for two classes and int64 for more; of a regression float32 of order one, as `View.targets`.
+        Labels, float32 for two classes and int64 for more; of a regression float32 with mean zero and variance one.
+    centre, spread : float
+        Weighted mean and standard deviation of the training targets of a regression.
     """
 
     study: Study
@@ -37,6 +39,8 @@ class Problem:
     shape: int | tuple[int, ...]
     n_outputs: int
     targets: np.ndarray
+    centre: float = 0.0
+    spread: float = 1.0
 
     @property
     def is_regression(self) -> bool:
@@ -65,7 +69,7 @@ class Problem:
         """Return outputs (n, C) as scores, float32: of a regression in the units of its target."""
         if not self.is_regression:
             return outputs.astype(np.float32)
-        return self.view.original(outputs.astype(np.float64)).astype(np.float32)
+        return (outputs.astype(np.float64) * self.spread + self.centre).astype(np.float32)
 
 
 def make_problem(study: Study, dataset: Dataset, fold: int | None) -> Problem:
@@ -87,9 +91,6 @@ def make_problem(study: Study, dataset: Dataset, fold: int | None) -> Problem:
         As `Dataset.view`, such as a part without events of a class; all targets are equal, or a batch is larger than
         the training part.
     """
-    known = dataset.targets[dataset.labels >= 0] if study.train.task == "regression" else np.arange(2)
-    if known.min() == known.max():
-        raise ValueError(f"input.target is {known[0]:g} for all simulated events: there is nothing to learn")
     view = dataset.view(fold)
     if study.train.network != "boosted_trees" and study.train.batch_size > len(view.training):
         raise ValueError(
@@ -98,8 +99,13 @@ def make_problem(study: Study, dataset: Dataset, fold: int | None) -> Problem:
         )
     kind, shape = _kind(view)
     if study.train.task == "regression":
-        targets = view.targets(np.arange(len(dataset.labels))).astype(np.float32)
-        return Problem(study, dataset, view, fold, kind, shape, 1, targets)
+        known, weights = dataset.targets[view.training].astype(np.float64), view.weights[view.training]
+        centre = float(np.average(known, weights=weights))
+        spread = float(np.sqrt(max(np.average((known - centre) ** 2, weights=weights), 0)))
+        if not spread > 0:
+            raise ValueError(f"input.target is {known[0]:g} for all training events: there is nothing to learn")
+        targets = ((dataset.targets - centre) / spread).astype(np.float32)
+        return Problem(study, dataset, view, fold, kind, shape, 1, targets, centre, spread)
     n_classes = 2 if study.train.task == "cwola" else len(dataset.classes)
     targets = view.labels.astype(np.float32 if n_classes == 2 else np.int64)
     return Problem(study, dataset, view, fold, kind, shape, 1 if n_classes == 2 else n_classes, targets)

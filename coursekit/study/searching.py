@@ -71,7 +71,7 @@ def make_searcher(study: Study):
     tune, search = study.tune, study.tune.search
     known = [name for name in SEARCH_ALG_IMPORT if name != "variant_generator"]
     _require_known(search.name, known, "search")
-    pauses = tune.scheduler is not None and _in_ray(tune.scheduler.name) in PAUSING
+    pauses = is_pausing(study)
     if search.name == "random":
         _require_options(search.options, (), "search")
         # What is paused waits for others that must be free to begin.
@@ -91,6 +91,11 @@ def make_searcher(study: Study):
         options = {"budget": tune.trials} | options
     searcher = made(metric="metric", mode=tune.mode, **options)
     return ConcurrencyLimiter(searcher, tune.concurrency) if pauses else _in_order(searcher, tune.concurrency)
+
+
+def is_pausing(study: Study) -> bool:
+    """Tell whether the scheduler fills brackets of trials, which must all have begun before one of them may end."""
+    return study.tune.scheduler is not None and _in_ray(study.tune.scheduler.name) in PAUSING
 
 
 def make_scheduler(study: Study):

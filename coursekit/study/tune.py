@@ -21,7 +21,7 @@ from coursekit.files import replacing
 from coursekit.metrics import Estimate
 from coursekit.study.dataset import Dataset
 from coursekit.study.objective import largest_of
-from coursekit.study.searching import domains, key_of, make_scheduler, make_searcher, make_stopper
+from coursekit.study.searching import domains, is_pausing, key_of, make_scheduler, make_searcher, make_stopper
 from coursekit.study.settings import Study
 from coursekit.study.settings.tune import with_settings
 from coursekit.study.trial import decoded, is_better, run_trial, train_trial
@@ -91,7 +91,7 @@ def search(
         from coursekit.study.training import train_one as train
     record = _Record(Path(run_folder.path) / "search", study, len(dataset.labels), progress)
     record.begin(resume)
-    with _environment(study.tune.concurrency), connected(study.job.ray or "local"):
+    with _environment(study), connected(study.job.ray or "local"):
         _require_resources(study)
         _fit(study, dataset, record, train, limit)
     results = _summary(study, dataset, record.trials(), train)
@@ -316,9 +316,10 @@ def _require_resources(study: Study) -> None:
 
 
 @contextlib.contextmanager
-def _environment(concurrency: int) -> Iterator[None]:
+def _environment(study: Study) -> Iterator[None]:
     """Set what Ray Tune reads from the environment, within the block."""
-    wanted = _SWITCHES | {"TUNE_MAX_PENDING_TRIALS_PG": str(concurrency)}
+    n_waiting = study.tune.trials if is_pausing(study) else study.tune.concurrency
+    wanted = _SWITCHES | {"TUNE_MAX_PENDING_TRIALS_PG": str(n_waiting)}
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

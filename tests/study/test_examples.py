@@ -1,10 +1,14 @@
 """The example studies: all are valid, all keys occur, and those of lessons 04 and 12 give the lessons' own numbers."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 
 from coursekit.data import fetch
 from coursekit.events import INPUT_BRANCHES, WEIGHT_BRANCHES, concatenate_events, event_weights, load_events, to_table
+from coursekit.metrics import Estimate, auc, rejection
 from coursekit.nets.keras_nets import build_dense
 from coursekit.prepared import PreparedSample, Recipe
 from coursekit.preprocess import Scaler
@@ -150,3 +154,49 @@ def test_the_training_is_that_of_lesson_12_bit_by_bit(examples):
     x = prepared.scaler.transform(prepared["test"].inputs)
     said = keras.ops.convert_to_numpy(model(x, training=False))
     np.testing.assert_array_equal(mine.scores[prepared["test"].indices], said)
+
+
+# --- the printed tables -----------------------------------------------------------------------------------------------
+
+
+def printed(root, lesson, with_words):
+    """Return the text of the output of a stored solution that holds these words."""
+    notebook = json.loads((root / "solutions" / f"{lesson}.ipynb").read_text(encoding="utf-8"))
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    texts = ["".join(output.get("text") or output.get("data", {}).get("text/plain", [])) for output in outputs]
+    return next(text for text in texts if with_words in text)
+
+
+def combined(results):
+    """The mean over trainings; what they differ by is in its error, as in lesson 04."""
+    values, errors = np.transpose(results)
+    return Estimate(values.mean(), np.hypot(errors.mean(), values.std(ddof=1)))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["lesson_04", "lesson_04_trees"])
+def test_the_table_of_lesson_04_comes_out(root, examples, name):
+    study = read_study(examples / f"{name}.yaml").study
+    dataset = load_dataset(study)
+    view = dataset.view()
+    scores = [train_one(study, dataset, seed).scores[:, 0].astype(np.float64) for seed in (1, 2, 3)]
+    test = view.test
+    of_test = [(dataset.labels[test], score[test], view.weights[test]) for score in scores]
+    row = [str(combined([rejection(y, score, at, w) for y, score, w in of_test])) for at in (0.5, 0.7, 0.9)]
+    table = printed(root, "04_first_network", "signal efficiency 0.5").splitlines()
+    column = {"lesson_04": 0, "lesson_04_trees": 1}[name]
+    assert row == [re.findall(r"[\d.]+ ± [\d.]+", line)[column] for line in table[1:]]
+    area = combined([auc(y, score, w) for y, score, w in of_test])
+    tagger = {"lesson_04": "network", "lesson_04_trees": "boosted trees"}[name]
+    assert f"AUC of the {tagger}: {area.value:.3f} ± {area.error:.3f}" in printed(
+        root, "04_first_network", "AUC of the"
+    )
+
+
+@pytest.mark.long
+def test_the_validation_loss_of_lesson_12_comes_out(root, examples):
+    study = read_study(examples / "lesson_12.yaml").study
+    trained = train_one(study, load_dataset(study), seed=1)
+    lowest = min(trained.training.history["val_loss"])
+    text = printed(root, "12_flavour_tagging", "lowest validation loss, sum:")
+    assert f"lowest validation loss, sum: {lowest:.2f} " in text

@@ -98,7 +98,6 @@ def toy_results(dataset, repeats=2, folds=False, seed=3):
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
     """Writes study files whose trees train in a moment, on 600 events in two files; runs go beside them."""
-    pytest.importorskip("coursekit.study.training.trees_fit")
     rng = np.random.default_rng(5)
     for name, height in (("higgs", 1.0), ("zjets", 0.0)):
         table = {"mass": rng.normal(height, 1, 300), "pt": rng.exponential(1 + height, 300), "event": np.arange(300)}

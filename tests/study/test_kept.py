@@ -18,7 +18,7 @@ def load(files, epoch=None):
 
 @pytest.fixture
 def page(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "load_network", load, raising=False)
+    monkeypatch.setattr(training, "load_network", load)
     page = Page(tmp_path, "toy")
     page.section("Kept")
     return page

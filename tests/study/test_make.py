@@ -45,7 +45,7 @@ def table(folder, name):
 
 def test_two_classes_have_the_table_of_lesson_4(tmp_path, toy, toy_dataset, toy_outcome):
     study = only(toy(apply={"label": {"experiment": "coursekit"}}), performance=True, train_test=True, histories=True)
-    found = make_report(study, toy_dataset, toy_outcome, tmp_path)
+    found = make_report(study, toy_dataset, toy_outcome, tmp_path, "job: {name: toy}")
     rows = selection.tested(toy_dataset)
     y, w, scores = toy_dataset.labels[rows], toy_dataset.weights[rows], toy_outcome.scores[:, rows, 0]
     values, errors = np.transpose([rejection(y, score, 0.9, w) for score in scores])
@@ -54,6 +54,7 @@ def test_two_classes_have_the_table_of_lesson_4(tmp_path, toy, toy_dataset, toy_
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert f"<td>{by_hand}</td>" in page
     assert f"<td>{auc(y, scores[1], w)}</td>" in page
+    assert "job: {name: toy}" in page
     assert not re.search(r"https?:|<script|<link", page)
     assert page.count("<img") == len(list((tmp_path / "figures").iterdir())) == page.count("<!DOCTYPE") * 8
     assert table(tmp_path, "separation").loc["rejection of background at 90%", "all repeats"] == pytest.approx(

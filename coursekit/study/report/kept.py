@@ -41,7 +41,6 @@ def add_kept_importance(page: Page, study: Study, dataset: Dataset, outcome: Out
     NothingToDraw
         As `add_importance`, or events that do not fit into memory.
     """
-    _require_loader()
     if dataset.streamed:
         raise NothingToDraw("the events do not fit into memory, and shuffling takes all of them at once")
     first = [one for one in outcome.trainings if one.seed == outcome.trainings[0].seed]
@@ -72,7 +71,6 @@ def add_kept_epochs(page: Page, study: Study, dataset: Dataset, outcome: Outcome
     NothingToDraw
         As `add_epochs`.
     """
-    _require_loader()
     if not outcome.trainings:
         raise NothingToDraw("no network was trained")
     first, view = outcome.trainings[0], training_view(dataset)
@@ -84,11 +82,6 @@ def add_kept_epochs(page: Page, study: Study, dataset: Dataset, outcome: Outcome
         kept[epoch] = np.full((len(dataset.labels), said.shape[1]), np.nan, np.float32)
         kept[epoch][view.validation] = said
     return add_epochs(page, study, dataset, kept)
-
-
-def _require_loader() -> None:
-    if not hasattr(training, "load_network"):  # until it is there
-        raise NothingToDraw("networks cannot be loaded again")
 
 
 def _files(folder: Path, seed: int, fold: int | None, after_epochs: bool) -> dict[str, bytes]:

@@ -33,7 +33,7 @@ from coursekit.words import listed
 _VERSIONS = ("numpy", "scikit-learn", "keras", "tensorflow", "torch", "ray")
 
 
-def make_report(study: Study, dataset: Dataset, outcome: Outcome, folder) -> dict:
+def make_report(study: Study, dataset: Dataset, outcome: Outcome, folder, resolved: str = "") -> dict:
     """Write ``index.html`` with every section that `apply` asks for, and the files of its figures and tables.
 
     A section that has nothing to show, without data, with one class, or where nothing passes, says so on the page.
@@ -44,7 +44,9 @@ def make_report(study: Study, dataset: Dataset, outcome: Outcome, folder) -> dic
     dataset : Dataset
     outcome : Outcome
     folder : path-like
-        The run folder; its ``study.yaml`` stands at the end of the page.
+        The run folder.
+    resolved : str
+        The study file with all its defaults, for the end of the page.
 
     Returns
     -------
@@ -77,8 +79,7 @@ def make_report(study: Study, dataset: Dataset, outcome: Outcome, folder) -> dic
         except NothingToDraw as error:
             missing[key] = str(error)
             page.note(f"There is nothing to show here: {error}.")
-    file = folder / "study.yaml"
-    page.save(file.read_text(encoding="utf-8") if file.is_file() else "")
+    page.save(resolved)
     return {key: found for key, found in numbers.items() if found} | ({"missing": missing} if missing else {})
 
 

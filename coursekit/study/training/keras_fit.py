@@ -1,6 +1,8 @@
 """Training in Keras: what the lessons do, with the settings of a study."""
 
 import contextlib
+import dataclasses
+import functools
 import math
 import tempfile
 from collections.abc import Callable, Iterator
@@ -61,19 +63,10 @@ def fit(problem: Problem, seed: int, watch: Watch) -> tuple[Callable[[np.ndarray
         loss=_loss(problem),
         steps_per_execution=_STEPS if tensorflow else 1,
     )
-    parts = {name: (view.inputs(getattr(view, name)), *_targets(problem, name)) for name in ("training", "validation")}
     files: dict[str, bytes] = {}
-    inputs, targets, weights = parts["training"]
-    model.fit(
-        inputs,
-        targets,
-        sample_weight=weights,
-        validation_data=parts["validation"],
-        epochs=train.epochs,
-        batch_size=train.batch_size,
-        callbacks=[_after_epochs(problem, parts, watch, files)],
-        verbose=0,
-    )
+    data = (_streams if problem.dataset.streamed else _arrays)(problem, seed)
+    outputs = {name: _outputs_for(problem, model, name, data) for name in problem.watched}
+    model.fit(**data, epochs=train.epochs, callbacks=[_after_epochs(problem, outputs, watch, files)], verbose=0)
     files["network.keras"] = _saved(model)
     return lambda inputs: outputs_of(model, inputs), files
 
@@ -124,7 +117,37 @@ def optimiser_of(settings: Optimiser, n_steps: int):
     return keras.optimizers.Adam(rate)
 
 
-def _after_epochs(problem: Problem, parts: dict, watch: Watch, files: dict[str, bytes]):
+def _arrays(problem: Problem, seed: int) -> dict:
+    """Return what `fit` takes of events in memory."""
+    parts = []
+    for rows in (problem.view.training, problem.view.validation):
+        parts.append((problem.view.inputs(rows), problem.targets[rows], problem.view.weights[rows].astype(np.float32)))
+    (inputs, targets, weights), validation = parts
+    arrays = {"x": inputs, "y": targets, "sample_weight": weights, "validation_data": validation}
+    return arrays | {"batch_size": problem.study.train.batch_size}
+
+
+def _streams(problem: Problem, seed: int) -> dict:
+    """Return what `fit` takes of events that do not fit into memory: batches, read while it learns."""
+    from coursekit.streaming import keras_dataset
+
+    view, size = problem.view, problem.study.train.batch_size
+    if problem.is_regression:  # its targets are learned as they are scaled here
+        view = dataclasses.replace(view, dataset=dataclasses.replace(view.dataset, targets=problem.targets))
+    streams = (view.stream("training", size, seed), view.stream("validation", size, None))
+    return dict(zip(("x", "validation_data"), map(keras_dataset, streams), strict=True))
+
+
+def _outputs_for(problem: Problem, model, part: str, data: dict) -> Callable[[], np.ndarray]:
+    """Return what gives the outputs (n, C) for the watched events of a part, as the model is at that time."""
+    if problem.dataset.streamed:
+        chunks = functools.partial(problem.view.chunks, problem.watched[part])
+        return lambda: np.concatenate([outputs_of(model, inputs) for inputs in chunks()])
+    inputs = data["x"] if part == "training" else data["validation_data"][0]
+    return lambda: outputs_of(model, inputs)
+
+
+def _after_epochs(problem: Problem, outputs: dict[str, Callable], watch: Watch, files: dict[str, bytes]):
     """Return the callback that measures after each epoch, keeps what is to be kept, and ends the training.
 
     It only looks: nothing here draws a random number, so that the training is that of a plain `fit`.
@@ -138,12 +161,12 @@ def _after_epochs(problem: Problem, parts: dict, watch: Watch, files: dict[str, 
 
         def on_epoch_end(self, epoch, logs=None):
             measured = {"loss": logs["loss"], "val_loss": logs["val_loss"]}
-            outputs = {name: outputs_of(self.model, inputs) for name, (inputs, *_) in parts.items()}
+            said = {name: give() for name, give in outputs.items()}
             if np.isfinite([*measured.values()]).all():
                 for part, prefix in (("training", ""), ("validation", "val_")):
-                    found = problem.measures(part, outputs[part])
+                    found = problem.measures(problem.watched[part], said[part])
                     measured |= {f"{prefix}{name}": value for name, value in found.items()}
-            if watch.epoch(measured, problem.in_units(outputs["validation"])):
+            if watch.epoch(measured, problem.in_units(said["validation"])):
                 self.kept = self.model.get_weights()
             if save_every and watch.n_epochs % save_every == 0:
                 files[f"epoch_{watch.n_epochs:03d}.keras"] = _saved(self.model)
@@ -153,11 +176,6 @@ def _after_epochs(problem: Problem, parts: dict, watch: Watch, files: dict[str, 
             self.model.set_weights(self.kept)
 
     return AfterEpochs()
-
-
-def _targets(problem: Problem, part: str) -> tuple[np.ndarray, np.ndarray]:
-    rows = getattr(problem.view, part)
-    return problem.targets[rows], problem.view.weights[rows].astype(np.float32)
 
 
 def _loss(problem: Problem) -> str:

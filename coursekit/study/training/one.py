@@ -10,7 +10,8 @@ import numpy as np
 
 from coursekit.preprocess import Scaler
 from coursekit.study.dataset import Dataset
-from coursekit.study.networks import build, framework
+from coursekit.study.networks import build
+from coursekit.study.networks import framework as framework_of
 from coursekit.study.outcome import Trained, Training
 from coursekit.study.settings import Study
 from coursekit.study.training.problem import Problem, make_problem
@@ -65,9 +66,15 @@ def train_one(
     load_triton_before_tensorflow()
     problem = make_problem(study, dataset, fold)
     watch = Watch(study, report)
-    outputs, files = _side(_framework(problem)).fit(problem, seed, watch)
+    framework = _framework(problem)
+    if dataset.streamed and framework != "keras":
+        raise ValueError(
+            f"the network {study.train.network} has to see all events in memory, and they take more than input.memory "
+            f"({study.input.memory}): raise that, take fewer events, or a network of Keras, such as dense"
+        )
+    outputs, files = _side(framework).fit(problem, seed, watch)
     training = Training(seed, fold, watch.history, watch.best_epoch)
-    files["history.json"] = json.dumps(_record(problem, training), indent=1).encode()
+    files["history.json"] = json.dumps(_record(problem, training, framework), indent=1).encode()
     if problem.view.scaler is not None:
         files["variables.json"] = _saved(problem.view.scaler)
     return Trained(training, score_all(problem, lambda inputs: problem.in_units(outputs(inputs))), files)
@@ -111,13 +118,13 @@ def _framework(problem: Problem) -> str:
     train = problem.study.train
     if train.network in _FRAMEWORKS:
         return _FRAMEWORKS[train.network]
-    return framework(build(train.network, train.options, problem.shape, problem.n_outputs, problem.kind))
+    return framework_of(build(train.network, train.options, problem.shape, problem.n_outputs, problem.kind))
 
 
-def _record(problem: Problem, training: Training) -> dict:
+def _record(problem: Problem, training: Training, framework: str) -> dict:
     """Return what is kept of a training beside its network: enough to load that again."""
     train = problem.study.train
-    network = {"name": train.network, "options": train.options, "framework": _framework(problem), "kind": problem.kind}
+    network = {"name": train.network, "options": train.options, "framework": framework, "kind": problem.kind}
     network |= {"shape": problem.shape, "outputs": problem.n_outputs, "task": train.task}
     target = {"centre": problem.centre, "spread": problem.spread}
     return training._asdict() | {"network": network, "target": target}

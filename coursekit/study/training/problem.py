@@ -47,15 +47,25 @@ class Problem:
         """Whether numbers are learned, and no classes."""
         return self.study.train.task == "regression"
 
-    def measures(self, part: str, outputs: np.ndarray) -> dict[str, float]:
-        """Return weighted accuracy and AUC of the outputs (n, C) for a part, "training" or "validation".
+    @property
+    def watched(self) -> dict[str, np.ndarray]:
+        """The events (n,) of training and validation that are looked at after each epoch.
 
-        Exact, over all its events; for more than two classes the AUC is the mean of those of each class against all
+        All of them; of a dataset that is streamed only as many of the training as validate, in regular distances, so
+        that an epoch does not have to read the training twice.
+        """
+        training, validation = self.view.training, self.view.validation
+        step = max(1, len(training) // len(validation)) if self.dataset.streamed else 1
+        return {"training": training[::step], "validation": validation}
+
+    def measures(self, rows: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+        """Return weighted accuracy and AUC of the outputs (n, C) for events (n,).
+
+        Exact, over all these events; for more than two classes the AUC is the mean of those of each class against all
         others. For a regression there is neither.
         """
         if self.is_regression:
             return {}
-        rows = getattr(self.view, part)
         labels, weights = self.targets[rows], self.view.weights[rows]
         if self.n_outputs == 1:
             right = (outputs[:, 0] > 0.5) == (labels == 1)

@@ -57,7 +57,10 @@ def fit(problem: Problem, seed: int, watch: Watch) -> tuple[Callable, dict[str, 
         measured = {name: history[name][-1] for name in ("loss", "val_loss")}
         outputs = {name: _probabilities(problem, predicted(model, part)) for name, part in jets.items()}
         for part, prefix in (("training", ""), ("validation", "val_")):
-            measured |= {f"{prefix}{name}": value for name, value in problem.measures(part, outputs[part]).items()}
+            measured |= {
+                f"{prefix}{name}": value
+                for name, value in problem.measures(problem.watched[part], outputs[part]).items()
+            }
         if watch.epoch(measured, problem.in_units(outputs["validation"])):
             kept["state"] = copy.deepcopy(model.state_dict())
         if settings.save_every and watch.n_epochs % settings.save_every == 0:

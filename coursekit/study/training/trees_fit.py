@@ -50,7 +50,7 @@ def fit(problem: Problem, seed: int, watch: Watch) -> tuple[Callable[[np.ndarray
     for outputs in stages:
         measured = {}
         for part, prefix, said in zip(_PARTS, ("", "val_"), outputs, strict=True):
-            found = {"loss": _loss(problem, part, said), **problem.measures(part, said)}
+            found = {"loss": _loss(problem, part, said), **problem.measures(problem.watched[part], said)}
             measured |= {f"{prefix}{name}": value for name, value in found.items()}
         watch.epoch(measured)
     trees.set_params(max_iter=watch.best_epoch)

@@ -156,7 +156,8 @@ def test_the_training_is_that_of_lesson_12_bit_by_bit(examples):
     assert {key: mine.training.history[key] for key in history} == history
     x = prepared.scaler.transform(prepared["test"].inputs)
     said = keras.ops.convert_to_numpy(model(x, training=False))
-    np.testing.assert_array_equal(mine.scores[prepared["test"].indices], said)
+    # Other events beside them in one multiplication of matrices may round the last bit otherwise.
+    np.testing.assert_allclose(mine.scores[prepared["test"].indices], said, rtol=0, atol=3e-7)
 
 
 # --- the printed tables -----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import tempfile
 import time
 import warnings
@@ -30,6 +31,7 @@ from coursekit.threads import cores
 __all__ = ["best_settings", "search"]
 
 _REPORTED = ("epoch", "metric", "error", "test", "test_error", "failure", "final", "seconds")
+_RAYS = ".ray-"  # what Ray writes, which is of no use afterwards
 _SWITCHES = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our record is the only one
     "TUNE_GLOBAL_CHECKPOINT_S": "inf",
@@ -129,7 +131,7 @@ def _fit(study: Study, dataset: Dataset, record: "_Record", train: Callable, lim
 
     parameters = {"study": study, "dataset": dataset, "recorded": record.known, "train": train, "limit": limit}
     trainable = tune.with_resources(tune.with_parameters(run_trial, **parameters), dict(study.tune.resources))
-    with tempfile.TemporaryDirectory(prefix="search-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix=_RAYS, dir=record.folder, ignore_cleanup_errors=True) as folder:
         tuner = tune.Tuner(
             trainable,
             param_space=domains(study.tune.space),
@@ -167,6 +169,8 @@ class _Record:
     def begin(self, resume: bool) -> None:
         """Make the folder, or read what is in it."""
         about = self.folder / "search.json"
+        for left in self.folder.glob(f"{_RAYS}*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
         if about.exists():
             if not resume:
                 raise FileExistsError(f"there is a search in {self.folder}: resume it, or take a new run folder")

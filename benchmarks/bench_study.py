@@ -1,22 +1,24 @@
-"""A study of more input than memory: peak memory and throughput, streamed beside in memory.
+"""A whole study, training and report, of more input than memory: its peak memory, and its throughput beside memory.
 
-Run with ``python benchmarks/bench_study.py --gigabytes 10 --memory 2GB --folder FOLDER``: FOLDER needs that much room,
-and TMPDIR a tenth of it; what is written there is removed at the end. The input are the shipped dilepton ntuples,
-repeated with noise, each branch in five variations as ntuples with systematic uncertainties have them: 180 branches,
-some 700 bytes an event. Each study runs in a process of its own, whose peak memory is what the system says of it.
+Run with ``python benchmarks/bench_study.py --gigabytes 10 --memory 2GB --folder FOLDER``: FOLDER needs that much room
+and a fifth more; what is written there is removed at the end. The input are the shipped dilepton ntuples, repeated with
+noise, each branch in five variations as ntuples with systematic uncertainties have them: 180 branches, some 700 bytes
+an event. Each study is one command ``coursekit study`` in a process of its own. Its peak is the largest sum over it and
+all its children of the memory that is resident, looked at ten times a second. Then a size that fits, ``--beside``, is
+trained in memory and streamed, without a report.
 """
 
 import argparse
 import json
-import resource
+import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import uproot
 
 from coursekit.data import fetch
@@ -26,7 +28,8 @@ FILES = ("GluGluHToWWTo2L2Nu_M125.root", "DYJetsToLL_M-10to50-LO.root", "DYJetsT
 IDENTITY = ["run", "luminosityBlock", "event"]
 VARIATIONS = ("", "_jes_up", "_jes_down", "_met_up", "_met_down")
 CHUNK = 50_000
-BATCH, STEPS = 4096, 500  # of the training that is timed
+COMMAND = "from coursekit.cli import app; app()"
+BATCH, EPOCHS = 4096, 2
 
 
 def make(folder: Path, n_bytes: float) -> int:
@@ -58,9 +61,8 @@ def make(folder: Path, n_bytes: float) -> int:
     return n_events
 
 
-def study_of(folder: Path, memory: str):
-    from coursekit.study.settings import Study
-
+def study_of(folder: Path, memory: str, steps: tuple[str, ...]) -> Path:
+    """Write a study file of the events in a folder."""
     signal, *backgrounds = ({"files": [str(folder / name)]} for name in FILES)
     of_input = {
         "signals": {"hww": signal},
@@ -73,77 +75,85 @@ def study_of(folder: Path, memory: str):
         "split": {"keys": IDENTITY},
         "memory": memory,
     }
-    return Study.model_validate({"job": {"name": "bench"}, "input": of_input})
+    train = {"options": {"hidden": [64, 64, 64], "dropout": 0.1}, "batch_size": BATCH, "epochs": EPOCHS}
+    job = {"name": f"bench-{memory}", "folder": str(folder / "runs"), "steps": steps}
+    path = folder / f"study-{memory}.yaml"
+    path.write_text(json.dumps({"job": job, "input": of_input, "train": train}), encoding="utf-8")  # which is YAML, too
+    return path
 
 
-def run(folder: Path, memory: str) -> dict:
-    """Load a study, look at one column, train some steps and score the test part; return times and peak memory."""
-    import keras
-
-    from coursekit.nets.keras_nets import build_dense
-    from coursekit.streaming import keras_dataset
-    from coursekit.study.dataset import load_dataset
-
-    marks = [time.perf_counter()]
-    dataset = load_dataset(study_of(folder, memory))
-    marks.append(time.perf_counter())
-    view = dataset.view()
-    mll = dataset.columns["mll"]
-    marks.append(time.perf_counter())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    model = build_dense(len(INPUT_BRANCHES), (64, 64, 64), "relu", 0.1)
-    model.compile(keras.optimizers.Adam(0.003), "binary_crossentropy", steps_per_execution=35)
-    if dataset.streamed:
-        batches = view.stream("training", BATCH, seed=1)
-        n_steps = min(STEPS, len(batches))
-        model.fit(keras_dataset(batches), steps_per_epoch=n_steps, epochs=1, verbose=0)
-    else:
-        rows = view.training
-        n_steps = min(STEPS, -(-len(rows) // BATCH))
-        model.fit(
-            view.inputs(rows),
-            view.targets(rows),
-            sample_weight=view.weights[rows],
-            batch_size=4096,
-            epochs=1,
-            verbose=0,
-        )
-    marks.append(time.perf_counter())
-    scores = [model(inputs, training=False) for inputs in view.chunks(view.test, evaluation=True, size=50_000)]
-    marks.append(time.perf_counter())
-    seconds = dict(zip(("load", "view", "steps", "scores"), np.diff(marks).round(1).tolist(), strict=True))
+def run(folder: Path, memory: str, steps: tuple[str, ...] = ("train", "apply")) -> dict:
+    """Run a study in a process of its own; return times of its steps, the peak, and what was trained a second."""
+    command = [sys.executable, "-c", COMMAND, "study", str(study_of(folder, memory, steps))]
+    peak = 0
+    with (folder / "output.txt").open("w", encoding="utf-8") as said:
+        begun = psutil.Popen(command, stdout=said, stderr=said, env=os.environ | {"TMPDIR": str(folder)})
+        while begun.poll() is None:
+            peak = max(peak, resident(begun))
+            time.sleep(0.1)
+    if begun.returncode:
+        raise SystemExit((folder / "output.txt").read_text(encoding="utf-8")[-2000:])
+    path = sorted((folder / "runs" / f"bench-{memory}").iterdir())[-1]
+    facts, results = (json.loads((path / name).read_text(encoding="utf-8")) for name in ("run.json", "results.json"))
+    seconds = {row["step"]: row["seconds"] for row in facts["steps"]}
+    log = (path / "log.txt").read_text(encoding="utf-8").splitlines()
+    trained = sum(int(line.split()[3]) for line in log if " training: " in line)
     return {
-        "streamed": dataset.streamed,
-        "events": len(dataset),
-        "mean of mll": round(float(mll.mean(dtype=float)), 2),
-        "scored": sum(map(len, scores)),
+        "peak MB": round(peak / 1e6),
+        "peak MB after each step": {row["step"]: round(row["peak_mib"] * 1.048576) for row in facts["steps"]},
         "seconds": seconds,
-        "training events per second": round(min(n_steps * BATCH, len(view.training)) / seconds["steps"]),
-        "peak MB before Keras": round(peak / 1024),
-        "peak MB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "training events": trained,
+        "training events per second": round(trained * EPOCHS / seconds["train"]),
+        "AUC": results["train"]["mean"],
+        "not drawn": results.get("apply", {}).get("missing", {}),
     }
+
+
+def resident(process: psutil.Process) -> int:
+    """Return the bytes in memory of a process and all its children."""
+    total = 0
+    for one in (process, *_children(process)):
+        try:
+            total += one.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def made(folder: Path, gigabytes: float) -> Path:
+    """Write events into a new folder, and say how many."""
+    folder.mkdir()
+    started = time.perf_counter()
+    n_events = make(folder, gigabytes * 1e9)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    print(f"{size / 1e9:.1f} GB, {n_events} events, written in {time.perf_counter() - started:.0f} s", flush=True)
+    return folder
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--gigabytes", type=float, default=1)
-    parser.add_argument("--memory", default="2GB", help="input.memory of the streamed study")
+    parser.add_argument("--memory", default="2GB", help="input.memory of the study")
+    parser.add_argument("--beside", type=float, default=0.5, help="GB that are trained in memory, too")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
-    parser.add_argument("--only", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.only:
-        print(json.dumps(run(options.only, options.memory)))
-        return
     folder = Path(tempfile.mkdtemp(prefix="bench-study-", dir=options.folder))
     try:
-        started = time.perf_counter()
-        n_events = make(folder, options.gigabytes * 1e9)
-        size = sum(path.stat().st_size for path in folder.iterdir())
-        print(f"{size / 1e9:.1f} GB, {n_events} events, written in {time.perf_counter() - started:.0f} s", flush=True)
-        for memory in (options.memory, "1TB"):
-            command = [sys.executable, __file__, "--only", folder, "--memory", memory]
-            done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-            print(done.stdout.strip().splitlines()[-1] if done.returncode == 0 else done.stderr[-800:], flush=True)
+        small = made(folder / "small", options.beside)
+        for memory in ("1TB", "10MB"):
+            found = run(small, memory, ("train",))
+            print(f"input.memory {memory}: {json.dumps(found)}", flush=True)
+        shutil.rmtree(small)
+        print(f"the whole study, input.memory {options.memory}:", flush=True)
+        large = made(folder / "large", options.gigabytes)
+        print(json.dumps(run(large, options.memory), indent=1), flush=True)
     finally:
         shutil.rmtree(folder)
 

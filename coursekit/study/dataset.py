@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -128,7 +129,22 @@ class Dataset:
         k = self.study.train.folds
         if (k is None) != (fold is None) or (fold is not None and not 0 <= fold < k):
             raise ValueError(f"train.folds is {k}, but the view of fold {fold} was asked for")
-        labelled = self.labels >= 0
+        if fold not in self._views:
+            self._views.clear()
+            self._views[fold] = self._viewed(fold)
+        return self._views[fold]
+
+    @cached_property
+    def _views(self) -> dict[int | None, View]:
+        """The latest view: of many events it takes minutes, and it is looked at many times."""
+        return {}
+
+    def __getstate__(self) -> dict:
+        """Leave the view out where a dataset is sent to another process."""
+        return {name: value for name, value in self.__dict__.items() if name != "_views"}
+
+    def _viewed(self, fold: int | None) -> View:
+        labelled, k = self.labels >= 0, self.study.train.folds
         if fold is None:
             parts = [np.flatnonzero(labelled & (self.parts == part)) for part in (TRAINING, VALIDATION, TEST)]
         else:

@@ -47,11 +47,8 @@ def test_importance_takes_the_networks_of_the_first_repeat(tmp_path, page, toy, 
     assert found["mass"][0] > 5 * found["mass"][1]
 
 
-def test_says_what_is_not_there(tmp_path, page, toy, toy_dataset, toy_outcome, monkeypatch):
+def test_says_what_is_not_there(tmp_path, page, toy, toy_dataset, toy_outcome):
     with pytest.raises(NothingToDraw, match="no network was kept"):
         add_kept_importance(page, toy(), toy_dataset, toy_outcome, tmp_path)
     with pytest.raises(NothingToDraw, match="no network was kept"):
         add_kept_epochs(page, toy(), toy_dataset, toy_outcome, tmp_path)
-    monkeypatch.setattr(type(toy_dataset), "streamed", True)
-    with pytest.raises(NothingToDraw, match="do not fit into memory"):
-        add_kept_importance(page, toy(), toy_dataset, toy_outcome, tmp_path)

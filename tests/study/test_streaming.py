@@ -92,7 +92,7 @@ def test_a_stream_has_each_event_of_its_part_once(both, folds):
 
 
 def test_events_left_out_of_mixtures_have_no_weight(both):
-    _, streamed = both(mixtures=(0.9, 0.1), train={"task": "cwola"})
+    _, streamed = both(mixtures=(0.1, 0.9), train={"task": "cwola"})
     view = streamed.view()
     weights = np.concatenate([batch[2] for batch in view.stream("training", 64, None)])
     assert weights.sum() == pytest.approx(view.weights[view.training].sum(), rel=1e-5)

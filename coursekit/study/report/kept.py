@@ -39,10 +39,8 @@ def add_kept_importance(page: Page, study: Study, dataset: Dataset, outcome: Out
     Raises
     ------
     NothingToDraw
-        As `add_importance`, or events that do not fit into memory.
+        As `add_importance`.
     """
-    if dataset.streamed:
-        raise NothingToDraw("the events do not fit into memory, and shuffling takes all of them at once")
     first = [one for one in outcome.trainings if one.seed == outcome.trainings[0].seed]
     files = [(one.fold, _files(folder, one.seed, one.fold, after_epochs=False)) for one in first]
     networks = [(fold, its) for fold, its in files if any(_NETWORK.fullmatch(name) for name in its)]

@@ -27,9 +27,12 @@ from coursekit.study.report.regression import add_regression
 from coursekit.study.report.scores import add_scores
 from coursekit.study.report.significance import add_significance
 from coursekit.study.report.template import add_template
+from coursekit.study.report.thinned import thinned
 from coursekit.study.settings import Study
 from coursekit.words import listed
 
+#: Sections that look at all columns of an event together: of events that do not fit in memory they draw some.
+_OF_SOME = ("kinematics", "correlations", "importance", "epochs")
 _VERSIONS = ("numpy", "scikit-learn", "keras", "tensorflow", "torch", "ray")
 
 
@@ -69,13 +72,17 @@ def make_report(study: Study, dataset: Dataset, outcome: Outcome, folder, resolv
         facts=_facts(folder, dataset, outcome),
         label=_label(study),
     )
-    numbers, missing = {}, {}
+    numbers, missing, some = {}, {}, None
     for key, title, text, add in _sections(study, folder):
         if key != "events" and getattr(study.apply, key) is None:
             continue
         page.section(title, text)
+        looked_at = (dataset, outcome)
+        if dataset.streamed and key in _OF_SOME:
+            looked_at = some = some or thinned(dataset, outcome)
+            page.note(_how_thinned(dataset, some[0]))
         try:
-            numbers[key] = add(page, study, dataset, outcome)
+            numbers[key] = add(page, study, *looked_at)
         except NothingToDraw as error:
             missing[key] = str(error)
             page.note(f"There is nothing to show here: {error}.")
@@ -119,6 +126,13 @@ def _of_the_score() -> list[tuple[str, str, str, Callable]]:
         ("fit_inputs", "Fit inputs", "", add_fit_inputs),
         ("export", "Export", "", add_export),
     ]
+
+
+def _how_thinned(dataset: Dataset, some: Dataset) -> str:
+    return (
+        f"The events do not fit into memory: of {(dataset.labels >= 0).sum()} simulated ones {len(some)}, chosen by a "
+        "hash of their places, are looked at here, with weights that are larger in proportion."
+    )
 
 
 def _label(study: Study) -> Label | None:

@@ -29,7 +29,8 @@ IDENTITY = ["run", "luminosityBlock", "event"]
 VARIATIONS = ("", "_jes_up", "_jes_down", "_met_up", "_met_down")
 CHUNK = 50_000
 COMMAND = "from coursekit.cli import app; app()"
-BATCH, EPOCHS = 4096, 2
+BATCH = 4096
+MORE = 4  # epochs than one, whose time is that of a training alone
 
 
 def make(folder: Path, n_bytes: float) -> int:
@@ -61,7 +62,7 @@ def make(folder: Path, n_bytes: float) -> int:
     return n_events
 
 
-def study_of(folder: Path, memory: str, steps: tuple[str, ...]) -> Path:
+def study_of(folder: Path, memory: str, steps: tuple[str, ...], epochs: int) -> Path:
     """Write a study file of the events in a folder."""
     signal, *backgrounds = ({"files": [str(folder / name)]} for name in FILES)
     of_input = {
@@ -75,16 +76,16 @@ def study_of(folder: Path, memory: str, steps: tuple[str, ...]) -> Path:
         "split": {"keys": IDENTITY},
         "memory": memory,
     }
-    train = {"options": {"hidden": [64, 64, 64], "dropout": 0.1}, "batch_size": BATCH, "epochs": EPOCHS}
+    train = {"options": {"hidden": [64, 64, 64], "dropout": 0.1}, "batch_size": BATCH, "epochs": epochs}
     job = {"name": f"bench-{memory}", "folder": str(folder / "runs"), "steps": steps}
     path = folder / f"study-{memory}.yaml"
     path.write_text(json.dumps({"job": job, "input": of_input, "train": train}), encoding="utf-8")  # which is YAML, too
     return path
 
 
-def run(folder: Path, memory: str, steps: tuple[str, ...] = ("train", "apply")) -> dict:
-    """Run a study in a process of its own; return times of its steps, the peak, and what was trained a second."""
-    command = [sys.executable, "-c", COMMAND, "study", str(study_of(folder, memory, steps))]
+def run(folder: Path, memory: str, steps: tuple[str, ...] = ("train", "apply"), epochs: int = 1) -> dict:
+    """Run a study in a process of its own; return the times of its steps and the peak."""
+    command = [sys.executable, "-c", COMMAND, "study", str(study_of(folder, memory, steps, epochs))]
     peak = 0
     with (folder / "output.txt").open("w", encoding="utf-8") as said:
         begun = psutil.Popen(command, stdout=said, stderr=said, env=os.environ | {"TMPDIR": str(folder)})
@@ -103,7 +104,6 @@ def run(folder: Path, memory: str, steps: tuple[str, ...] = ("train", "apply")) 
         "peak MB after each step": {row["step"]: round(row["peak_mib"] * 1.048576) for row in facts["steps"]},
         "seconds": seconds,
         "training events": trained,
-        "training events per second": round(trained * EPOCHS / seconds["train"]),
         "AUC": results["train"]["mean"],
         "not drawn": results.get("apply", {}).get("missing", {}),
     }
@@ -146,14 +146,21 @@ def main() -> None:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="bench-study-", dir=options.folder))
     try:
-        small = made(folder / "small", options.beside)
-        for memory in ("1TB", "10MB"):
-            found = run(small, memory, ("train",))
-            print(f"input.memory {memory}: {json.dumps(found)}", flush=True)
-        shutil.rmtree(small)
         print(f"the whole study, input.memory {options.memory}:", flush=True)
         large = made(folder / "large", options.gigabytes)
         print(json.dumps(run(large, options.memory), indent=1), flush=True)
+        shutil.rmtree(large)
+        small = made(folder / "small", options.beside)
+        rates = {}
+        for memory in ("1TB", "10MB"):
+            one, more = (run(small, memory, ("train",), epochs) for epochs in (1, 1 + MORE))
+            took = (more["seconds"]["train"] - one["seconds"]["train"]) / MORE  # an epoch, without what comes once
+            rates[memory] = one["training events"] / took
+            print(
+                f"input.memory {memory}: {rates[memory]:.0f} training events a second, {json.dumps(more)}", flush=True
+            )
+        print(f"streamed / in memory: {rates['10MB'] / rates['1TB']:.2f}", flush=True)
+
     finally:
         shutil.rmtree(folder)
 

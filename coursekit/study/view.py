@@ -77,6 +77,12 @@ class View:
         targets = np.stack([self.targets(rows), self.weights[rows]], axis=1)
         return PackedJets(scaled, self.dataset.constituents.counts[rows], targets)
 
+    def raw_inputs(self, rows: np.ndarray) -> np.ndarray:
+        """Return what `inputs` scales, features (n, F) or of all constituents (T, F) float32; pictures as they are."""
+        if self.dataset.images is not None:
+            return self.dataset.images[rows]
+        return _raw(self.dataset, rows, {}, evaluation=True)
+
     def scaled(self, table: np.ndarray, rows: np.ndarray, evaluation: bool = False) -> np.ndarray:
         """Return the inputs (n, F') of events whose features (n, F) were read already."""
         table = _with_resets(self.dataset, table, rows, self.resets, evaluation)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from coursekit.preprocess import Scaler
+from coursekit.study import training
 from coursekit.study.dataset import Dataset
 from coursekit.study.folder import training_name
 from coursekit.study.outcome import Outcome
@@ -36,45 +37,63 @@ def add_export(page: Page, study: Study, dataset: Dataset, outcome: Outcome) -> 
     Raises
     ------
     NothingToDraw
-        The run folder has no networks of Keras.
-    ImportError, ValueError
-        As the functions of `coursekit.export`.
+        The run folder has no networks, no event can be compared, a package is missing that a format needs, or an own
+        network cannot be written so: the reason of `coursekit.export`.
     """
-    rows = selection.labelled(dataset)[:_MOST]
-    table = np.column_stack([dataset.columns[name] for name in dataset.features])[rows].astype(np.float32)
-    table = table[np.isfinite(table).all(axis=1)]
-    if not len(table):
-        raise NothingToDraw("there is no event without NaN to compare files on")
-    table = table[np.arange(max(len(table), _LEAST)) % len(table)]
+    events = _events(dataset)
     folder = page.folder / "export"
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for training in (one for one in outcome.trainings if one.seed == outcome.trainings[0].seed):
-        name = training_name(training.seed, training.fold)
-        written += _export(study, dataset, page.folder / "models" / name, folder, table)
+    for one in outcome.trainings:
+        if one.seed == outcome.trainings[0].seed:
+            source = page.folder / "models" / training_name(one.seed, one.fold)
+            try:
+                written += _export(study, dataset, source, folder, events)
+            except (ImportError, FileNotFoundError, TypeError, ValueError) as error:
+                raise NothingToDraw(f"{source.name} is not written: {error}") from error
     files = [path.relative_to(page.folder).as_posix() for path in written]
+    n_compared = len(events[1] if isinstance(events, tuple) else events)
     page.add("export", "Networks of the first repeat, with scaler, default values and names of classes inside; each "
-             f"file was read again and gives what its network gives, on {len(table)} events.",
+             f"file was read again and gives what its network gives, on {n_compared} events.",
              table=pd.DataFrame({"size [kB]": [_size(path) for path in written]}, index=files))  # fmt: skip
     return {"files": files}
 
 
-def _export(study: Study, dataset: Dataset, source: Path, folder: Path, table: np.ndarray) -> list[Path]:
-    from coursekit.export.saved import load_keras
+def _events(dataset: Dataset) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+    """Return raw inputs of simulated events, spread over all: a table, pictures, or constituents and their counts."""
+    rows = selection.labelled(dataset)
+    rows = rows[:: -(-len(rows) // _MOST) or 1]
+    view = selection.training_view(dataset)
+    table = view.raw_inputs(rows)
+    counts = np.ones(len(rows), np.int64) if dataset.constituents is None else dataset.constituents.counts[rows]
+    of = np.repeat(np.arange(len(rows)), counts)
+    finite = np.bincount(of, ~np.isfinite(table.reshape(len(table), -1)).all(axis=1), len(rows)) == 0
+    if not (finite & (counts > 0)).any():
+        raise NothingToDraw("there is no event without NaN to compare files on")
+    kept = np.flatnonzero(finite)
+    kept = kept[np.arange(max(len(kept), _LEAST)) % len(kept)]  # too few come again
+    if dataset.constituents is None:
+        return table[kept]
+    first = np.cumsum(counts) - counts
+    within = np.arange(counts[kept].sum()) - np.repeat(np.cumsum(counts[kept]) - counts[kept], counts[kept])
+    return table[np.repeat(first[kept], counts[kept]) + within], counts[kept]
 
+
+def _export(study: Study, dataset: Dataset, source: Path, folder: Path, events) -> list[Path]:
     asked, written = study.apply.export, []
-    if not (source / "network.keras").is_file():
-        raise NothingToDraw(f"{source} has no network of Keras")
-    network, variables = load_keras(source / "network.keras"), source / "variables.json"
+    network, variables = training.load_model(source), source / "variables.json"
     scaler = Scaler.load(variables) if variables.is_file() else None
+    if hasattr(network, "state_dict") and not isinstance(events, tuple):  # an own one of PyTorch: rows, one an event
+        events = events.reshape(len(events), -1), np.ones(len(events), np.int64)
     classes = ("mixture_1", "mixture_2") if study.train.task == "cwola" else dataset.classes
     arguments = {"classes": classes, "scaler": scaler}
     if asked.onnx or asked.cpp:
         from coursekit.export import export_onnx
 
+        named = _named(events, dataset.features) if scaler is None else events
         with tempfile.TemporaryDirectory() as elsewhere:
             path = (folder if asked.onnx else Path(elsewhere)) / f"{source.name}.onnx"
-            model = export_onnx(path, network, table, settings={"study": study.job.name}, **arguments)
+            model = export_onnx(path, network, named, settings={"study": study.job.name}, **arguments)
             written += [model] if asked.onnx else []
             if asked.cpp:
                 from coursekit.export import export_cpp
@@ -83,8 +102,15 @@ def _export(study: Study, dataset: Dataset, source: Path, folder: Path, table: n
     if asked.lwtnn:
         from coursekit.export import export_lwtnn
 
-        written.append(export_lwtnn(folder / f"{source.name}.lwtnn.json", network, table, **arguments))
+        written.append(export_lwtnn(folder / f"{source.name}.lwtnn.json", network, events, **arguments))
     return written
+
+
+def _named(events, features: tuple[str, ...]):
+    """Return tables with the names of their columns, which no scaler knows; others as they are."""
+    if isinstance(events, tuple):
+        return _named(events[0], features), events[1]
+    return pd.DataFrame(events, columns=list(features)) if features and events.ndim == 2 else events
 
 
 def _size(path: Path) -> float:

@@ -152,9 +152,9 @@ class Export(Section):
 #: Which formats a network of the course can be written in; own networks are tried.
 EXPORTABLE = {
     "dense": {"onnx", "cpp", "lwtnn"},
-    "cnn": set(),
-    "deep_sets": set(),
-    "energy_flow": set(),
+    "cnn": {"onnx"},
+    "deep_sets": {"onnx", "cpp", "lwtnn"},
+    "energy_flow": {"onnx", "cpp"},
     "boosted_trees": set(),
 }
 _OF_CLASSES = ("blind", "scores", "significance", "cuts", "decorrelation", "fit_inputs", "template", "export")
@@ -212,10 +212,15 @@ def _known(key: str, names, known: list[str]) -> None:
 def _require_exportable(study) -> None:
     network, export = study.train.network, study.apply.export
     wanted = {name for name in ("onnx", "cpp", "lwtnn") if getattr(export, name)}
-    if missing := sorted(wanted - EXPORTABLE.get(network, wanted)):
-        raise ValueError(
-            f"apply.export.{missing[0]}: a network {network!r} is not written by a study, only dense and own ones of "
-            "Keras are: leave it out, and see coursekit.export for what can be done in Python"
+    can = EXPORTABLE.get(network, wanted)
+    if missing := sorted(wanted - can):
+        instead = (
+            f"it can be {listed(sorted(can))}" if can else "boosted trees leave the run folder as models/*/*.joblib"
         )
-    if export.lwtnn and study.input.scale == "none":
-        raise ValueError("apply.export.lwtnn: lwtnn scales its inputs: set input.scale, or leave lwtnn out")
+        raise ValueError(f"apply.export.{missing[0]}: {network} is not written so; {instead}. Leave {missing[0]} out")
+    if export.lwtnn:
+        constituents = study.input.constituents
+        if study.input.scale == "none" or (constituents and constituents.momenta == "flow"):
+            raise ValueError("apply.export.lwtnn: lwtnn scales its inputs: set input.scale, or leave lwtnn out")
+        if study.train.options.get("pooling", "sum") != "sum":
+            raise ValueError("apply.export.lwtnn: lwtnn has no pooling but the sum: set pooling: sum, or leave it out")

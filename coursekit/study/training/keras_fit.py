@@ -85,6 +85,12 @@ def outputs_of(model, inputs: np.ndarray) -> np.ndarray:
 
 def load(content: bytes, problem: Problem) -> Callable[[np.ndarray], np.ndarray]:
     """Return the outputs of a network that was kept as the bytes of a ``.keras`` file."""
+    model = restored(content, problem)
+    return lambda inputs: outputs_of(model, inputs)
+
+
+def restored(content: bytes, problem: Problem):
+    """Return the model that was kept as the bytes of a ``.keras`` file, not compiled."""
     import keras
 
     train = problem.study.train
@@ -93,8 +99,24 @@ def load(content: bytes, problem: Problem) -> Callable[[np.ndarray], np.ndarray]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.keras"
         path.write_bytes(content)
-        model = keras.saving.load_model(path, compile=False)
-    return lambda inputs: outputs_of(model, inputs)
+        return keras.saving.load_model(path, compile=False)
+
+
+def exportable(content: bytes, problem: Problem):
+    """Return the model as it was kept, but one of this course in float32, whatever it was trained in on a GPU."""
+    import keras
+
+    model, train = restored(content, problem), problem.study.train
+    if ":" in train.network or all(layer.compute_dtype == "float32" for layer in model.layers):
+        return model
+    before = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy("float32")
+    try:
+        plain = build(train.network, train.options, problem.shape, problem.n_outputs, problem.kind)
+    finally:
+        keras.mixed_precision.set_dtype_policy(before)
+    plain.set_weights(model.get_weights())
+    return plain
 
 
 def optimiser_of(settings: Optimiser, n_steps: int):

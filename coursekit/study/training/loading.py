@@ -1,12 +1,13 @@
 """Networks that were kept: loaded again, applied again, as they were at the end or after an epoch."""
 
+import contextlib
 import dataclasses
 import importlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
@@ -47,32 +48,35 @@ def load_network(kept: str | os.PathLike | Mapping[str, bytes], epoch: int | Non
     ValueError
         The network, or what is said of it, is damaged.
     """
-    files = kept if isinstance(kept, Mapping) else _read(Path(kept))
-    where = "the files" if isinstance(kept, Mapping) else kept
-    if "history.json" not in files:
-        raise FileNotFoundError(
-            f"{where}: there is no history.json, which says what the network is; name models/seed..."
-        )
-    try:
-        problem = _recorded(json.loads(files["history.json"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{where}: history.json is damaged ({error}): train again") from error
-    framework = json.loads(files["history.json"])["network"]["framework"]
-    name = ("network" if epoch is None else f"epoch_{epoch:03d}") + _SUFFIXES[framework]
-    if name not in files:
-        networks = [file for file in sorted(files) if file.endswith(_SUFFIXES[framework])]
-        raise FileNotFoundError(f"{where}: there is no {name}; there are {listed(networks)}. See train.save_every")
-    prepare_frameworks()
-    load_triton_before_tensorflow()
-    side = importlib.import_module(f"coursekit.study.training.{framework}_fit")
-    try:
-        outputs = side.load(files[name], problem)
-    except (ImportError, MemoryError):
-        raise
-    except Exception as error:  # of archives, of HDF5, of pickle, of the frameworks
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{where}: {name} cannot be read ({reason}): train again") from error
+    problem, side, content, where = _found(kept, epoch)
+    with _readable(where):
+        outputs = side.load(content, problem)
     return lambda inputs: problem.in_units(outputs(inputs))
+
+
+def load_model(kept: str | os.PathLike | Mapping[str, bytes]):
+    """Load a network that was kept, as its framework has it.
+
+    Parameters
+    ----------
+    kept : path-like or mapping of str to bytes
+        As in `load_network`.
+
+    Returns
+    -------
+    keras.Model or torch.nn.Module
+        In float32, on the CPU. In PyTorch it takes (x, counts) and gives logits, whatever its events are.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `load_network`; or it is one of boosted trees.
+    """
+    problem, side, content, where = _found(kept, None)
+    if not hasattr(side, "exportable"):
+        raise ValueError(f"{where} holds boosted trees, which are no network of Keras or PyTorch")
+    with _readable(where):
+        return side.exportable(content, problem)
 
 
 def epoch_scores(study: Study, dataset: Dataset, models: str | os.PathLike, epoch: int | None = None) -> Outcome:
@@ -110,6 +114,41 @@ def epoch_scores(study: Study, dataset: Dataset, models: str | os.PathLike, epoc
         scores = load_network(folder, epoch)
         trained.append(Trained(training, score_all(problem, scores), {}))
     return combine(dataset, trained)
+
+
+def _found(kept, epoch: int | None) -> tuple[Problem, ModuleType, bytes, str]:
+    """Return what a kept network had to learn, the module of its framework, its content, and where it lies."""
+    files = kept if isinstance(kept, Mapping) else _read(Path(kept))
+    where = "the files" if isinstance(kept, Mapping) else str(kept)
+    if "history.json" not in files:
+        raise FileNotFoundError(
+            f"{where}: there is no history.json, which says what the network is; name models/seed..."
+        )
+    try:
+        problem = _recorded(json.loads(files["history.json"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{where}: history.json is damaged ({error}): train again") from error
+    framework = json.loads(files["history.json"])["network"]["framework"]
+    name = ("network" if epoch is None else f"epoch_{epoch:03d}") + _SUFFIXES[framework]
+    if name not in files:
+        networks = [file for file in sorted(files) if file.endswith(_SUFFIXES[framework])]
+        raise FileNotFoundError(f"{where}: there is no {name}; there are {listed(networks)}. See train.save_every")
+    prepare_frameworks()
+    load_triton_before_tensorflow()
+    side = importlib.import_module(f"coursekit.study.training.{framework}_fit")
+    return problem, side, files[name], f"{where}: {name}"
+
+
+@contextlib.contextmanager
+def _readable(where: str) -> Iterator[None]:
+    """Say of any error that a network is damaged."""
+    try:
+        yield
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:  # of archives, of HDF5, of pickle, of the frameworks
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{where} cannot be read ({reason}): train again") from error
 
 
 def _read(folder: Path) -> dict[str, bytes]:

@@ -87,15 +87,20 @@ def fit(problem: Problem, seed: int, watch: Watch) -> tuple[Callable, dict[str, 
 
 
 def load(content: bytes, problem: Problem) -> Callable:
-    """Return the outputs of a network that was kept as the bytes of a ``.pt`` file, built as the study says."""
-    import torch
-
+    """Return the outputs of a network that was kept as the bytes of a ``.pt`` file."""
     from coursekit.training import pick_device
+
+    return functools.partial(_outputs, problem, exportable(content, problem).to(pick_device()))
+
+
+def exportable(content: bytes, problem: Problem):
+    """Return the network that was kept as the bytes of a ``.pt`` file, built as the study says, on the CPU."""
+    import torch
 
     settings = problem.study.train
     model = build(settings.network, settings.options, problem.shape, problem.n_outputs, problem.kind)
     model.load_state_dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
-    return functools.partial(_outputs, problem, model.to(pick_device()))
+    return model
 
 
 def predicted(model, jets) -> np.ndarray:

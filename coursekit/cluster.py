@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 
 from coursekit import __version__
 from coursekit.files import is_running
-from coursekit.threads import NUMBERS, cores
+from coursekit.threads import NUMBERS, cores, of_a_task
 
 __all__ = ["connected", "each", "in_order"]
 
@@ -279,10 +279,10 @@ def _completed(function: Callable, tasks: Sequence[tuple], ray: str | None, shar
 
 def _submitter(library, function: Callable, shared: tuple) -> Callable:
     """Return what sends a task to the cluster; the function and the shared arguments are sent here, once."""
-    # One thread for the one core that a task takes, unless whoever starts all this has asked for another number.
-    asked = os.environ.get("OMP_NUM_THREADS", "1").split(",")[0]
-    threads = int(asked) if asked.isdecimal() and int(asked) > 0 else 1
-    remote = library.remote(_call).options(num_cpus=threads, max_retries=RETRIES)
+    threads = of_a_task()
+    # A task that asked for more cores than any machine has would wait without end.
+    most = max((node["Resources"].get("CPU", 1) for node in library.nodes() if node["Alive"]), default=1)
+    remote = library.remote(_call).options(num_cpus=min(threads, most), max_retries=RETRIES)
     sent = [
         _send(library, value, what) for value, what in [(function, "the function"), *((v, "an input") for v in shared)]
     ]

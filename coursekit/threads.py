@@ -9,7 +9,7 @@ import math
 import os
 from pathlib import Path
 
-__all__ = ["NUMBERS", "WAITING", "cores", "let_numexpr_load", "share", "sleep_while_waiting", "workers"]
+__all__ = ["NUMBERS", "WAITING", "cores", "let_numexpr_load", "of_a_task", "share", "sleep_while_waiting", "workers"]
 
 #: How the libraries of the lessons are told the number of their threads.
 NUMBERS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
@@ -65,6 +65,15 @@ def workers() -> int:
     of a batch system, asks for nothing.
     """
     return min(_asked("OMP_NUM_THREADS") or cores(), cores())
+
+
+def of_a_task() -> int:
+    """Return with how many threads a training or another task computes: what ``OMP_NUM_THREADS`` asks for, or one.
+
+    Sums over many events are added up in as many parts as there are threads, and rounding depends on that. So a task
+    has the same number here and on a cluster, whatever the cores of the machines.
+    """
+    return _asked("OMP_NUM_THREADS") or 1
 
 
 def share(processes: int) -> dict[str, str]:

@@ -37,7 +37,7 @@ HEAVY = {"tensorflow", "keras", "torch", "pythia8mc", "fastjet", "onnx", "onnxru
 HEAVY |= {"hyperopt", "jinja2", "optuna", "pydantic", "pyhf", "ray"}
 #: Where each heavy package may be imported, inside functions or not.
 HOMES = {
-    "tensorflow": {"nets"},
+    "tensorflow": {"nets", "study"},
     "keras": {"export", "nets", "streaming", "study"},
     "torch": {"checkpoints", "export", "jets.packed", "losses", "nets", "streaming", "study", "training"},
     "pythia8mc": {"simulate"},

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from coursekit.console import clear_errors, err, out, progress
 from coursekit.files import replacing
+from coursekit.study.extras import how_to_get
 from coursekit.words import near
 
 
@@ -22,11 +23,10 @@ def _errors():
         try:
             yield
         except ModuleNotFoundError as error:
-            if (error.name or "coursekit").partition(".")[0] == "coursekit":
+            said = how_to_get(error)
+            if said is None:
                 raise
-            raise ImportError(
-                f'{error.name} is not installed, and studies need it: pip install "coursekit[studies]"'
-            ) from None
+            raise ImportError(said) from None
 
 
 class Studies(TyperGroup):
@@ -128,11 +128,15 @@ def list_runs(
         raise FileNotFoundError(f"{folder}: no such folder; name the one that job.folder says")
     rows = []
     for one in runs(folder) or [RunFolder.open(folder)]:
-        steps = [row["step"] for row in one.facts().get("steps", [])]
-        rows.append(
-            {"name": one.path.parent.name, "run": one.path.name, "status": one.status(), "steps": steps}
-            | {"numbers": key_numbers(one), "reason": one.facts().get("reason"), "folder": str(one.path)}
-        )
+        row = {"name": one.path.parent.name, "run": one.path.name, "status": "damaged", "steps": []}
+        row |= {"numbers": "", "reason": None, "folder": str(one.path)}
+        try:
+            facts = one.facts()
+            row |= {"status": one.status(), "steps": [step["step"] for step in facts.get("steps", [])]}
+            row |= {"numbers": key_numbers(one), "reason": facts.get("reason")}
+        except ValueError as error:  # of this run alone
+            row["reason"] = str(error)
+        rows.append(row)
     if as_json:
         print(json.dumps(rows, indent=1))
         return

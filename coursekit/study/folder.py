@@ -23,6 +23,7 @@ from coursekit.study.outcome import Outcome, Trained, Training
 from coursekit.study.reading import Resolved
 from coursekit.study.record import described_inputs, git_state, versions
 from coursekit.study.writing import show
+from coursekit.threads import of_a_task
 from coursekit.trees import first_line
 from coursekit.words import listed
 
@@ -94,7 +95,6 @@ class RunFolder:
         except OSError as error:
             raise unwritable(parent, error) from None
         run = cls(path)
-        run.write("study.yaml", show(resolved))
         run.note(
             status="begun",
             study=os.path.abspath(resolved.files[0]),
@@ -102,10 +102,12 @@ class RunFolder:
             command=shlex.join(sys.argv),
             python=platform.python_version(),
             platform=platform.platform(),
+            threads=of_a_task(),
             versions=versions(),
             git=git_state(resolved.folder),
             inputs=inputs,
         )
+        run.write("study.yaml", show(resolved))  # with which it is a run: whoever finds it finds its record, too
         return run
 
     @classmethod

@@ -8,6 +8,7 @@ from pathlib import Path
 from coursekit.console import one_line, say
 from coursekit.study.compare import key_numbers
 from coursekit.study.dataset import load_dataset
+from coursekit.study.extras import how_to_get
 from coursekit.study.folder import RunFolder
 from coursekit.study.logbook import cut_flow, parts_and_scaling, said
 from coursekit.study.reading import Resolved
@@ -42,7 +43,7 @@ class Done:
 
     def said(self) -> str:
         """Return its error as text that names the file."""
-        text = one_line(self.error)
+        text = how_to_get(self.error) or one_line(self.error)
         if not isinstance(self.error, EXPECTED):
             text = "".join(traceback.format_exception(self.error)).rstrip()
         return text if str(self.file) in text else f"{self.file}: {text}"

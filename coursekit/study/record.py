@@ -53,7 +53,7 @@ def described_inputs(resolved: Resolved) -> list[dict]:
 
 
 def origin_differences(one: dict, other: dict) -> list[str]:
-    """Name what two runs were made with that differs: versions, commit, data.
+    """Name what two runs were made with that differs: versions, number of threads, commit, data.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def origin_differences(one: dict, other: dict) -> list[str]:
 
 
 def _pairs(one: dict, other: dict):
-    for name in ("python", "platform"):
+    for name in ("python", "platform", "threads"):
         yield name, one.get(name, "absent"), other.get(name, "absent")
     first, second = (side.get("versions", {}) for side in (one, other))
     for name in dict.fromkeys([*first, *second]):

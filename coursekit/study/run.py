@@ -282,9 +282,12 @@ def _to_resume(resolved: Resolved, debug: bool, parent: Path | None) -> RunFolde
     """Return the latest run of a study, if it may be gone on with."""
     parent = parent or Path(resolved.study.job.folder) / resolved.study.job.name
     found = [run for run in reversed(runs(parent)) if run.path.name.endswith("_debug") == debug]
-    changes = [differences(read_study(run.path / "study.yaml").values, resolved.values) for run in found]
-    run = next((run for run, changed_keys in zip(found, changes, strict=True) if not changed_keys), None)
-    if run is None:
+    changes = []
+    for run in found:  # the latest first, and no older ones than it takes: another release may not read them
+        changes.append(differences(read_study(run.path / "study.yaml").values, resolved.values))
+        if not changes[-1]:
+            break
+    else:
         for other, changed_keys in zip(found, changes, strict=True):
             if other.status() != "finished":
                 raise ValueError(

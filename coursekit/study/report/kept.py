@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from coursekit.cluster import each
 from coursekit.study import training
 from coursekit.study.dataset import Dataset
 from coursekit.study.folder import training_name
@@ -15,6 +16,7 @@ from coursekit.study.report.importance import add_importance
 from coursekit.study.report.page import Page
 from coursekit.study.report.selection import training_view
 from coursekit.study.settings import Study
+from coursekit.study.view import View
 
 _NETWORK = re.compile(r"(network|epoch_(\d+))\.(keras|pt|joblib)")
 
@@ -50,6 +52,8 @@ def add_kept_importance(page: Page, study: Study, dataset: Dataset, outcome: Out
 def add_kept_epochs(page: Page, study: Study, dataset: Dataset, outcome: Outcome, folder: Path) -> dict:
     """Add what the first training's network said of validation events after each epoch that a run has kept.
 
+    One task an epoch, on a cluster if `job.ray` names one.
+
     Parameters
     ----------
     page : Page
@@ -74,12 +78,18 @@ def add_kept_epochs(page: Page, study: Study, dataset: Dataset, outcome: Outcome
     first, view = outcome.trainings[0], training_view(dataset)
     files = _files(folder, first.seed, first.fold, after_epochs=True)
     epochs = sorted(int(match[2]) for match in map(_NETWORK.fullmatch, files) if match and match[2])
-    kept, inputs = {}, view.inputs(view.validation, evaluation=True) if epochs else None
-    for epoch in epochs:
-        said = training.load_network(files, epoch)(inputs)
+    kept = {}
+    for epoch, said in zip(
+        epochs, each(_said, [(epoch,) for epoch in epochs], study.job.ray, (files, view)), strict=True
+    ):
         kept[epoch] = np.full((len(dataset.labels), said.shape[1]), np.nan, np.float32)
         kept[epoch][view.validation] = said
     return add_epochs(page, study, dataset, kept)
+
+
+def _said(files: dict[str, bytes], view: View, epoch: int) -> np.ndarray:
+    """Return what the network of an epoch says of the validation events."""
+    return training.load_network(files, epoch)(view.inputs(view.validation, evaluation=True))
 
 
 def _files(folder: Path, seed: int, fold: int | None, after_epochs: bool) -> dict[str, bytes]:

@@ -14,6 +14,7 @@ from coursekit.study.networks import build
 from coursekit.study.networks import framework as framework_of
 from coursekit.study.outcome import Trained, Training
 from coursekit.study.settings import Study
+from coursekit.study.training.limits import limited
 from coursekit.study.training.problem import Problem, make_problem
 from coursekit.study.training.watch import Report, Watch
 from coursekit.surroundings import load_triton_before_tensorflow, prepare_frameworks
@@ -34,8 +35,8 @@ def train_one(
 ) -> Trained:
     """Train the network of a study once.
 
-    The same study, events and seed give the same numbers, in this process or another. Nothing is written but to a
-    temporary folder.
+    The same study, events and seed give the same numbers, in this process or another: it computes with one thread, or
+    as many as ``OMP_NUM_THREADS`` says, on which rounding depends. Nothing is written but to a temporary folder.
 
     Parameters
     ----------
@@ -72,12 +73,14 @@ def train_one(
             f"the network {study.train.network} has to see all events in memory, and they take more than input.memory "
             f"({study.input.memory}): raise that, take fewer events, or a network of Keras, such as dense"
         )
-    outputs, files = _side(framework).fit(problem, seed, watch)
+    with limited(framework):
+        outputs, files = _side(framework).fit(problem, seed, watch)
+        scores = score_all(problem, lambda inputs: problem.in_units(outputs(inputs)))
     training = Training(seed, fold, watch.history, watch.best_epoch)
     files["history.json"] = json.dumps(_record(problem, training, framework), indent=1).encode()
     if problem.view.scaler is not None:
         files["variables.json"] = _saved(problem.view.scaler)
-    return Trained(training, score_all(problem, lambda inputs: problem.in_units(outputs(inputs))), files)
+    return Trained(training, scores, files)
 
 
 def score_all(problem: Problem, scores_of: Callable) -> np.ndarray:

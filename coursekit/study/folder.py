@@ -95,19 +95,23 @@ class RunFolder:
         except OSError as error:
             raise unwritable(parent, error) from None
         run = cls(path)
-        run.note(
-            status="begun",
-            study=os.path.abspath(resolved.files[0]),
-            includes=[os.path.abspath(file) for file in resolved.files[1:]],
-            command=shlex.join(sys.argv),
-            python=platform.python_version(),
-            platform=platform.platform(),
-            threads=of_a_task(),
-            versions=versions(),
-            git=git_state(resolved.folder),
-            inputs=inputs,
-        )
-        run.write("study.yaml", show(resolved))  # with which it is a run: whoever finds it finds its record, too
+        try:
+            run.note(
+                status="begun",
+                study=os.path.abspath(resolved.files[0]),
+                includes=[os.path.abspath(file) for file in resolved.files[1:]],
+                command=shlex.join(sys.argv),
+                python=platform.python_version(),
+                platform=platform.platform(),
+                threads=of_a_task(),
+                versions=versions(),
+                git=git_state(resolved.folder),
+                inputs=inputs,
+            )
+            run.write("study.yaml", show(resolved))  # with which it is a run: whoever finds it finds its record, too
+        except BaseException:  # a full disk, or Ctrl-C: there is nothing in it yet
+            shutil.rmtree(path, ignore_errors=True)
+            raise
         return run
 
     @classmethod
@@ -215,7 +219,7 @@ class RunFolder:
         partial.mkdir()
         contents = {**trained.files, "training.json": _as_json(trained.training._asdict()).encode()}
         for file, content in contents.items():
-            with replacing(partial / file) as path:
+            with replacing(partial / file) as path, naming_if_full(self.models / name / file, path):
                 path.write_bytes(content)
         with replacing(partial / "scores.npy") as path, naming_if_full(self.models / name / "scores.npy", path):
             np.save(path, trained.scores)

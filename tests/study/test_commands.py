@@ -1,6 +1,8 @@
 """`coursekit study`: what is a file is run, what is a command is done, and errors are one line."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -119,6 +121,22 @@ def test_list_diff_and_rerun(tiny):
     assert "results are equal" in again.output
 
 
+def test_a_damaged_run_does_not_hide_the_others(tiny):
+    for _ in range(2):
+        study(tiny(), "--set", "train.repeats=1")
+    first, second = runs("runs")
+    (first.path / "run.json").write_text("{", encoding="utf-8")
+    rows = json.loads(study("list", "--json").stdout)
+    assert [row["status"] for row in rows] == ["damaged", "finished"]
+    assert "run.json is damaged" in rows[0]["reason"]
+    (first.path / "study.yaml").write_text("of: another release", encoding="utf-8")
+    (second.path / "run.json").write_text("{", encoding="utf-8")
+    done = study("tiny.yaml", "--resume", "--set", "train.repeats=1")
+    assert done.exit_code == 1
+    assert f"{second.path / 'run.json'} is damaged" in done.stderr
+    assert "start a new run" in done.stderr
+
+
 def test_schema_and_migrate(tiny, tmp_path):
     assert json.loads(study("schema").stdout)["properties"].keys() >= {"job", "input", "train"}
     (tmp_path / "old.yaml").write_text("job: {job_name: a, job_type: train}\ninput: {sig_list: [a]}", encoding="utf-8")
@@ -149,14 +167,52 @@ def test_errors_are_one_line(tmp_path, monkeypatch, words, status, said):
     assert "Traceback" not in done.output
 
 
-def test_without_the_extra_the_error_names_it(tiny, monkeypatch):
-    def missing(*_, **__):
-        raise ModuleNotFoundError("No module named 'pydantic'", name="pydantic")
+#: A machine without some packages; each line of its input is a command, and what is missing comes first.
+LACKING = """
+import sys
 
-    monkeypatch.setattr("coursekit.study.run.resolve", missing)
-    done = study("show", tiny())
-    assert done.exit_code == 1
-    assert 'pydantic is not installed, and studies need it: pip install "coursekit[studies]"' in done.stderr
+MISSING = set()
+
+class Lacking:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def find_spec(self, name, path=None, target=None):
+        return None if name.partition(".")[0] in MISSING else self.finder.find_spec(name, path, target)
+
+sys.meta_path[:] = [Lacking(finder) for finder in sys.meta_path]
+from typer.testing import CliRunner
+from coursekit.cli import app
+for line in sys.stdin:
+    missing, _, words = line.strip().partition(":")
+    MISSING = set(missing.split(","))
+    done = CliRunner().invoke(app, words.split())
+    print(done.exit_code, " ".join(done.output.split())[-600:])
+"""
+
+
+def test_machines_that_lack_packages(tiny):
+    tiny()
+    tiny("tune.yaml", job={"steps": ["tune"]}, tune={"space": {"train.options.max_leaf_nodes": {"randint": [3, 9]}}})
+    tiny("dense.yaml", train={"network": "dense", "options": {}, "batch_size": 32})
+    # pydantic is there wherever typer is so new that it takes it.
+    studies = "hyperopt,jinja2,numexpr,optuna,pyarrow,pyhf,ray,yaml"
+    helps = [f"{words} --help" for words in ("", "build", "data", "doctor", "export", "shuffle", "simulate", "study")]
+    lines = [f"{studies}:{words}" for words in (*helps, "data list", "study tiny.yaml", "study list .")]
+    lines += ["ray:study tiny.yaml", "ray:study tune.yaml", "keras,ray,tensorflow:study dense.yaml"]
+    said = subprocess.run([sys.executable, "-c", LACKING], input="\n".join(lines), capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    found = dict(zip(lines, said.stdout.splitlines(), strict=True))
+    assert all(answer.startswith("0 ") for answer in list(found.values())[: len(helps) + 1]), said.stdout
+    assert 'pip install "coursekit[studies]"' in found[f"{studies}:study tiny.yaml"]
+    assert (
+        'yaml is not installed, and this study needs it: pip install "coursekit[studies]"'
+        in found[f"{studies}:study list ."]
+    )
+    assert found["ray:study tiny.yaml"].startswith("0 ")
+    assert 'ray is not installed: pip install "coursekit[studies]"' in found["ray:study tune.yaml"]
+    assert "Windows with Python 3.13" in found["ray:study tune.yaml"]
+    assert 'keras is not installed, and this study needs it: pip install "coursekit[keras]"' in found[lines[-1]]
 
 
 def test_help_names_files_and_commands():

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from coursekit import files
 from coursekit.study import run as running
 from coursekit.study.folder import RunFolder, runs
 from coursekit.study.run import resolve, run_study
@@ -145,6 +147,38 @@ def test_a_failure_says_why_and_nothing_half_written_is_there(tiny, monkeypatch)
     assert "No space left" in run.facts()["reason"]
     assert not list(run.models.glob("seed*"))
     assert "ended by DiskFull: " in run.log.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "n_kept"), [("study.yaml", None), ("history.json", 0), ("predictions.h5", 6), (".png", 6), (".root", 6)]
+)
+def test_a_disk_that_is_full_at_any_file_costs_no_training(tiny, monkeypatch, name, n_kept):
+    others = ("histories", "kinematics", "correlations", "train_test", "importance", "scores", "significance")
+    apply = dict.fromkeys(others) | {"performance": {"confusion": False}, "fit_inputs": {}}
+    study, store = tiny(job={"steps": ["train", "apply"]}, apply=apply), files._store
+
+    def no_room(partial, room):
+        if partial.name.endswith(name):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        store(partial, room)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_store", no_room)
+        with pytest.raises(
+            OSError, match=rf"No space left on device while \S*{re.escape(name)} was written.*Make room"
+        ):
+            run_study(resolve(study))
+    if n_kept is None:
+        assert not list(Path("runs/tiny").iterdir()), "a run that could not begin"
+        return
+    [run] = runs("runs")
+    assert run.status() == "failed"
+    assert len(list(run.models.glob("seed*"))) == n_kept
+    assert not list(run.path.rglob(f"*{name}"))
+    if name == ".root":
+        assert run_study(resolve(study), resume=True).path == run.path
+        assert run.status() == "finished"
+        assert len(list(run.path.rglob("*.root"))) == 2
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")

@@ -74,6 +74,21 @@ def test_the_same_seed_gives_the_same_network_and_another_one_does_not():
     assert set(one.files) == {"network.pt", "epoch_002.pt", "history.json", "variables.json"} - {"variables.json"}
 
 
+@pytest.mark.parametrize(("asked", "expected"), [(None, 1), ("2", 2), ("-1", 1)])
+def test_a_training_has_the_threads_of_a_task_and_leaves_the_others_theirs(monkeypatch, asked, expected):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    before, seen = torch.get_num_threads(), []
+    torch.set_num_threads(3)
+    try:
+        settings = of_sets(epochs=1)
+        train_one(settings, jets(settings), seed=1, report=lambda *_: seen.append(torch.get_num_threads()))
+        assert (seen, torch.get_num_threads()) == ([expected], 3)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_early_stopping_by_the_auc():
     stopping = {"monitor": "auc", "min_delta": 1.0, "patience": 2}
     settings = of_sets(epochs=9, early_stopping=stopping, optimiser={"name": "sgd", "momentum": 0.5, "decay": 0.1})

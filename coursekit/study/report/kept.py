@@ -78,10 +78,9 @@ def add_kept_epochs(page: Page, study: Study, dataset: Dataset, outcome: Outcome
     first, view = outcome.trainings[0], training_view(dataset)
     files = _files(folder, first.seed, first.fold, after_epochs=True)
     epochs = sorted(int(match[2]) for match in map(_NETWORK.fullmatch, files) if match and match[2])
+    found = each(_said, [(epoch,) for epoch in epochs], study.job.ray, (files, view))
     kept = {}
-    for epoch, said in zip(
-        epochs, each(_said, [(epoch,) for epoch in epochs], study.job.ray, (files, view)), strict=True
-    ):
+    for epoch, said in zip(epochs, found, strict=True):
         kept[epoch] = np.full((len(dataset.labels), said.shape[1]), np.nan, np.float32)
         kept[epoch][view.validation] = said
     return add_epochs(page, study, dataset, kept)

@@ -33,7 +33,9 @@ class Job(Section):
     trained: str | None = Field(None, min_length=1)
     """Run folder of a training, relative to where the command is given, for a study that only applies it."""
     ray: str | None = Field(None, pattern=r"^(auto|local|(ray://)?[\w.-]+:\d+)$")
-    """``auto``, ``local`` or the address of a cluster, ``HOST:PORT``: folds, seeds and trials are computed there."""
+    """``auto``, ``local`` or the address of a cluster, ``HOST:PORT``: folds, seeds, trials, importance and
+    networks of kept epochs are computed there. The results are the same: each has one thread there and here, or as many
+    as the environment's ``OMP_NUM_THREADS`` says."""
 
     @model_validator(mode="after")
     def _steps_make_sense(self):

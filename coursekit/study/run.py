@@ -17,6 +17,7 @@ from coursekit.study.outcome import Outcome, Trained
 from coursekit.study.reading import Resolved, StudyError, changed, read_study
 from coursekit.study.record import described_inputs, origin_differences
 from coursekit.study.settings import Study
+from coursekit.study.streaming import give_back
 from coursekit.study.writing import differences, show
 
 __all__ = ["resolve", "run_study"]
@@ -218,6 +219,8 @@ class Steps:
                 _tell(parts_and_scaling(dataset, fold))
             todo = [tasks[i] for i in missing]
             each(train_one, todo, self.study.job.ray, (self.study, dataset), finished=finished)
+            if dataset.streamed:
+                give_back()
             outcome = combine(dataset, found)
             self.run.keep_predictions(dataset, outcome, self.study.input.split.keys)
             self.run.keep_results("train", summary(dataset, outcome))

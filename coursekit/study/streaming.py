@@ -1,5 +1,8 @@
 """Inputs larger than memory: columns on disk, the scaler from sums of chunks, batches from shuffled files."""
 
+import contextlib
+import ctypes
+import gc
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,6 +28,13 @@ def n_bytes(size: str) -> float:
     number = size.strip().upper().removesuffix("B").strip()
     factor = 1000 ** SIZES.upper().index(number[-1]) if number[-1] in SIZES.upper() else 1
     return float(number.rstrip(SIZES.upper())) * factor
+
+
+def give_back() -> None:
+    """Hand freed memory back to the system: the C library of Linux keeps it for later, and it counts as used."""
+    gc.collect()
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # of other systems
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def is_larger(readers: Sequence[SampleReader], memory: str, limit: int | None) -> bool:

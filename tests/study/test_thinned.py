@@ -54,11 +54,13 @@ def test_chosen_events_are_those_of_the_training(streamed, most):
 
 def test_the_page_says_how_many_are_looked_at(streamed, tmp_path, monkeypatch):
     dataset, outcome = streamed
-    monkeypatch.setattr(make, "thinned", lambda *both: thinned(*both, most=600))
+    monkeypatch.setattr(make, "MOST_OF_COLUMNS", 600)
+    monkeypatch.setattr(make, "MOST_OF_SCORES", 1200)
     found = make_report(dataset.study, dataset, outcome, tmp_path)
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
-    n = len(thinned(dataset, outcome, 600)[0])
-    assert page.count(f"of 1800 simulated ones {n}, chosen by a hash") == 3  # importance has no network
+    for most, sections in ((600, 3), (1200, 2)):  # kinematics, correlations, importance; performance, train_test
+        n = len(thinned(dataset, outcome, most)[0])
+        assert page.count(f"of 1800 simulated ones {n}, chosen by a hash") == sections
     assert found["missing"] == {"importance": "no network was kept"}
     (tested,) = np.flatnonzero(dataset.parts == 2)[None]
     assert found["scores"]["yields"]["s"]["simulated"] == (dataset.labels[tested] == 1).sum()  # all of them

@@ -27,12 +27,15 @@ from coursekit.study.report.regression import add_regression
 from coursekit.study.report.scores import add_scores
 from coursekit.study.report.significance import add_significance
 from coursekit.study.report.template import add_template
-from coursekit.study.report.thinned import thinned
+from coursekit.study.report.thinned import MOST_OF_COLUMNS, MOST_OF_SCORES, thinned
 from coursekit.study.settings import Study
+from coursekit.study.streaming import give_back
 from coursekit.words import listed
 
-#: Sections that look at all columns of an event together: of events that do not fit in memory they draw some.
-_OF_SOME = ("kinematics", "correlations", "importance", "epochs")
+#: Sections that draw some of the events where all do not fit in memory: those of the score alone can take more of them
+#: than those that look at all columns of an event together.
+_OF_SCORES = ("performance", "train_test")
+_OF_COLUMNS = ("kinematics", "correlations", "importance", "epochs")
 _VERSIONS = ("numpy", "scikit-learn", "keras", "tensorflow", "torch", "ray")
 
 
@@ -78,9 +81,11 @@ def make_report(study: Study, dataset: Dataset, outcome: Outcome, folder, resolv
             continue
         page.section(title, text)
         looked_at = (dataset, outcome)
-        if dataset.streamed and key in _OF_SOME:
-            looked_at = some = some or thinned(dataset, outcome)
-            page.note(_how_thinned(dataset, some[0]))
+        if dataset.streamed:
+            give_back()
+            if key in (*_OF_SCORES, *_OF_COLUMNS):
+                looked_at = some = _some_of(some, dataset, outcome, key in _OF_COLUMNS)
+                page.note(_how_thinned(dataset, some[0]))
         try:
             numbers[key] = add(page, study, *looked_at)
         except NothingToDraw as error:
@@ -126,6 +131,13 @@ def _of_the_score() -> list[tuple[str, str, str, Callable]]:
         ("fit_inputs", "Fit inputs", "", add_fit_inputs),
         ("export", "Export", "", add_export),
     ]
+
+
+def _some_of(before, dataset: Dataset, outcome: Outcome, with_columns: bool) -> tuple[Dataset, Outcome]:
+    """Return some of the events: those of the section before, if they are of the same kind."""
+    if before and bool(before[0].columns) == with_columns:
+        return before
+    return thinned(dataset, outcome, MOST_OF_COLUMNS if with_columns else MOST_OF_SCORES, with_columns)
 
 
 def _how_thinned(dataset: Dataset, some: Dataset) -> str:

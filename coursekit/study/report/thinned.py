@@ -10,8 +10,8 @@ from coursekit.study.draws import uniform
 from coursekit.study.outcome import Outcome
 from coursekit.study.stored import CHUNK
 
-#: Simulated events that such figures are made of, about: a bin with a hundredth of them is known to two percent.
-MOST = 300_000
+#: Simulated events that figures of columns, and of scores alone, are made of, about.
+MOST_OF_COLUMNS, MOST_OF_SCORES = 300_000, 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Thinned(Dataset):
         return np.flatnonzero(part[np.minimum(at, len(part) - 1)] == self.rows) if len(part) else at[:0]
 
 
-def thinned(dataset: Dataset, outcome: Outcome, most: int = MOST) -> tuple[Dataset, Outcome]:
+def thinned(dataset: Dataset, outcome: Outcome, most: int, with_columns: bool = True) -> tuple[Dataset, Outcome]:
     """Choose simulated events by a hash of their places, so many at most, and read their columns.
 
     Parameters
@@ -52,6 +52,8 @@ def thinned(dataset: Dataset, outcome: Outcome, most: int = MOST) -> tuple[Datas
     outcome : Outcome
     most : int
         About: what a hash chooses scatters by the root of it.
+    with_columns : bool
+        Whether more is needed than their scores, labels and weights.
 
     Returns
     -------
@@ -69,7 +71,8 @@ def thinned(dataset: Dataset, outcome: Outcome, most: int = MOST) -> tuple[Datas
     seen = None if outcome.seen is None else outcome.seen[:, rows]
     kept = {field.name: getattr(dataset, field.name) for field in fields(Dataset)}
     kept |= {name: kept[name][rows] for name in ("labels", "sample", "parts", "folds")}
-    kept["columns"] = {name: _picked(columns, name, rows) for name in columns if name != "places"}
+    names = [name for name in columns if name != "places"] if with_columns else []
+    kept["columns"] = {name: _picked(columns, name, rows) for name in names}
     kept["targets"] = None if dataset.targets is None else dataset.targets[rows]
     kept["places"] = _picked(columns, "places", rows).view(np.uint64)
     kept["weights"] = dataset.weights[rows].astype(np.float64) * (n_labelled / len(rows))

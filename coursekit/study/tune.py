@@ -143,7 +143,7 @@ def _fit(study: Study, dataset: Dataset, record: "_Record", train: Callable, lim
             ),
             run_config=tune.RunConfig(
                 name="search",
-                storage_path=folder,
+                storage_path=os.path.abspath(folder),  # a relative one is no address for Ray
                 stop=make_stopper(study),
                 verbose=0,
                 callbacks=[record.callback()],

@@ -10,11 +10,12 @@ import pandas as pd
 from coursekit.events import concatenate_events
 from coursekit.splitting import split_by_hash
 from coursekit.study.draws import uniform
+from coursekit.study.fitted import Fitted
 from coursekit.study.samples import Piece, SampleReader
 from coursekit.study.settings import Study
 from coursekit.study.stored import CHUNK, StoredColumns, taken
 from coursekit.study.streaming import is_larger, store, write_parts
-from coursekit.study.view import View, make_view
+from coursekit.study.view import View, applied_view, make_view
 from coursekit.words import listed
 
 __all__ = ["DATA", "TEST", "TRAINING", "VALIDATION", "Constituents", "Dataset", "View", "load_dataset"]
@@ -81,6 +82,8 @@ class Dataset:
     images : (N, H, W, C) float32, or None
     part_files : dict of int to str, or None
         Of a streamed dataset: shuffled files of the features of each part, or each fold.
+    fitted : dict of int or None to Fitted, or None
+        What networks that were trained on other events have fitted on those, by fold: then nothing is fitted here.
     """
 
     study: Study
@@ -99,6 +102,7 @@ class Dataset:
     constituents: Constituents | None = None
     images: np.ndarray | None = None
     part_files: dict[int, str] | None = None
+    fitted: Mapping[int | None, Fitted] | None = None
 
     def __len__(self) -> int:
         """Return N, the number of events."""
@@ -124,7 +128,8 @@ class Dataset:
         Raises
         ------
         ValueError
-            There are folds and none is named, or the reverse; a class has no events in a part, or weights that cancel.
+            There are folds and none is named, or the reverse; a class has no events in a part, or weights that cancel,
+            unless the networks were trained on other events.
         """
         k = self.study.train.folds
         if (k is None) != (fold is None) or (fold is not None and not 0 <= fold < k):
@@ -150,7 +155,7 @@ class Dataset:
         else:
             tests, validates = (labelled & (self.folds == i % k) for i in (fold, fold + 1))
             parts = [np.flatnonzero(mask) for mask in (labelled & ~tests & ~validates, validates, tests)]
-        return make_view(self, *parts)
+        return make_view(self, *parts) if self.fitted is None else applied_view(self, self.fitted[fold], *parts)
 
 
 def load_dataset(study: Study, *, limit: int | None = None) -> Dataset:
@@ -185,7 +190,7 @@ def load_dataset(study: Study, *, limit: int | None = None) -> Dataset:
         np.concatenate([getattr(piece, name) for piece in loaded]) for name in ("labels", "weights", "places")
     )
     flow = pd.DataFrame([row for reader in readers for row in reader.flow])
-    require_classes(settings.class_names, labels, study.train.task)
+    _require_classes(study, labels)
     parts, folds = _parts(study, columns, labels, lambda rows: places[rows])
     return Dataset(
         study=study,
@@ -215,7 +220,7 @@ def _streamed(study: Study, readers: list[SampleReader], limit: int | None) -> D
             f"give more, or take fewer files"
         )
     columns, arrays, sizes = store(readers, limit)
-    require_classes(settings.class_names, arrays["labels"], study.train.task)
+    _require_classes(study, arrays["labels"])
     parts, folds = _parts(study, columns, arrays["labels"], lambda rows: columns.take("places", rows).view(np.uint64))
     dataset = Dataset(
         study=study,
@@ -232,7 +237,7 @@ def _streamed(study: Study, readers: list[SampleReader], limit: int | None) -> D
         places=None,
         flow=pd.DataFrame([row for reader in readers for row in reader.flow]),
     )
-    return replace(dataset, part_files=write_parts(dataset, settings.memory))
+    return dataset if study.job.trained else replace(dataset, part_files=write_parts(dataset, settings.memory))
 
 
 def _features(settings) -> tuple[str, ...]:
@@ -265,8 +270,11 @@ def _columns(parts: list[dict], names: list[str]) -> dict[str, np.ndarray]:
         raise ValueError(f"{error} ({numbered})") from None
 
 
-def require_classes(names: tuple[str, ...], labels: np.ndarray, task: str) -> None:
-    """Refuse classes without events, and a classification of one class."""
+def _require_classes(study: Study, labels: np.ndarray) -> None:
+    """Refuse classes without events, and a classification of one class, where something is trained."""
+    names, task = study.input.class_names, study.train.task
+    if study.job.trained:
+        return
     for number, name in enumerate(names):
         if not (labels == number).any():
             raise ValueError(
@@ -293,7 +301,7 @@ def _parts(study: Study, columns: Mapping, labels: np.ndarray, places_of) -> tup
             number = np.searchsorted(np.cumsum(fractions)[:-1], u, side="right")
         parts[rows], folds[rows] = (number, 0) if k is None else (TEST, number)
     sizes = np.bincount((parts if k is None else folds)[labels >= 0], minlength=len(fractions))
-    if not sizes.all():
+    if not sizes.all() and not study.job.trained:
         what = "training, validation and test" if k is None else f"the {k} folds"
         raise ValueError(f"{what} have {sizes.tolist()} events: take more events, other fractions, or other keys")
     return parts, folds

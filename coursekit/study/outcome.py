@@ -58,7 +58,8 @@ class Outcome:
         its training events too. C = 1, the probability of the last class, for two classes; K probabilities for more;
         the value itself for a regression.
     seen : (R, N, C) float32, or None
-        With folds, the mean score of the networks that have trained on the event; NaN for data, which none has.
+        With folds, the mean score of the networks that have trained on the event; NaN for data, which none has. None
+        if the networks were trained on other events.
     """
 
     trainings: tuple[Training, ...]

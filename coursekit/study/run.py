@@ -9,6 +9,7 @@ from pathlib import Path
 
 from coursekit.cluster import connected, each
 from coursekit.console import say
+from coursekit.study.applying import applied, trainings
 from coursekit.study.dataset import Dataset, load_dataset
 from coursekit.study.documents import read_value
 from coursekit.study.folder import RunFolder, runs
@@ -154,7 +155,7 @@ class Steps:
             dataset = self.tune(dataset)
         if steps == ("tune",):
             return
-        outcome = self.train(dataset) if "train" in steps else self.trained(dataset)
+        dataset, outcome = (dataset, self.train(dataset)) if "train" in steps else self.trained(dataset)
         if "apply" in steps:
             self.apply(dataset, outcome)
 
@@ -226,35 +227,12 @@ class Steps:
             self.run.keep_results("train", summary(dataset, outcome))
         return outcome
 
-    def trained(self, dataset: Dataset) -> Outcome:
-        """Take over the trainings of another run of the same events."""
-        from coursekit.study.training import combine
-
-        other = RunFolder.open(self.study.job.trained)
-        tuned = other.path / "trained.yaml"
-        source = read_study(tuned if tuned.is_file() else other.path / "study.yaml")
-        differ = differences(_of_trainings(source), _of_trainings(self.resolved))
-        if differ:
-            raise ValueError(
-                f"job.trained: {other.path} was trained with other settings: {'; '.join(differ)}; its scores belong to "
-                "its events, so say the same here, or train again"
-            )
-        origin = [line for line in origin_differences(other.facts(), self.run.facts()) if "/" in line.partition(":")[0]]
-        if origin:
-            raise ValueError(f"job.trained: the data have changed since {other.path}: {'; '.join(origin)}; train again")
-        found = [other.training(*task) for task in trainings(source.study)]
-        if None in found:
-            raise ValueError(f"job.trained: {other.path} has not trained all its networks: finish it with --resume")
-        if len(found[0].scores) != len(dataset.labels):
-            raise ValueError(
-                f"job.trained: {other.path} has scores of {len(found[0].scores)} events, and here are "
-                f"{len(dataset.labels)}: was one of the two run with --debug?"
-            )
-        _tell([f"take over {len(found)} trainings from {other.path}"])
-        for trained in found:
-            if self.run.training(trained.training.seed, trained.training.fold) is None:
-                self.run.keep_training(trained)
-        return combine(dataset, found)
+    def trained(self, dataset: Dataset) -> tuple[Dataset, Outcome]:
+        """Take over the trainings of another run, or apply its networks."""
+        with self.timed("networks"):
+            dataset, outcome = applied(self.resolved, self.run, dataset, self.progress)
+            self.run.keep_predictions(dataset, outcome, self.study.input.split.keys)
+        return dataset, outcome
 
     def apply(self, dataset: Dataset, outcome: Outcome) -> None:
         """Make the report."""
@@ -273,12 +251,6 @@ class Steps:
         row = {"step": name, "seconds": round(time.monotonic() - begin, 3), "peak_mib": peak_mib()}
         self.run.note(steps=[*self.run.facts()["steps"], row])
         _tell([f"{name} took {row['seconds']:.1f} s"])
-
-
-def trainings(study: Study) -> list[tuple[int, int | None]]:
-    """Return seed and fold of each training of a study."""
-    folds = range(study.train.folds) if study.train.folds else [None]
-    return [(study.job.seed + repeat, fold) for repeat in range(study.train.repeats) for fold in folds]
 
 
 def _to_resume(resolved: Resolved, debug: bool, parent: Path | None) -> RunFolder | None:
@@ -307,13 +279,6 @@ def _to_resume(resolved: Resolved, debug: bool, parent: Path | None) -> RunFolde
             "old ones back to resume, or begin a new run without --resume"
         )
     return run
-
-
-def _of_trainings(resolved: Resolved) -> dict:
-    """Return the values that decide what is trained on which events."""
-    values = resolved.values
-    inputs = {key: value for key, value in values["input"].items() if key not in ("spectators", "memory")}
-    return {"job": {"seed": values["job"]["seed"]}, "input": inputs, "train": values["train"]}
 
 
 def _parsed(text: str) -> tuple[str, object]:

@@ -9,6 +9,7 @@ import numpy as np
 from coursekit.preprocess import Scaler
 from coursekit.streaming import BatchStream
 from coursekit.study.draws import uniform
+from coursekit.study.fitted import Fitted, is_scaled
 from coursekit.study.stored import CHUNK, taken
 from coursekit.study.streaming import fit_scaler, stream
 from coursekit.study.training_weights import mixture_labels, training_weights
@@ -147,6 +148,12 @@ def make_view(dataset, training: np.ndarray, validation: np.ndarray, test: np.nd
     return View(dataset, training, validation, test, labels, weights, scaler, resets)
 
 
+def applied_view(dataset, fitted: Fitted, training: np.ndarray, validation: np.ndarray, test: np.ndarray) -> View:
+    """Return the dataset for a network that was trained on other events: nothing is fitted, weights are physical."""
+    weights = np.where(dataset.labels >= 0, dataset.weights, 0.0)
+    return View(dataset, training, validation, test, dataset.labels, weights, fitted.scaler, fitted.resets)
+
+
 def _table(dataset, rows: np.ndarray) -> np.ndarray:
     """Return the features of events as they are, (n, F) float32."""
     table = np.empty((len(rows), len(dataset.study.input.features)), dtype=np.float32)
@@ -156,10 +163,10 @@ def _table(dataset, rows: np.ndarray) -> np.ndarray:
 
 
 def _with_resets(dataset, table: np.ndarray, rows: np.ndarray, resets: dict, evaluation: bool) -> np.ndarray:
-    table = table.copy() if resets else table
+    table = table.copy() if dataset.study.input.reset else table
     for i, name in enumerate(dataset.study.input.features):
-        if name in resets:
-            table[:, i] = _with_reset(dataset, name, table[:, i], rows, resets[name], evaluation)
+        if name in dataset.study.input.reset:
+            table[:, i] = _with_reset(dataset, name, table[:, i], rows, resets.get(name), evaluation)
     return table
 
 
@@ -220,8 +227,7 @@ def _of_scaler(dataset, weights: np.ndarray) -> np.ndarray | None:
 
 def _scaler(dataset, training: np.ndarray, weights: np.ndarray, resets: dict) -> Scaler | None:
     settings = dataset.study.input
-    flow = settings.constituents and settings.constituents.momenta == "flow"
-    if settings.scale == "none" or settings.images or flow:  # the shares of an energy flow must add up to one
+    if not is_scaled(settings):
         return None
     w = _of_scaler(dataset, weights[training])
     if dataset.constituents is not None and w is not None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from coursekit.study.settings import Study
 from coursekit.study.settings.input import Constituents, Images, Input, LabelBranch
 
 ONE = {"files": ["a.root"]}
@@ -22,11 +23,11 @@ def test_classes_in_their_order():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"signals": {}, "backgrounds": {}}, "there is no sample"),
         ({"features": ["pt", "pt"]}, "features names pt twice"),
         ({"spectators": ["mll", "mll"]}, "spectators names mll twice"),
         ({"spectators": ["pt"]}, "pt is in features and in spectators"),
         ({"features": []}, "a network sees features, constituents, or images"),
-        ({"signals": {}, "backgrounds": {}}, "neither a sample"),
         ({"backgrounds": {"s": ONE}}, "two samples have the name s"),
         ({"signals": {"s": {"files": ["a.root", "a.root"]}}}, "names a.root twice"),
         ({"data": {"d": ONE | {"label": "signal"}}}, "data.d.label has no effect: data are never trained on"),
@@ -67,6 +68,20 @@ def test_classes_in_their_order():
 def test_what_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         Input(**GOOD | changes)
+
+
+def test_what_is_refused_where_something_is_trained():
+    data = {"signals": {}, "backgrounds": {}, "data": {"d": ONE}}
+    applied = {"name": "a", "steps": ["apply"], "trained": "runs/a"}
+    for changes, message in (
+        (data | {"classes": ["background", "signal"]}, "neither a sample in signals nor one in backgrounds"),
+        ({"classes": ["background", "signal", "other"]}, "classes names other, which no sample has as its label"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Study(job={"name": "a"}, input=GOOD | changes)
+        Study(job=applied, input=GOOD | changes)
+    with pytest.raises(ValueError, match="there are only data: say the classes"):
+        Study(job=applied, input=GOOD | data)
 
 
 @pytest.mark.parametrize(

@@ -213,11 +213,7 @@ def test_trained_elsewhere(tiny, monkeypatch):
     second = run_study(resolve(tiny(job=job)))
     np.testing.assert_array_equal(seen[0].scores, scores(first))
     assert {path.name for path in second.models.iterdir()} == {path.name for path in first.models.iterdir()}
-    with pytest.raises(ValueError, match=r"was trained with other settings: input.cut: null -> \"mass > 0\"; its"):
-        run_study(resolve(tiny(job=job), ["input.cut=mass > 0"]))
-    pd.read_feather("higgs.feather").assign(pt=1.0).to_feather("higgs.feather")
-    with pytest.raises(ValueError, match=r"the data have changed since .*higgs.feather.*; train again"):
-        run_study(resolve(tiny(job=job)))
+    assert "take over 6 trainings" in second.log.read_text(encoding="utf-8")
 
 
 def test_a_trial_run_is_marked_and_small(tiny):

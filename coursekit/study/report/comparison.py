@@ -37,6 +37,8 @@ def add_train_test(page: Page, study: Study, dataset: Dataset, outcome: Outcome)
         A class has no events of one kind, or weights that cancel; or nobody kept the scores of trained events.
     """
     folds = has_folds(dataset)
+    if dataset.fitted is not None:
+        raise NothingToDraw("the networks were trained in another run, on other events or with other weights")
     if folds and outcome.seen is None:
         raise NothingToDraw("the scores of the networks that have trained on an event were not kept")
     known, new = (labelled(dataset),) * 2 if folds else (training_view(dataset).training, tested(dataset))

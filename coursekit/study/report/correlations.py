@@ -7,7 +7,7 @@ from coursekit.study.dataset import Dataset
 from coursekit.study.outcome import Outcome
 from coursekit.study.report.drawing import NothingToDraw, by_class, column
 from coursekit.study.report.page import Page
-from coursekit.study.report.selection import signal_class, training_view
+from coursekit.study.report.selection import shown, signal_class
 from coursekit.study.report.statistics import correlations
 from coursekit.study.settings import Study
 
@@ -37,11 +37,12 @@ def add_correlations(page: Page, study: Study, dataset: Dataset, outcome: Outcom
     ValueError
         A column is asked for that does not exist.
     """
-    view = training_view(dataset)
-    names, table = _columns(study, dataset, view)
+    classes = by_class(dataset)
+    view, events, what = shown(dataset)
+    names, table = _columns(study, dataset, view, events)
     if len(names) < 2:
         raise NothingToDraw(f"a correlation takes two columns, and there is {len(names)}")
-    groups = {name: np.intersect1d(view.training, rows) for name, rows in by_class(dataset).items()}
+    groups = {name: np.intersect1d(events, rows) for name, rows in classes.items()}
     signal = dataset.classes[signal_class(study, dataset)]
     if len(groups) > 2:
         rest = np.concatenate([rows for name, rows in groups.items() if name != signal])
@@ -50,11 +51,9 @@ def add_correlations(page: Page, study: Study, dataset: Dataset, outcome: Outcom
     for name, rows in groups.items():
         weights = view.weights[rows]
         if len(rows) < 2 or not weights.sum() > 0:
-            raise NothingToDraw(
-                f"{name} has {len(rows)} training events, with weights that add up to {weights.sum():g}"
-            )
-        matrices[name] = correlations(table[np.searchsorted(view.training, rows)], weights)
-        caption = f"Correlations in {name}, of {len(rows)} training events with training weights."
+            raise NothingToDraw(f"{name} has {len(rows)} {what}, which add up to {weights.sum():g}")
+        matrices[name] = correlations(table[np.searchsorted(events, rows)], weights)
+        caption = f"Correlations in {name}, of {len(rows)} {what}."
         _add(page, f"correlations_{_file(name)}", caption, matrices[name], names, f"{name} ({len(rows)} events)")
     others = [name for name in matrices if name != signal]
     if signal in matrices and others:
@@ -64,17 +63,17 @@ def add_correlations(page: Page, study: Study, dataset: Dataset, outcome: Outcom
     return {}
 
 
-def _columns(study: Study, dataset: Dataset, view) -> tuple[list[str], np.ndarray]:
-    """Return names and values of training events: of features as the network sees them, of others as they are."""
+def _columns(study: Study, dataset: Dataset, view, events: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Return names and values of some events: of features as the network sees them, of others as they are."""
     names = list(study.apply.correlations.columns or dataset.features)
-    inputs = view.inputs(view.training)
+    inputs = view.inputs(events, evaluation=dataset.fitted is not None)
     if not isinstance(inputs, np.ndarray) or inputs.ndim != 2:
         if not study.apply.correlations.columns:
             raise NothingToDraw("the network sees pictures or sets, which have no columns")
-        inputs = np.empty((len(view.training), 0))
+        inputs = np.empty((len(events), 0))
     scaled = dict(zip(view.scaler.outputs if view.scaler else dataset.features, inputs.T, strict=False))
     key = "apply.correlations.columns"
-    values = [scaled[n] if n in scaled else column(dataset, n, key)[view.training] for n in names]
+    values = [scaled[n] if n in scaled else column(dataset, n, key)[events] for n in names]
     return names, np.column_stack(values).astype(np.float64)
 
 

@@ -37,12 +37,13 @@ def add_events(page: Page, study: Study, dataset: Dataset, outcome: Outcome) -> 
         for part in ("training", "validation", "test"):
             its = getattr(view, part)[dataset.labels[getattr(view, part)] == k]
             row = {"class": name, "part": part, "events": len(its), "negative": int((dataset.weights[its] < 0).sum())}
-            row |= {
-                "events per fb": float(dataset.weights[its].sum()),
-                "training weight": float(view.weights[its].sum()),
-            }
+            row["events per fb"] = float(dataset.weights[its].sum())
+            if dataset.fitted is None:
+                row["training weight"] = float(view.weights[its].sum())
             rows.append(row)
     caption = "Events of each class in each part, the sum of physical weights, and that of the weights of the training."
+    if dataset.fitted is not None:
+        caption = "Events of each class in the part that they would have in a training, and the sum of their weights."
     if has_folds(dataset):
         caption += " In the first fold: each in turn tests, the next one validates, the others train."
     page.add("parts", caption, table=pd.DataFrame(rows).set_index("class"))

@@ -42,7 +42,7 @@ def add_histories(page: Page, study: Study, dataset: Dataset, outcome: Outcome) 
     quantities = [key for key in study.apply.histories.quantities if any(t.history.get(key) for t in trainings)]
     if not quantities:
         raise NothingToDraw("the trainings have kept no history of " + ", ".join(study.apply.histories.quantities))
-    n_validation = len(training_view(dataset).validation)
+    n_validation = 0 if dataset.fitted is not None else len(training_view(dataset).validation)  # not those of here
     for quantity in quantities:
         kept = [training for training in trainings if training.history.get(quantity)]
         name = _NAMES[quantity]

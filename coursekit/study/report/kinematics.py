@@ -22,7 +22,7 @@ from coursekit.study.report.drawing import (
     variable,
 )
 from coursekit.study.report.page import Page
-from coursekit.study.report.selection import training_view
+from coursekit.study.report.selection import shown
 from coursekit.study.report.statistics import mean_and_spread
 from coursekit.study.settings import Study
 
@@ -87,15 +87,14 @@ def _add_raw(page: Page, study: Study, dataset: Dataset, groups: dict, names) ->
 
 
 def _add_processed(page: Page, study: Study, dataset: Dataset, groups: dict, names) -> None:
-    view = training_view(dataset)
-    inputs = view.inputs(view.training)
+    view, events, what = shown(dataset)
+    inputs = view.inputs(events, evaluation=dataset.fitted is not None)
     if not isinstance(inputs, np.ndarray) or inputs.ndim != 2:
         page.note("The network sees pictures or sets, which have no columns: there are no processed ones to draw.")
         return
-    shown = view.scaler.outputs if view.scaler is not None else dataset.features
-    weights, rows = view.weights[view.training], []
-    inside = {group: np.isin(view.training, at) for group, at in groups.items()}
-    for place, name in enumerate(shown):
+    weights, rows = view.weights[events], []
+    inside = {group: np.isin(events, at) for group, at in groups.items()}
+    for place, name in enumerate(view.input_names):
         if name in dataset.features and name not in names:
             continue
         values = inputs[:, place].astype(np.float64)
@@ -107,7 +106,7 @@ def _add_processed(page: Page, study: Study, dataset: Dataset, groups: dict, nam
         }
         if not found:
             raise NothingToDraw("there are no training events")
-        caption = f"{name} as the network sees it: training events with training weights, scaled to area one."
+        caption = f"{name} as the network sees it: {what}, scaled to area one."
         numbers = {group: int(inside[group].sum()) for group in found}
         _draw(page, study, f"processed_{name}", caption, name, found, numbers, True, processed=True)
         rows += [_row(name, group, values[inside[group]], weights[inside[group]], h) for group, h in found.items()]

@@ -170,5 +170,19 @@ def _facts(folder: Path, dataset: Dataset, outcome: Outcome) -> dict[str, str]:
         "written": now,
         "events": f"{len(dataset)} of {len(dataset.samples)} samples",
         "trainings": f"{n}, with the seeds {listed(dict.fromkeys(t.seed for t in outcome.trainings))}" if n else "none",
+        **_networks(dataset),
         "versions": ", ".join(f"{name} {number}" for name, number in found.items()),
     }
+
+
+def _networks(dataset: Dataset) -> dict[str, str]:
+    """Return where the networks are from, if they were trained on other events."""
+    if dataset.fitted is None:
+        return {}
+    said = f"of {dataset.study.job.trained}, which were trained on other events and are applied to these"
+    if not dataset.study.input.split.keys:
+        said += (
+            "; there are no split.keys by which those of the training are known in other files, so see log.txt which "
+            "of them may be among the tested ones"
+        )
+    return {"networks": said}

@@ -6,13 +6,14 @@ import numpy as np
 
 from coursekit.metrics import Estimate
 from coursekit.study.dataset import TEST, Dataset, View
+from coursekit.study.fitted import Fitted
 from coursekit.study.settings import Study
 from coursekit.words import listed, near
 
 
 def has_folds(dataset: Dataset) -> bool:
     """Say whether every event is tested in one of k folds."""
-    return bool((dataset.folds > 0).any())
+    return dataset.study.train.folds is not None
 
 
 def labelled(dataset: Dataset) -> np.ndarray:
@@ -68,7 +69,23 @@ def expected(dataset: Dataset, rows: np.ndarray, luminosity: float) -> np.ndarra
 
 def training_view(dataset: Dataset) -> View:
     """Return the dataset as its first training has seen it: without folds, or in the first of them."""
-    return dataset.view(0 if has_folds(dataset) else None)
+    return dataset.view(training_fold(dataset))
+
+
+def training_fold(dataset: Dataset) -> int | None:
+    """Return the fold of the first training, None without folds."""
+    return 0 if has_folds(dataset) else None
+
+
+def shown(dataset: Dataset) -> tuple[View, np.ndarray, str]:
+    """Return what to draw of the inputs of the network: the view, positions (n,) of events, and what these are.
+
+    Of a training its training events; of an application to other events all simulated ones, as the network sees them.
+    """
+    view = training_view(dataset)
+    if dataset.fitted is None:
+        return view, view.training, "training events with training weights"
+    return view, labelled(dataset), "simulated events with physical weights"
 
 
 def balanced(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
@@ -87,13 +104,13 @@ def balanced(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
     -------
     (n,) float64
     """
-    view = training_view(dataset)
+    view, its, _ = shown(dataset)
+    sums = Fitted.of(view).sums if dataset.fitted is None else dataset.fitted[training_fold(dataset)].sums
     factors = np.ones(len(dataset.classes))
-    for k in range(len(dataset.classes)):
-        its = view.training[dataset.labels[view.training] == k]
-        physical = dataset.weights[its].sum()
+    for k, name in enumerate(dataset.classes):
+        physical = dataset.weights[its[dataset.labels[its] == k]].sum()
         if physical > 0:
-            factors[k] = view.weights[its].sum() / physical
+            factors[k] = sums[name] / physical
     return dataset.weights[rows] * factors[dataset.labels[rows]]
 
 

@@ -60,7 +60,21 @@ class Study(Section):
             raise ValueError(
                 f"train.class_weights.{wrong[0]}: no such class;{near(wrong[0], known)} there are {listed(known)}"
             )
+        if not self.job.trained:
+            _require_events(inputs)
+        elif not inputs.class_names:
+            raise ValueError("input.classes: there are only data: say the classes that the network was trained with")
         require_fit(self)
         if self.tune is not None:
             check_space(self)
         return self
+
+
+def _require_events(inputs: Input) -> None:
+    """Refuse classes that nothing could be learned of."""
+    if not (inputs.signals or inputs.backgrounds):
+        raise ValueError("input: there is neither a sample in signals nor one in backgrounds")
+    there = inputs.labels("backgrounds") + inputs.labels("signals")
+    for name in inputs.classes:
+        if name not in there:
+            raise ValueError(f"input.classes names {name}, which no sample has as its label;{near(name, there)}")

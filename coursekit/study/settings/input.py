@@ -239,8 +239,8 @@ class Input(Section):
         names = [*self.signals, *self.backgrounds, *self.data]
         if len(set(names)) < len(names):
             raise ValueError(f"two samples have the name {_twice(names)}: rename one of them")
-        if not (self.signals or self.backgrounds):
-            raise ValueError("there is neither a sample in signals nor one in backgrounds")
+        if not names:
+            raise ValueError("there is no sample: name files in signals, backgrounds or data")
         for name, sample in self.data.items():
             for key in ("label", "scale", "weight"):
                 if key in sample.model_fields_set:
@@ -254,9 +254,9 @@ class Input(Section):
     def _labels(self):
         there = self.labels("backgrounds") + self.labels("signals")
         _require_once("classes", self.classes)
-        for name in self.classes:
-            if name not in there:
-                raise ValueError(f"classes names {name}, which no sample has as its label;{near(name, there)}")
+        unknown = [name for name in self.classes if name not in there]
+        if unknown and not set(there) <= set(self.classes):  # else an application may have no events of a class
+            raise ValueError(f"classes names {unknown[0]}, which no sample has as its label;{near(unknown[0], there)}")
         _require_known("classes", there, self.class_names, "but this label of a sample is missing there: it has")
         _require_known("targets", self.targets, self.class_names, "there is no class of this name:")
         known = ["together", "each", *self.signals, *self.backgrounds]

@@ -31,7 +31,8 @@ class Job(Section):
     folder: str = Field("runs", min_length=1)
     """Where the run folders lie, relative to where the command is given."""
     trained: str | None = Field(None, min_length=1)
-    """Run folder of a training, relative to where the command is given, for a study that only applies it."""
+    """Run folder of a training, relative to where the command is given, for a study that only applies it, to the
+    same events or to others."""
     ray: str | None = Field(None, pattern=r"^(auto|local|(ray://)?[\w.-]+:\d+)$")
     """``auto``, ``local`` or the address of a cluster, ``HOST:PORT``: folds, seeds, trials, importance and
     networks of kept epochs are computed there. The results are the same: each has one thread there and here, or as many

@@ -11,13 +11,14 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
-from coursekit.preprocess import Scaler
 from coursekit.study.dataset import Dataset
+from coursekit.study.fitted import Fitted
 from coursekit.study.outcome import Outcome, Trained, Training
 from coursekit.study.settings import Study
 from coursekit.study.settings.train import Train
+from coursekit.study.training.limits import limited
 from coursekit.study.training.one import score_all
-from coursekit.study.training.problem import Problem, make_problem
+from coursekit.study.training.problem import Problem
 from coursekit.study.training.together import combine
 from coursekit.surroundings import load_triton_before_tensorflow, prepare_frameworks
 from coursekit.words import listed
@@ -79,12 +80,47 @@ def load_model(kept: str | os.PathLike | Mapping[str, bytes]):
         return side.exportable(content, problem)
 
 
+def apply_network(dataset: Dataset, files: Mapping[str, bytes], epoch: int | None = None) -> Trained:
+    """Apply one network that was kept to all events of a dataset, whatever events it was trained on.
+
+    Inputs are scaled, and reset, with what the training has fitted: nothing is fitted on these events.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    files : mapping of str to bytes
+        Of the training, as `Trained` holds them.
+    epoch : int, optional
+        As it was after this epoch; by default as it was in the end.
+
+    Returns
+    -------
+    Trained
+        The training as it was, with the scores of these events.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `load_network`; or what was fitted is missing, damaged, or for other features.
+    FloatingPointError
+        A score is NaN or infinite.
+    """
+    scores_of = load_network(files, epoch)
+    said = json.loads(files["history.json"])
+    training = Training(*(said[name] for name in Training._fields))
+    view = dataclasses.replace(dataset, fitted={training.fold: Fitted.read(files, dataset)}).view(training.fold)
+    with limited(said["network"]["framework"]):
+        scores = score_all(view, said["network"]["outputs"], scores_of)
+    return Trained(training, scores, dict(files))
+
+
 def epoch_scores(study: Study, dataset: Dataset, models: str | os.PathLike, epoch: int | None = None) -> Outcome:
-    """Apply the networks of a run again, as they were after an epoch, to all events of a dataset.
+    """Apply the networks of a run again, as they were after an epoch, to all events of a dataset, of the run or others.
 
     Parameters
     ----------
     study : Study
+        Its `input.reset` says what features are for the events.
     dataset : Dataset
     models : path-like
         The folder with one folder for each training; inputs are scaled as they were there.
@@ -98,22 +134,13 @@ def epoch_scores(study: Study, dataset: Dataset, models: str | os.PathLike, epoc
     Raises
     ------
     FileNotFoundError, ValueError
-        As `load_network`; or there are no trainings.
+        As `apply_network`; or there are no trainings.
     """
     folders = sorted(path.parent for path in Path(models).glob("[!.]*/history.json"))
     if not folders:
         raise FileNotFoundError(f"{models} holds no training: no folder in it has a history.json")
-    trained = []
-    for folder in folders:
-        said = json.loads((folder / "history.json").read_text(encoding="utf-8"))
-        training = Training(*(said[name] for name in Training._fields))
-        problem = make_problem(study, dataset, training.fold)
-        if (folder / "variables.json").is_file():
-            view = dataclasses.replace(problem.view, scaler=Scaler.load(folder / "variables.json"))
-            problem = dataclasses.replace(problem, view=view)
-        scores = load_network(folder, epoch)
-        trained.append(Trained(training, score_all(problem, scores), {}))
-    return combine(dataset, trained)
+    dataset = dataclasses.replace(dataset, study=study)
+    return combine(dataset, [apply_network(dataset, _read(folder), epoch)._replace(files={}) for folder in folders])
 
 
 def _found(kept, epoch: int | None) -> tuple[Problem, ModuleType, bytes, str]:
@@ -154,7 +181,7 @@ def _readable(where: str) -> Iterator[None]:
 def _read(folder: Path) -> dict[str, bytes]:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder of a training")
-    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file() and file.suffix != ".npy"}
 
 
 def _recorded(said: dict) -> Problem:

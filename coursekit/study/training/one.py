@@ -2,14 +2,12 @@
 
 import importlib
 import json
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
-from coursekit.preprocess import Scaler
-from coursekit.study.dataset import Dataset
+from coursekit.study.dataset import Dataset, View
+from coursekit.study.fitted import Fitted
 from coursekit.study.networks import build
 from coursekit.study.networks import framework as framework_of
 from coursekit.study.outcome import Trained, Training
@@ -75,20 +73,21 @@ def train_one(
         )
     with limited(framework):
         outputs, files = _side(framework).fit(problem, seed, watch)
-        scores = score_all(problem, lambda inputs: problem.in_units(outputs(inputs)))
+        scores = score_all(problem.view, problem.n_outputs, lambda inputs: problem.in_units(outputs(inputs)))
     training = Training(seed, fold, watch.history, watch.best_epoch)
     files["history.json"] = json.dumps(_record(problem, training, framework), indent=1).encode()
-    if problem.view.scaler is not None:
-        files["variables.json"] = _saved(problem.view.scaler)
+    files |= Fitted.of(problem.view).files()
     return Trained(training, scores, files)
 
 
-def score_all(problem: Problem, scores_of: Callable) -> np.ndarray:
+def score_all(view: View, n_outputs: int, scores_of: Callable) -> np.ndarray:
     """Return what a network says of all events of a dataset, (N, C) float32, some at a time.
 
     Parameters
     ----------
-    problem : Problem
+    view : View
+    n_outputs : int
+        C.
     scores_of : callable
         From what `View.inputs` gives to scores (n, C).
 
@@ -97,15 +96,16 @@ def score_all(problem: Problem, scores_of: Callable) -> np.ndarray:
     FloatingPointError
         A score is NaN or infinite.
     """
-    n_events = len(problem.dataset.labels)
-    scores = np.empty((n_events, problem.n_outputs), np.float32)
+    n_events = len(view.dataset.labels)
+    scores = np.empty((n_events, n_outputs), np.float32)
     for first in range(0, n_events, CHUNK):
         rows = np.arange(first, min(first + CHUNK, n_events))
-        scores[rows] = scores_of(problem.view.inputs(rows, evaluation=True))
+        scores[rows] = scores_of(view.inputs(rows, evaluation=True))
     bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))
     if len(bad):
+        network = view.dataset.study.train.network
         raise FloatingPointError(
-            f"the network {problem.study.train.network} gives NaN or infinity for {len(bad)} of {n_events} events, the "
+            f"the network {network} gives NaN or infinity for {len(bad)} of {n_events} events, the "
             f"first is event {bad[0]}: look for extreme inputs, and at its weights"
         )
     return scores
@@ -131,10 +131,3 @@ def _record(problem: Problem, training: Training, framework: str) -> dict:
     network |= {"shape": problem.shape, "outputs": problem.n_outputs, "task": train.task}
     target = {"centre": problem.centre, "spread": problem.spread}
     return training._asdict() | {"network": network, "target": target}
-
-
-def _saved(scaler: Scaler) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "variables.json"
-        scaler.save(path)
-        return path.read_bytes()

@@ -59,7 +59,8 @@ def combine(dataset: Dataset, trained: Sequence[Trained]) -> Outcome:
     stacked = np.stack([one.scores for one in trained]).reshape(len(seeds), len(folds), *trained[0].scores.shape)
     if folds == [None]:
         return Outcome(trainings, stacked[:, 0], None)
-    return Outcome(trainings, *_out_of_fold(dataset, stacked))
+    scores, seen = _out_of_fold(dataset, stacked)
+    return Outcome(trainings, scores, seen if dataset.fitted is None else None)
 
 
 def _out_of_fold(dataset: Dataset, stacked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from coursekit.events import load_events
+from coursekit.streaming import read_chunks
 from coursekit.study.report import fit_inputs, selection
 from coursekit.study.report.page import Page
 
@@ -58,9 +59,10 @@ def test_hidden_data_are_in_no_file(toy, toy_dataset, toy_outcome, tmp_path):
 
 def test_a_file_that_reads_otherwise_gets_no_name(toy, toy_dataset, toy_outcome, tmp_path, monkeypatch):
     def other(*path, **options):
-        return {name: values + 1 for name, values in load_events(*path, **options).items()}
+        for found in read_chunks(*path, **options):
+            yield {name: values + 1 for name, values in found.items()}
 
-    monkeypatch.setattr(fit_inputs, "load_events", other)
+    monkeypatch.setattr(fit_inputs, "read_chunks", other)
     with pytest.raises(OSError, match=r"qcd.root: the branch mass reads otherwise"):
         written(tmp_path, toy(apply={"fit_inputs": {}}), toy_dataset, toy_outcome)
     assert not list((tmp_path / "fit_inputs").glob("*.root"))

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from coursekit.events import load_events
 from coursekit.study.dataset import load_dataset
 from coursekit.study.outcome import Outcome, Training
-from coursekit.study.report import make, make_report
+from coursekit.study.report import fit_inputs, make, make_report
+from coursekit.study.report.page import Page
 from coursekit.study.report.thinned import thinned
+from coursekit.study.settings.apply import Apply
 from tests.study.events_of_studies import columns, root_file, study
 
 
@@ -64,6 +67,21 @@ def test_the_page_says_how_many_are_looked_at(streamed, tmp_path, monkeypatch):
     assert found["missing"] == {"importance": "no network was kept"}
     (tested,) = np.flatnonzero(dataset.parts == 2)[None]
     assert found["scores"]["yields"]["s"]["simulated"] == (dataset.labels[tested] == 1).sum()  # all of them
+
+
+def test_files_for_a_fit_hold_all_tested_events_piece_by_piece(streamed, tmp_path, monkeypatch):
+    dataset, outcome = streamed
+    monkeypatch.setattr(fit_inputs, "_AT_ONCE", 100)
+    page = Page(tmp_path, "toy")
+    page.section("Fit inputs")
+    settings = dataset.study.model_copy(update={"apply": Apply(fit_inputs={})})
+    found = fit_inputs.add_fit_inputs(page, settings, dataset, outcome)["files"]
+    rows = np.flatnonzero((dataset.parts == 2) & (dataset.labels == 0))
+    events = load_events(tmp_path / "fit_inputs" / "b.root")
+    assert "places" not in events
+    assert found["b"]["events"] == len(rows) > 100
+    np.testing.assert_array_equal(events["eta"], dataset.columns["eta"][rows])
+    np.testing.assert_array_equal(events["score"], outcome.scores[0, rows, 0].astype(float))
 
 
 def test_a_view_is_made_once_and_does_not_travel(streamed):

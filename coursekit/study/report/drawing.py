@@ -52,12 +52,17 @@ def column(dataset: Dataset, name: str, key: str) -> np.ndarray:
     ValueError
         There is none; the error names the `key` of the study file that asks for it.
     """
+    require_column(dataset, name, key)
+    return np.asarray(dataset.columns[name], np.float64)
+
+
+def require_column(dataset: Dataset, name: str, key: str) -> None:
+    """Refuse the name of a column that is not there; the error names the `key` of the study file that asks for it."""
     if name not in dataset.columns:
         raise ValueError(
             f"{key}: there is no column {name!r};{near(name, dataset.columns)} there are {listed(dataset.columns)}: "
             "branches that are drawn belong into input.spectators"
         )
-    return np.asarray(dataset.columns[name], np.float64)
 
 
 def edges_of(study: Study, name: str, values: np.ndarray, bins: int) -> np.ndarray:

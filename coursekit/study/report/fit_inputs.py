@@ -2,23 +2,27 @@
 
 import json
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import uproot
 
-from coursekit.events import load_events
 from coursekit.files import naming_if_full, replacing
+from coursekit.streaming import read_chunks
 from coursekit.study.dataset import Dataset
 from coursekit.study.outcome import Outcome
 from coursekit.study.report import selection
-from coursekit.study.report.drawing import NothingToDraw, column
+from coursekit.study.report.drawing import NothingToDraw, require_column
 from coursekit.study.report.page import Page
 from coursekit.study.report.processes import blinded, said
 from coursekit.study.settings import Study
+from coursekit.study.stored import taken
 
 _OWN = ("weight", "score", "label", "part", "fold")
+_AT_ONCE = 100_000  # events that are written, and read again
 
 
 def add_fit_inputs(page: Page, study: Study, dataset: Dataset, outcome: Outcome) -> dict:
@@ -64,9 +68,9 @@ def add_fit_inputs(page: Page, study: Study, dataset: Dataset, outcome: Outcome)
     weights = np.zeros(scores.shape[1])
     weights[rows] = selection.expected(dataset, rows, study.apply.luminosity_fb)
     hidden = blinded(study.apply.blind, *scores, scores.mean(axis=0)) & (dataset.labels < 0)
-    branches = settings.branches or tuple(dataset.columns)
+    branches = settings.branches or tuple(name for name in dataset.columns if name != "places")
     for name in branches:
-        column(dataset, name, "apply.fit_inputs.branches")
+        require_column(dataset, name, "apply.fit_inputs.branches")
         if name in _OWN or re.fullmatch(r"score_\d+", name):
             raise ValueError(f"apply.fit_inputs.branches: {name} is the name of a branch that every file has: derive "
                              "it under another name in input.derived")  # fmt: skip
@@ -77,20 +81,20 @@ def add_fit_inputs(page: Page, study: Study, dataset: Dataset, outcome: Outcome)
         at = rows[dataset.sample[rows] == number]
         kept = at[~hidden[at]]
         path = folder / f"{re.sub(r'[^0-9A-Za-z_.+-]', '_', sample)}.root"
-        _write(path, settings.tree, _branches(dataset, branches, scores, weights, kept))
+        _write(path, settings.tree, kept, partial(_branches, dataset, branches, scores, weights))
         files[sample] = {"path": str(Path(settings.folder) / path.name), "events": len(kept)}
         files[sample] |= {"sum": float(weights[kept].sum()), "hidden": len(at) - len(kept)}
     about = _about(study, dataset, files)
-    with replacing(folder / "README.json") as partial:
-        partial.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    with replacing(folder / "README.json") as unnamed:
+        unnamed.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     page.add("fit_inputs", f"ROOT files for a fit, tree {settings.tree}. {about['weight']} {about['data']}".strip(),
              table=pd.DataFrame.from_dict(files, orient="index").astype(object))  # fmt: skip
     return {"files": files}
 
 
 def _branches(dataset: Dataset, names, scores, weights, rows: np.ndarray) -> dict[str, np.ndarray]:
-    found = {name: np.asarray(dataset.columns[name])[rows] for name in names}
-    found |= {"weight": weights[rows], "score": scores.mean(axis=0)[rows]}
+    found = {name: taken(dataset.columns, name, rows) for name in names}
+    found |= {"weight": weights[rows], "score": scores[:, rows].mean(axis=0)}
     if len(scores) > 1:
         found |= {f"score_{number}": of_repeat[rows] for number, of_repeat in enumerate(scores, start=1)}
     found |= {"label": dataset.labels[rows].astype(np.int32), "part": dataset.parts[rows].astype(np.int32)}
@@ -99,19 +103,24 @@ def _branches(dataset: Dataset, names, scores, weights, rows: np.ndarray) -> dic
     return {name: values.astype(np.int32) if values.dtype.kind == "b" else values for name, values in found.items()}
 
 
-def _write(path: Path, tree: str, branches: dict[str, np.ndarray]) -> None:
-    """Write a tree, and give the file its name once it was read again and is what was written."""
-    with replacing(path) as partial:
-        with naming_if_full(path, partial), uproot.recreate(partial) as file:
-            table = file.mktree(tree, {name: values.dtype for name, values in branches.items()})
-            for start in range(0, len(branches["weight"]), 100_000):
-                table.extend({name: values[start : start + 100_000] for name, values in branches.items()})
-        if not len(branches["weight"]):  # a tree without entries, which load_events refuses
-            return
-        found = load_events(partial, tree=tree, allow_nonfinite=True)
-        for name, values in branches.items():
-            if not np.array_equal(found[name], values, equal_nan=values.dtype.kind == "f"):
-                raise OSError(f"{path}: the branch {name} reads otherwise than it was written. Is the disk damaged?")
+def _write(path: Path, tree: str, rows: np.ndarray, branches_of: Callable[[np.ndarray], dict]) -> None:
+    """Write a tree of some events, and give the file its name once it was read again and is what was written."""
+    with replacing(path) as unnamed:
+        with naming_if_full(path, unnamed), uproot.recreate(unnamed) as file:
+            table = file.mktree(tree, {name: values.dtype for name, values in branches_of(rows[:0]).items()})
+            for start in range(0, len(rows), _AT_ONCE):
+                table.extend(branches_of(rows[start : start + _AT_ONCE]))
+        done = 0
+        for found in read_chunks(unnamed, chunk=_AT_ONCE, key=tree) if len(rows) else ():  # which refuses no events
+            n = len(found["weight"])
+            for name, values in branches_of(rows[done : done + n]).items():
+                if not np.array_equal(found[name], values, equal_nan=values.dtype.kind == "f"):
+                    raise OSError(
+                        f"{path}: the branch {name} reads otherwise than it was written. Is the disk damaged?"
+                    )
+            done += n
+        if done < len(rows):
+            raise OSError(f"{path}: {done} of {len(rows)} events are read again. A damaged disk?")
 
 
 def _about(study: Study, dataset: Dataset, files: dict) -> dict:

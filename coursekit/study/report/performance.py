@@ -1,15 +1,16 @@
 """How well the score separates events that no network has trained on: curves, rejections, calibration, confusion."""
 
 from collections.abc import Callable
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
 
-from coursekit.metrics import Estimate, accuracy, auc, rejection, roc_curve
+from coursekit.metrics import Estimate, Roc, accuracy, auc, rejection, roc_curve
 from coursekit.plots import plot_roc
 from coursekit.study.dataset import Dataset
 from coursekit.study.outcome import Outcome
-from coursekit.study.report.drawing import MARKERS, NothingToDraw, line
+from coursekit.study.report.drawing import MARKERS, NothingToDraw, drawn_points, line
 from coursekit.study.report.page import Page
 from coursekit.study.report.selection import balanced, combined, has_folds, one_score, signal_class, tested
 from coursekit.study.report.statistics import confusion, precision_recall, reliability
@@ -112,11 +113,17 @@ def _add_separation(page: Page, study: Study, dataset: Dataset, rows: np.ndarray
     caption += "errors of counting."
     alt = caption + " " + "; ".join(f"{name}: {row}" for name, row in frame.iloc[:, 0].items())
     with page.figure("roc", caption, alt=alt) as ax:
-        plot_roc(ax, {f"against {name} ({numbers})": roc for name, (roc, numbers) in curves.items()})
+        plot_roc(ax, {f"against {name} ({numbers})": _drawn(roc) for name, (roc, numbers) in curves.items()})
         ax.set_xlabel(f"signal efficiency ({dataset.classes[signal]})")
         ax.legend(fontsize=9, title=f"{len(rows)} events, not trained on")
     page.add("separation", _how_quoted(scores), table=frame)
     return found
+
+
+def _drawn(roc: Roc) -> Roc:
+    """Return the points of a curve that are drawn."""
+    few = drawn_points(len(roc.thresholds))
+    return Roc(**{field.name: getattr(roc, field.name)[few] for field in fields(roc)})
 
 
 def _how_quoted(scores: np.ndarray) -> str:
@@ -171,7 +178,8 @@ def _add_precision(page: Page, study: Study, dataset: Dataset, rows: np.ndarray,
     )
     with page.figure("precision_recall", caption) as ax:
         for number, (name, world) in enumerate(found.items()):
-            ax.plot(world.efficiency, world.precision, label=said[name], **line(number))
+            few = drawn_points(len(world.efficiency))
+            ax.plot(world.efficiency[few], world.precision[few], label=said[name], **line(number))
         least = min(world.signal_share for world in found.values())
         if least < 0.02:
             ax.set_yscale("log")

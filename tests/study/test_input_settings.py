@@ -24,6 +24,7 @@ def test_classes_in_their_order():
     ("changes", "message"),
     [
         ({"signals": {}, "backgrounds": {}}, "there is no sample"),
+        ({"constituents": {"features": ["a"], "with_features": True}, "features": []}, "there are no features: name"),
         ({"features": ["pt", "pt"]}, "features names pt twice"),
         ({"spectators": ["mll", "mll"]}, "spectators names mll twice"),
         ({"spectators": ["pt"]}, "pt is in features and in spectators"),

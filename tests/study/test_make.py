@@ -185,7 +185,7 @@ def test_the_network_after_each_epoch(tmp_path, toy, toy_dataset, toy_outcome):
     page = Page(tmp_path, "x")
     page.section("Epochs")
     kept = {2: toy_outcome.scores[0], 4: toy_outcome.scores[1], 6: toy_outcome.scores[0] ** 2, 7: toy_outcome.scores[1]}
-    found = add_epochs(page, toy(apply={"epochs": {"every": 2}}), toy_dataset, kept)
+    found = add_epochs(page, toy(apply={"epochs": {"every": 2}}, train={"save_every": 1}), toy_dataset, kept)
     assert list(found["auc"]) == ["4", "7"]
     rows = np.flatnonzero(toy_dataset.parts == VALIDATION)
     by_hand = auc(toy_dataset.labels[rows], toy_outcome.scores[1, rows, 0], toy_dataset.weights[rows])

@@ -292,6 +292,7 @@ def test_all_errors_come_at_once_in_the_order_of_their_lines(write):
             "config.best_of: has no effect, nothing is",
         ),
         ("job: {name: a}\ntrain: {task: regression}", "train.task: is regression, but there is no input.target"),
+        ("job: {name: a}\napply: {epochs: {every: 2}}", "apply.epochs: has no effect without train.save_every"),
         ("job: {name: a}\ntrain: {task: cwola}", "train.task: is cwola, but there are no input.mixtures"),
         ("job: {name: a}\ntrain: {folds: 5}", "input.split.fractions: has no effect with train.folds"),
         (

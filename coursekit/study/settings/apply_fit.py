@@ -158,6 +158,7 @@ EXPORTABLE = {
     "boosted_trees": set(),
 }
 _OF_CLASSES = ("blind", "scores", "significance", "cuts", "decorrelation", "fit_inputs", "template", "export")
+_OF_CLASSES += ("performance", "train_test", "epochs", "discriminant")  # of these it draws others, or none
 
 
 def require_fit(study) -> None:
@@ -177,6 +178,10 @@ def require_fit(study) -> None:
         for key in _OF_CLASSES:
             if key in apply.model_fields_set and getattr(apply, key) is not None:
                 raise ValueError(f"apply.{key} is about a score that tells classes apart: a regression has none")
+    if "epochs" in apply.model_fields_set and apply.epochs is not None and not study.train.save_every:
+        raise ValueError(
+            "apply.epochs has no effect without train.save_every: say after which epochs to keep a network"
+        )
     if not study.input.data:
         dead = {"apply.blind": apply.blind, "apply.template.unblind": apply.template and apply.template.unblind}
         for key, value in dead.items():

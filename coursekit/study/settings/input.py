@@ -277,6 +277,10 @@ class Input(Section):
             raise ValueError(
                 f"features are not seen beside {of_jets[0]}, unless by constituents.with_features: make them spectators"
             )
+        if self.constituents and self.constituents.with_features and not self.features:
+            raise ValueError(
+                "constituents.with_features has no effect, there are no features: name some, or leave it out"
+            )
         _require_once("features", self.features)
         _require_once("spectators", self.spectators)
         if both := [name for name in self.features if name in self.spectators]:

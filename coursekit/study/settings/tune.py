@@ -234,11 +234,10 @@ def with_settings(study, settings: Mapping[str, Any]):
     try:
         return type(study).model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        from coursekit.study.complaints import complaints  # which itself knows all settings
+
         said = ", ".join(f"{key}: {value}" for key, value in settings.items())
-        reason = first["msg"].removeprefix("Value error, ")
-        raise ValueError(f"{where}: {reason} (with {said})") from error
+        raise ValueError("; ".join(complaints(error, values, {(): f"with {said}"}))) from error
 
 
 def check_space(study) -> None:

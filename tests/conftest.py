@@ -2,10 +2,8 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 from pathlib import Path
 
 import hypothesis
@@ -67,22 +65,6 @@ def start():
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
-
-
-@pytest.fixture
-def two_nodes():
-    """A cluster of two nodes of one core each, and the second of them."""
-    from ray.cluster_utils import Cluster
-
-    folder = tempfile.mkdtemp(prefix="ck", dir="/tmp")  # the name of a socket has a hundred characters at most
-    nodes = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, "temp_dir": folder}
-    )
-    try:
-        yield nodes, nodes.add_node(num_cpus=1)
-    finally:
-        nodes.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

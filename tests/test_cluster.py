@@ -1,9 +1,8 @@
-"""Tasks have the same results in this process, on Ray here, and on a cluster that loses a machine."""
+"""Tasks have the same results in this process and on Ray here; on a cluster: `study/test_run_cluster.py`."""
 
 import os
 import socket
 import threading
-import time
 from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
@@ -88,36 +87,6 @@ def test_a_busy_machine_gets_three_tries(monkeypatch, failures, ends_well):
 
 def threads_of_numpy(values, factor):
     return factor * np.cumsum(values), os.getpid(), os.environ["OMP_NUM_THREADS"]
-
-
-def begin_and_wait(folder, number):
-    """Say where this runs, and go on when the machines have been counted."""
-    import ray
-
-    (folder / f"{ray.get_runtime_context().get_node_id()}.{number}").touch()
-    while not (folder / "go").exists():
-        time.sleep(0.05)
-    return number**2
-
-
-def test_a_machine_is_lost_and_no_result_is(two_nodes, tmp_path):
-    nodes, second = two_nodes
-    lost = second.node_id
-
-    def kill_when_both_have_begun():
-        while len({path.suffix for path in tmp_path.iterdir()}) < 2:
-            time.sleep(0.05)
-        nodes.remove_node(second, allow_graceful=False)
-        (tmp_path / "go").touch()
-
-    thread = threading.Thread(target=kill_when_both_have_begun)
-    thread.start()
-    results = each(begin_and_wait, [(n,) for n in range(5)], nodes.address, (tmp_path,))
-    thread.join()
-    assert results == [0, 1, 4, 9, 16]
-    begun = [path.name for path in tmp_path.iterdir() if path.name != "go"]
-    assert any(name.startswith(lost) for name in begun)
-    assert sum(not name.startswith(lost) for name in begun) == 5, "the other node has computed what was lost, too"
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,6 @@ from coursekit.study.trial import train_trial
 from coursekit.study.tune import _summary, best_settings
 from tests.study.searches import dying, events, failing, run, study
 
-# Keras 3.13 with NumPy 2.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 TWO = {
     "train.optimiser.learning_rate": {"loguniform": [1e-4, 1.0]},
     "train.options.hidden": {"choice": [[8], [8, 8]]},
@@ -125,19 +122,18 @@ def test_trials_that_fall_behind_are_stopped_and_the_best_is_measured_on_fresh_e
     assert all(results["best"]["test"])
 
 
-def test_the_network_of_the_best_trial_is_that_of_a_training_with_its_settings(tmp_path):
-    pytest.importorskip("keras")
-    wanted = study(TWO, trials=2, train={"epochs": 3, "batch_size": 32}, metric="auc")
+def test_the_best_trial_is_a_training_with_its_settings(tmp_path):
+    trees = {"network": "boosted_trees", "options": {"max_iter": 20}}
+    wanted = study({"train.options.max_leaf_nodes": {"randint": [3, 9]}}, trials=2, train=trees, metric="auc")
     results = run(tmp_path, wanted, train=train_one)
     best = results["best"]
     again = train_trial(with_settings(wanted, best["settings"]), wanted.tune, events(wanted), train_one)
-    assert [again["metric"], again["error"]] == pytest.approx(best["validation"], abs=1e-4)
-    assert [again["test"], again["test_error"]] == pytest.approx(best["test"], abs=1e-4)
-    reports = json.loads((tmp_path / "search" / "trials" / "0001.json").read_text(encoding="utf-8"))["reports"]
-    assert [report["epoch"] for report in reports] == [1, 2, 3]
+    assert [again["metric"], again["error"]] == best["validation"]
+    assert [again["test"], again["test_error"]] == best["test"]
+    assert best["validation"][0] > 0.65
 
 
-@pytest.mark.parametrize("searcher", ["random", "optuna"])
+@pytest.mark.parametrize("searcher", ["optuna", pytest.param("random", marks=pytest.mark.long)])
 def test_a_search_whose_processes_were_killed_ends_as_the_undisturbed_one(done, tmp_path, searcher):
     tune = {"trials": 14, "search": {"name": searcher}, "space": TWO}
     environment = os.environ | {

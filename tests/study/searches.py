@@ -75,7 +75,7 @@ def study(space=None, train=None, seed=3, folder="runs", **tune):
             "backgrounds": {"b": {"files": ["toy.root"]}},
             "features": ["x"],
         },
-        train={"epochs": 3} | (train or {}),
+        train=train if "network" in (train or {}) else {"epochs": 3} | (train or {}),
         tune={"space": space, "trials": 6} | tune,
     )
 

@@ -219,6 +219,11 @@ def _streamed(study: Study, readers: list[SampleReader], limit: int | None) -> D
             f"input.memory is {settings.memory}, too little for these constituents or images, which are not streamed: "
             f"give more, or take fewer files"
         )
+    if study.train.network == "boosted_trees":
+        raise ValueError(
+            f"train.network: boosted_trees have to see all events in memory, and they take more than input.memory "
+            f"({settings.memory}): raise that, take fewer events, or a network of Keras, such as dense"
+        )
     columns, arrays, sizes = store(readers, limit)
     _require_classes(study, arrays["labels"])
     parts, folds = _parts(study, columns, arrays["labels"], lambda rows: columns.take("places", rows).view(np.uint64))

@@ -211,7 +211,8 @@ class Input(Section):
     """How mean and standard deviation of the training events are taken."""
     split: Split = Split()
     memory: str = Field("2GB", pattern=r"^\s*[\d.]+\s*[kMGT]?B?\s*$")
-    """Such as ``500MB`` or ``2GB``: a larger input is streamed."""
+    """Such as ``500MB`` or ``2GB``: a larger input is streamed, for a network of Keras on tables; figures that would
+    need more memory then show some of the events, and say how many."""
 
     def samples(self) -> dict[str, tuple[str, Sample]]:
         """Return all samples by name, each with the section it is in, signals first and data last."""

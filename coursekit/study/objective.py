@@ -75,8 +75,8 @@ def _standing_for_all(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
 
 
 def losses(study: Study, dataset: Dataset, view: View, rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return the loss of each event, (n,) float64: minus the logarithm of its class's probability, or of a regression
-    the square, the absolute value or Huber's function of its residual.
+    """Return the loss of each event, (n,) float64: minus the logarithm of its class's probability, or the square, the
+    absolute value or Huber's function of its residual.
     """
     scores = np.asarray(scores, np.float64)
     if dataset.targets is not None:
@@ -87,6 +87,8 @@ def losses(study: Study, dataset: Dataset, view: View, rows: np.ndarray, scores:
             return np.where(residual < 1, residual**2 / 2, residual - 0.5)
         return residual**2
     labels = view.labels[rows]
+    if study.train.loss == "mse":
+        return (scores[:, 0] - labels) ** 2
     if scores.shape[1] == 1:
         probability = np.where(labels == 1, scores[:, 0], 1 - scores[:, 0])
     else:

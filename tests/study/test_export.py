@@ -100,6 +100,7 @@ def test_a_run_without_networks_says_so(toy, toy_dataset, toy_outcome, tmp_path)
         ({"network": "cnn"}, "cpp", "apply.export.cpp: cnn is not written so; it can be onnx"),
         ({"network": "energy_flow"}, "lwtnn", "apply.export.lwtnn: energy_flow .* it can be cpp, onnx"),
         ({"network": "deep_sets", "options": {"pooling": "mean"}}, "lwtnn", "no pooling but the sum"),
+        ({"network": "nets:mine", "loss": "mse"}, "onnx", "train.loss: mse makes none"),
     ],
 )
 def test_what_cannot_be_exported_is_refused_at_reading(toy, train, export, message):

@@ -161,6 +161,22 @@ def test_no_labels_but_the_truth(tmp_path, toy, toy_dataset, toy_outcome):
     assert "against the truth" in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
+def test_a_score_that_is_no_probability_has_no_calibration(tmp_path, toy, toy_dataset, toy_outcome):
+    study = only(toy(), performance=True, train_test=True)
+    study = study.model_copy(update={"train": study.train.model_copy(update={"network": "nets:mine", "loss": "mse"})})
+    stretched = dataclasses.replace(toy_outcome, scores=3 * toy_outcome.scores - 1)
+    found = make_report(study, toy_dataset, stretched, tmp_path)
+    assert "its score is no probability" in (tmp_path / "index.html").read_text(encoding="utf-8")
+    known = make_report(only(toy(), performance=True, train_test=True), toy_dataset, toy_outcome, tmp_path)
+    assert "calibration" in known["performance"]
+    assert "calibration" not in found["performance"]
+    for key in ("auc", "rejection"):  # which depend on the order of events alone
+        assert found["performance"][key] == known["performance"][key]
+    assert found["train_test"]["ks"]["signal"]["distance"] == pytest.approx(
+        known["train_test"]["ks"]["signal"]["distance"]
+    )
+
+
 def test_a_regression_has_bias_and_resolution(tmp_path, toy, toy_dataset):
     target = toy_dataset.columns["mass"].astype(np.float64)
     dataset = dataclasses.replace(toy_dataset, targets=target, weights=np.abs(toy_dataset.weights))

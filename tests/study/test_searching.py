@@ -199,6 +199,9 @@ def test_the_loss_of_many_classes_and_of_a_regression():
     view, rows = SimpleNamespace(labels=np.array([2, 0])), np.arange(2)
     loss = losses(study(), dataset, view, rows, np.array([[0.2, 0.3, 0.5], [0.25, 0.5, 0.25]]))
     assert loss == pytest.approx([math.log(2), math.log(4)])
+    by_squares = SimpleNamespace(train=SimpleNamespace(loss="mse"))
+    view_of_two = SimpleNamespace(labels=np.array([1, 0]))
+    assert losses(by_squares, dataset, view_of_two, rows, np.array([[1.5], [-2.0]])) == pytest.approx([0.25, 4])
     dataset = SimpleNamespace(targets=np.array([1.0, 3.0]))
     for name, expected in [("mse", [0.25, 4]), ("mae", [0.5, 2]), ("huber", [0.125, 1.5]), (None, [0.25, 4])]:
         asked = SimpleNamespace(train=SimpleNamespace(loss=name))

@@ -132,6 +132,17 @@ def test_an_own_network_learns_a_table(own):
     np.testing.assert_allclose(load_network(mine.files)(data.view().inputs(np.arange(620))), mine.scores, atol=1e-7)
 
 
+def test_an_own_network_learns_classes_by_their_squared_distance(own):
+    settings = study(network=own("mine"), loss="mse", batch_size=32, keep="last", optimiser={"learning_rate": 0.02})
+    data = events(settings)
+    mine, rows = train_one(settings, data, seed=1), data.view().validation
+    assert mine.scores.min() < 0  # what the network says: nothing bounds it
+    squares = (mine.scores[rows, 0].astype(float) - data.labels[rows]) ** 2
+    assert mine.training.history["val_loss"][-1] == pytest.approx((squares * data.weights[rows]).mean(), rel=1e-5)
+    assert mine.training.history["val_auc"][-1] > 0.7
+    np.testing.assert_allclose(load_network(mine.files)(data.view().inputs(np.arange(620))), mine.scores, atol=1e-6)
+
+
 def test_an_own_network_learns_numbers(own):
     regression = {"task": "regression", "loss": "mae", "input": {"target": "t"}, "optimiser": {"learning_rate": 0.02}}
     settings = study(network=own("mine"), batch_size=32, epochs=8, **regression)

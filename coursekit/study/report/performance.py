@@ -54,7 +54,12 @@ def add_performance(page: Page, study: Study, dataset: Dataset, outcome: Outcome
             "accuracy, calibration and confusion would compare different things. What is above is against the truth."
         )
         return found
-    found |= _add_calibration(page, study, dataset, rows, outcome)
+    if study.train.loss_name == "cross_entropy":
+        found |= _add_calibration(page, study, dataset, rows, outcome)
+    else:
+        page.note(
+            f"The network has learned by {study.train.loss_name}: its score is no probability, and has no calibration."
+        )
     if study.apply.performance.confusion:
         found |= _add_confusion(page, dataset, rows, outcome)
     return found

@@ -53,6 +53,11 @@ class Study(Section):
                 if not inputs.mixtures
                 else f"input.mixtures has no effect on a {task}: say task: cwola in train, or leave it out"
             )
+        if task == "classification" and self.train.loss == "mse" and len(inputs.class_names) > 2:
+            known = inputs.class_names
+            raise ValueError(
+                f"train.loss: mse compares one number with 0 and 1, but there are {listed(known)}: leave it out"
+            )
         if self.train.folds and "fractions" in inputs.split.model_fields_set:
             raise ValueError("input.split.fractions has no effect with train.folds, which split by themselves")
         if wrong := [name for name in self.train.class_weights if name not in inputs.class_names]:

@@ -216,6 +216,8 @@ def _known(key: str, names, known: list[str]) -> None:
 
 def _require_exportable(study) -> None:
     network, export = study.train.network, study.apply.export
+    if study.train.loss == "mse":
+        raise ValueError("apply.export writes networks that give probabilities, and train.loss: mse makes none")
     wanted = {name for name in ("onnx", "cpp", "lwtnn") if getattr(export, name)}
     can = EXPORTABLE.get(network, wanted)
     if missing := sorted(wanted - can):

@@ -9,7 +9,7 @@ from coursekit.study.settings.base import Section
 
 #: The losses that each task can learn by; the first is that of a file which names none.
 LOSSES = {
-    "classification": ("cross_entropy",),
+    "classification": ("cross_entropy", "mse"),
     "cwola": ("cross_entropy",),
     "regression": ("mse", "mae", "huber"),
 }
@@ -75,7 +75,8 @@ class Train(Section):
     task: Literal["classification", "regression", "cwola"] = "classification"
     """What is learned: classes, the number in `input.target`, or which of two mixtures an event is from."""
     loss: Literal["cross_entropy", "mse", "mae", "huber"] | None = None
-    """By default ``cross_entropy``, for a regression ``mse``."""
+    """By default ``cross_entropy``, for a regression ``mse``. An own network may learn two classes by ``mse``, too: its
+    scores are then what it says, and no probabilities."""
     optimiser: Optimiser = Optimiser()
     batch_size: int = Field(256, ge=1)
     """Events of a step."""
@@ -104,6 +105,11 @@ class Train(Section):
         require_options(self.network, self.options)
         if self.loss and self.loss not in LOSSES[self.task]:
             raise ValueError(f"loss: {self.loss} is none for task: {self.task}: take {' or '.join(LOSSES[self.task])}")
+        if self.task == "classification" and self.loss == "mse" and ":" not in self.network:
+            raise ValueError(
+                f"loss: mse teaches classes to an own network, module:function; {self.network} gives probabilities, "
+                "which learn by cross_entropy: leave it out"
+            )
         if self.task == "regression" and self.early_stopping and self.early_stopping.monitor != "loss":
             raise ValueError(f"a regression has no {self.early_stopping.monitor} to stop by: say monitor: loss")
         if self.task == "regression" and self.class_weights:

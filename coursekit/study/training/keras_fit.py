@@ -55,7 +55,7 @@ def fit(problem: Problem, seed: int, watch: Watch) -> tuple[Callable[[np.ndarray
             train.network, train.options, problem.shape, problem.n_outputs, problem.kind, problem.is_regression
         )
     few = view.inputs(view.training[:8])
-    require_outputs(train.network, lambda: outputs_of(model, few), problem.n_outputs, not problem.is_regression)
+    require_outputs(train.network, lambda: outputs_of(model, few), problem.n_outputs, problem.gives_probabilities)
     n_steps = math.ceil(len(view.training) / train.batch_size) * train.epochs
     tensorflow = keras.backend.backend() == "tensorflow"
     model.compile(
@@ -201,7 +201,7 @@ def _after_epochs(problem: Problem, outputs: dict[str, Callable], watch: Watch, 
 
 
 def _loss(problem: Problem) -> str:
-    if problem.is_regression:
+    if not problem.gives_probabilities:
         return _LOSSES[problem.study.train.loss_name]
     return "binary_crossentropy" if problem.n_outputs == 1 else "sparse_categorical_crossentropy"
 

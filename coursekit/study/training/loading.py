@@ -187,7 +187,7 @@ def _read(folder: Path) -> dict[str, bytes]:
 def _recorded(said: dict) -> Problem:
     """Return what a training had to learn, as far as its network depends on it."""
     network, target = said["network"], said["target"]
-    train = Train(network=network["name"], options=network["options"], task=network["task"])
+    train = Train(network=network["name"], options=network["options"], task=network["task"], loss=network["loss"])
     shape = network["shape"] if isinstance(network["shape"], int) else tuple(network["shape"])
     known = (said["fold"], network["kind"], shape, network["outputs"], np.empty(0), target["centre"], target["spread"])
     return Problem(SimpleNamespace(train=train), None, None, *known)

@@ -128,6 +128,6 @@ def _record(problem: Problem, training: Training, framework: str) -> dict:
     """Return what is kept of a training beside its network: enough to load that again."""
     train = problem.study.train
     network = {"name": train.network, "options": train.options, "framework": framework, "kind": problem.kind}
-    network |= {"shape": problem.shape, "outputs": problem.n_outputs, "task": train.task}
+    network |= {"shape": problem.shape, "outputs": problem.n_outputs, "task": train.task, "loss": train.loss}
     target = {"centre": problem.centre, "spread": problem.spread}
     return training._asdict() | {"network": network, "target": target}

@@ -48,6 +48,11 @@ class Problem:
         return self.study.train.task == "regression"
 
     @property
+    def gives_probabilities(self) -> bool:
+        """Whether scores are probabilities: else they are what the network says, whatever that is."""
+        return self.study.train.loss_name == "cross_entropy"
+
+    @property
     def watched(self) -> dict[str, np.ndarray]:
         """The events (n,) of training and validation that are looked at after each epoch.
 

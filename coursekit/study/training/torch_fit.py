@@ -143,10 +143,10 @@ def _outputs(problem: Problem, model, inputs) -> np.ndarray:
 
 
 def _probabilities(problem: Problem, logits: np.ndarray) -> np.ndarray:
-    """Return what logits (n, C) stand for, float32; of a regression they are the values."""
+    """Return what logits (n, C) stand for, float32, or the values that they are."""
     import torch
 
-    if problem.is_regression:
+    if not problem.gives_probabilities:
         return logits
     logits = torch.from_numpy(logits)
     return (logits.sigmoid() if problem.n_outputs == 1 else logits.softmax(dim=1)).numpy()
@@ -173,7 +173,7 @@ def _rows(inputs: np.ndarray, targets: np.ndarray):
 def _loss(problem: Problem) -> Callable:
     from torch.nn import functional
 
-    if problem.is_regression:
+    if not problem.gives_probabilities:
         return getattr(functional, _LOSSES[problem.study.train.loss_name])
     return functional.binary_cross_entropy_with_logits if problem.n_outputs == 1 else functional.cross_entropy
 

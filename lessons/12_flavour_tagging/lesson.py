@@ -63,7 +63,7 @@ pd.set_option("display.width", 200)  # tables in one piece
 
 events = load_events(fetch(sample), tree="jets")
 codes, n_tracks = events["flavour"], ak.to_numpy(ak.num(events["track_pt"]))
-tracks = {name: ak.to_numpy(ak.flatten(events[name])) for name in events if name.startswith("track_")}
+tracks = {name: ak.to_numpy(ak.flatten(events[name])).astype(float) for name in events if name.startswith("track_")}
 training, validation, test = split_by_hash(events["event"], fractions=FRACTIONS)
 show("jets, and their tracks", (len(codes), len(tracks["track_pt"])))
 for code, name in ((0, "light"), (4, "c"), (5, "b")):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -223,6 +224,12 @@ def _as_dict(found) -> dict:
     }
 
 
+def _to_five_digits(one: str, other: str) -> tuple[str, str]:
+    """Shorten the numbers in two texts, unless they would be equal then."""
+    short = [re.sub(r"\d+\.\d{5,}(e[+-]\d+)?", lambda found: f"{float(found[0]):.5g}", text) for text in (one, other)]
+    return (one, other) if short[0] == short[1] else (short[0], short[1])
+
+
 def _print_comparison(found, one: str, other: str) -> None:
     for line in found.settings or ["the studies say the same"]:
         out.print(line, markup=False, highlight=False)
@@ -231,7 +238,7 @@ def _print_comparison(found, one: str, other: str) -> None:
     if found.results:
         table = _table("result", one, other)
         for row in found.results:
-            table.add_row(*map(escape, row))
+            table.add_row(*map(escape, (row.key, *_to_five_digits(row.one, row.other))))
         out.print(table)
     elif found.compared:
         out.print(f"all {found.compared} results are equal", highlight=False)

@@ -131,8 +131,8 @@ def key_numbers(run: RunFolder) -> str:
         spread = "" if train.get("spread") is None else f" +- {train['spread']:.4f}"
         found.append(f"{train['measure']} {train['mean']:.4f}{spread}")
     if best := results.get("tune", {}).get("best"):
-        said = best.get("validation")
-        found.append(f"best trial {best['number']}" + (f": {_number(said)}" if said else ""))
+        said = " +- ".join(f"{number:.4f}" for number in best.get("validation") or ())
+        found.append(f"best trial {best['number']}" + (f": {said}" if said else ""))
     return ", ".join(found)
 
 

@@ -51,6 +51,8 @@ def differences(one: dict, other: dict, before: str = "") -> list[str]:
     found = []
     for key in dict.fromkeys([*one, *other]):
         pair = [side.get(key, _ABSENT) for side in (one, other)]
+        if all(side is None or side is _ABSENT for side in pair):
+            continue  # of a section that only one has, what it does not say
         if any(isinstance(side, dict) and side for side in pair):
             inside = [side if isinstance(side, dict) else {} for side in pair]
             found += differences(*inside, before=f"{before}{key}.")

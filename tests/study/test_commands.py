@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from coursekit.cli import app
-from coursekit.study.folder import runs
+from coursekit.study.folder import RunFolder, runs
 
 
 def study(*words):
@@ -113,7 +113,9 @@ def test_list_diff_and_rerun(tiny):
     assert json.loads(study("list", folders[0], "--json").stdout) == rows[:1]
     found = study("diff", *folders)
     assert "train.options.max_iter: 5 -> 9" in found.output
-    assert "train.mean" in found.output
+    [line] = [line for line in found.output.splitlines() if "train.mean" in line]
+    means = [RunFolder.open(folder).results()["train"]["mean"] for folder in folders]
+    assert line.split()[1:] == [f"{mean:.5g}" for mean in means]
     assert json.loads(study("diff", *folders, "--json").stdout)["settings"] == ["train.options.max_iter: 5 -> 9"]
     again = study("rerun", folders[0])
     assert again.exit_code == 0, again.output

@@ -62,5 +62,5 @@ def test_key_numbers(tiny):
     run = RunFolder.create(read_study(tiny()))
     assert key_numbers(run) == ""
     run.keep_results("train", {"measure": "auc", "mean": 0.91, "spread": 0.004})
-    run.keep_results("tune", {"best": {"number": 3, "validation": {"value": 0.92, "error": 0.01}}})
-    assert key_numbers(run) == "auc 0.9100 +- 0.0040, best trial 3: 0.92 +- 0.01"
+    run.keep_results("tune", {"best": {"number": 3, "validation": [0.92, 0.01]}})
+    assert key_numbers(run) == "auc 0.9100 +- 0.0040, best trial 3: 0.9200 +- 0.0100"

@@ -13,6 +13,8 @@ from coursekit.study.dataset import Dataset, View
 from coursekit.study.report.selection import one_score, signal_class
 from coursekit.study.settings import Study
 from coursekit.study.settings.tune import Tune
+from coursekit.study.training.problem import target_scale
+from coursekit.study.training_weights import mixture_labels
 
 _LEAST = 1e-7  # Keras keeps probabilities as far from 0 and 1
 
@@ -39,19 +41,22 @@ def measured(tune: Tune, study: Study, dataset: Dataset, view: View, rows: np.nd
     Returns
     -------
     Estimate
-        With the error of counting. Infinite if no background passes; NaN if no cut leaves enough events, and for
-        events of which nobody knows what the network should say: the test events of `task: cwola`.
+        With the error of counting. Infinite if no background passes; NaN if no cut leaves enough events. With
+        ``task: cwola`` it tells the two mixtures apart, to which test events are dealt here; with more than two
+        classes AUC and rejection are those of the signal class against all others, by `one_score`.
 
     Raises
     ------
     ValueError
         The weights of a class cancel.
     """
-    labels, weights = view.labels[rows], view.weights[rows]
-    if dataset.targets is None and len(rows) and (labels < 0).any():
-        return Estimate(math.nan, math.inf)
+    labels = view.labels[rows]
+    if study.train.task == "cwola" and (labels < 0).all():  # events that nobody has trained on: fresh mixtures
+        labels = mixture_labels(dataset, view.weights, (rows,))[rows]
+        labels, rows, scores = labels[labels >= 0], rows[labels >= 0], scores[labels >= 0]
+    weights = view.weights[rows]
     if tune.metric == "loss":
-        return mean_loss(losses(study, dataset, view, rows, scores), weights)
+        return mean_loss(losses(study, dataset, view, labels, rows, scores), weights)
     if study.train.task == "classification":
         is_signal, score = (labels == signal_class(study, dataset)).astype(int), one_score(study, dataset, scores)
     else:
@@ -74,9 +79,22 @@ def _standing_for_all(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
     return weights
 
 
-def losses(study: Study, dataset: Dataset, view: View, rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return the loss of each event, (n,) float64: minus the logarithm of its class's probability, or the square, the
-    absolute value or Huber's function of its residual.
+def losses(
+    study: Study, dataset: Dataset, view: View, labels: np.ndarray, rows: np.ndarray, scores: np.ndarray
+) -> np.ndarray:
+    """Return the loss of each event, (n,) float64: minus the logarithm of its class's probability, or with ``loss: mse``
+    the square of what is missing to it; of a regression the square or the absolute value of its residual in the unit of
+    the target, or Huber's function of the residual divided by the spread of the training targets, as it is learned.
+
+    Parameters
+    ----------
+    study : Study
+    dataset : Dataset
+    view : View
+    labels : (n,) int64
+        What the network should say, of the events at `rows`: their class, or their mixture.
+    rows : (n,) int64
+    scores : (n, C) float
     """
     scores = np.asarray(scores, np.float64)
     if dataset.targets is not None:
@@ -84,9 +102,9 @@ def losses(study: Study, dataset: Dataset, view: View, rows: np.ndarray, scores:
         if study.train.loss == "mae":
             return residual
         if study.train.loss == "huber":
+            residual /= target_scale(dataset, view)[1]
             return np.where(residual < 1, residual**2 / 2, residual - 0.5)
         return residual**2
-    labels = view.labels[rows]
     if study.train.loss == "mse":
         return (scores[:, 0] - labels) ** 2
     if scores.shape[1] == 1:

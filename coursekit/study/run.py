@@ -188,6 +188,10 @@ class Steps:
                 limit=self.limit,
             )
             self.run.keep_results("tune", found)
+            if "apply" not in self.study.job.steps:  # whose page shows the search as well
+                from coursekit.study.report.make import make_report
+
+                make_report(self.study, dataset, None, self.run.path, show(self.resolved))
         if self.study.job.steps == ("tune",):
             return dataset
         best = best_settings(self.run)
@@ -236,7 +240,7 @@ class Steps:
 
     def apply(self, dataset: Dataset, outcome: Outcome) -> None:
         """Make the report."""
-        from coursekit.study.report import make_report
+        from coursekit.study.report.make import make_report
 
         with self.timed("apply"):
             numbers = make_report(self.study, dataset, outcome, self.run.path, show(self.resolved))

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import awkward as ak
 import numpy as np
 
-from coursekit.images import standardised_images, study_images
 from coursekit.jets import flow_features, load_jets, relative_features
 from coursekit.streaming.files import stamp, unchanged
 from coursekit.study.draws import places
@@ -345,6 +344,8 @@ class SampleReader:
         images = self.settings.images
         if images is None:
             return None
+        from coursekit.images import standardised_images, study_images  # loads what every worker else would wait for
+
         if images.kind == "study":
             return study_images(jets).astype(np.float32) / 255
         return 100 * standardised_images(jets, images.pixels, images.half_width, images.channels)

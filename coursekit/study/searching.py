@@ -124,8 +124,11 @@ def make_scheduler(study: Study):
     accepted, _ = _arguments(made)
     _require_options(options, accepted, "scheduler")
     defaults = {"time_attr": "epoch", "max_t": study.train.epochs, "metric": "metric", "mode": study.tune.mode}
+    if name == "median_stopping_rule":
+        defaults["min_time_slice"] = math.inf  # or it pauses trials, which begin from the start again
     known = set(accepted) | {"metric", "mode"}
     options = {key: value for key, value in defaults.items() if key in known and name != "fifo"} | options
+    made = made if name in PAUSING else _heeding_the_record(made)
     try:
         return made(**options)
     except (AssertionError, ValueError, TypeError) as error:
@@ -153,6 +156,24 @@ def make_stopper(study: Study):
     if name == "plateau":
         options = {"metric": "metric", "mode": study.tune.mode} | options
     return made(**options)
+
+
+def _heeding_the_record(made: type) -> type:
+    """Return a scheduler that learns from recorded trials, and never ends one earlier than it had ended.
+
+    What it decides depends on the order in which results come, and recorded ones come at once. Schedulers that pause
+    trials wait for all of a bracket, and decide the same again.
+    """
+
+    class HeedingTheRecord(made):
+        def on_trial_result(self, tune_controller, trial, result):
+            decision = super().on_trial_result(tune_controller, trial, result)
+            if not result.get("replayed"):
+                return decision
+            getattr(self, "_stopped_trials", set()).discard(trial)  # or median_stopping hears no more of it
+            return self.CONTINUE
+
+    return HeedingTheRecord
 
 
 def _in_ray(name: str) -> str:

@@ -29,18 +29,19 @@ def train_trial(study: Study, tune: Tune, dataset: Dataset, train: Callable, rep
         As `coursekit.study.training.train_one`. With folds the first of them is trained.
     report : callable, optional
         Called with a dict of ``epoch``, ``metric`` and ``error`` after each epoch but the last of `train.epochs`, whose
-        result is that of the whole training.
+        result is that of the whole training; for boosted trees never.
 
     Returns
     -------
     dict
-        ``epoch`` (how many there were), ``metric`` and ``error`` of the validation events, ``test`` and ``test_error``.
+        ``epoch`` (how many there were; of boosted trees how many trees), ``metric`` and ``error`` of the validation
+        events, ``test`` and ``test_error``.
     """
     fold, dataset = (0 if study.train.folds else None), replace(dataset, study=study)
     view = dataset.view(fold)
 
     def after(epoch: int, values: dict) -> None:
-        if report and epoch < study.train.epochs:
+        if report and epoch < study.train.epochs and study.train.network != "boosted_trees":
             found = measured(tune, study, dataset, view, view.validation, values["scores"])
             report({"epoch": epoch, "metric": found.value, "error": found.error})
 

@@ -1,6 +1,7 @@
 """The whole page of a study: every section, its numbers by hand, and a reason where there is nothing to show."""
 
 import dataclasses
+import json
 import re
 
 import numpy as np
@@ -10,12 +11,14 @@ import pytest
 from coursekit.metrics import Estimate, auc, rejection
 from coursekit.study.dataset import VALIDATION
 from coursekit.study.outcome import Outcome
-from coursekit.study.report import make_report, selection
+from coursekit.study.report import selection
 from coursekit.study.report.drawing import NothingToDraw
 from coursekit.study.report.histories import add_epochs, add_histories
+from coursekit.study.report.make import make_report
 from coursekit.study.report.page import Page
 from coursekit.study.report.regression import add_regression
 from coursekit.study.report.statistics import confusion
+from coursekit.study.settings.tune import Tune
 
 OFF = (
     "scores",
@@ -37,6 +40,10 @@ def only(study, **sections):
     on = {key: fields[key].default for key in sections if sections[key] is True}
     rest = {key: value for key, value in sections.items() if value is not True}
     return study.model_copy(update={"apply": study.apply.model_copy(update=off | on | rest)})
+
+
+def titles(folder):
+    return set(re.findall("<h2>(.*?)</h2>", (folder / "index.html").read_text(encoding="utf-8")))
 
 
 def table(folder, name):
@@ -84,6 +91,30 @@ def test_three_classes_have_the_table_of_lesson_12(tmp_path, flavours, flavours_
             [np.average(one.argmax(axis=1) == labels, weights=selection.balanced(flavours_dataset, rows)) for one in p]
         )
     )
+
+
+def test_the_search_of_the_run_is_on_the_page_with_the_report_or_alone(tmp_path, toy, toy_dataset, toy_outcome):
+    key = "train.optimiser.learning_rate"
+    study = only(toy(), histories=True).model_copy(update={"tune": Tune(space={key: {"uniform": [0.1, 1]}})})
+    row = {"status": "finished", "error": 0.1, "epochs": 2, "seconds": 1.0, "message": ""}
+    trials = [
+        row | {"number": n, "metric": loss, "settings": {key: rate}} for n, loss, rate in [(1, 7, 0.3), (2, 6, 0.4)]
+    ]
+    best = {"number": 2, "settings": {key: 0.4}, "validation": [6, 0.1], "test": [6.5, 0.1]}
+    optimism = {"trials": 2, "observed": 0.5, "error": 0.14, "expected": 0.056}
+    found = {"metric": "loss", "mode": "min", "trials": trials, "best": best, "optimism": optimism}
+    for outcome, others in ((toy_outcome, {"Histories"}), (None, set())):
+        folder = tmp_path / f"{len(others)}"
+        make_report(study, toy_dataset, outcome, folder)
+        assert "Search" not in titles(folder)
+        (folder / "search").mkdir()
+        (folder / "search" / "trials.json").write_text(json.dumps(found), encoding="utf-8")
+        make_report(study, toy_dataset, outcome, folder)
+        assert titles(folder) & {"Search", "Histories", "Events"} == {"Search"} | (others and others | {"Events"})
+        assert table(folder, "search_trials")["loss"].tolist() == [7, 6]
+        page = (folder / "index.html").read_text(encoding="utf-8")
+        assert "Trial 2 of 2 is the best: loss 6.00 ± 0.10 on the validation events" in page
+        assert "<td>6.00 ± 0.10</td>" in page
 
 
 def test_folds_are_quoted_one_by_one(tmp_path, toy, folds_dataset, folds_outcome):

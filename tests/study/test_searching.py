@@ -1,4 +1,4 @@
-"""What a search is told: spaces, settings, names and options; what it measures; and its record. No Ray is started."""
+"""What a search is told: spaces, settings, names and options; and its record. No Ray is started."""
 
 import json
 import math
@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from coursekit.metrics import Estimate, asimov_significance, auc, rejection
-from coursekit.study.objective import best_significance, largest_of, losses, measured
+from coursekit.metrics import Estimate
 from coursekit.study.report.page import Page
 from coursekit.study.report.search import add_search
 from coursekit.study.searching import make_scheduler, make_searcher, make_stopper
-from coursekit.study.settings.tune import Counting, Space, Tune, with_settings
+from coursekit.study.settings.tune import Space, Tune, with_settings
 from coursekit.study.trial import train_trial
 from coursekit.study.tune import _Record, best_settings
 from tests.study.searches import events, study, trained
@@ -49,6 +48,12 @@ def test_values_stay_on_the_grid_and_whole_numbers_whole():
     assert all(type(value) is int for value in values)
     space = Space(quniform=[0.1, 0.7, 0.1])
     assert [space.decoded(k) for k in range(space.n_steps + 1)] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
+
+
+def test_what_boosted_trees_have_no_use_for_is_refused():
+    for key, name in (("scheduler", "asha"), ("stopper", "plateau")):
+        with pytest.raises(ValueError, match=f"tune.{key} ends trials after an epoch, and boosted trees have none"):
+            study({"train.options.max_iter": {"choice": [2]}}, {"network": "boosted_trees"}, **{key: {"name": name}})
 
 
 @pytest.mark.parametrize(
@@ -145,6 +150,36 @@ def test_schedulers_count_epochs_up_to_those_of_the_training():
     assert (plateau._std, plateau._num_results, plateau._metric) == (0.5, 2, "metric")
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("asha", {"grace_period": 1, "reduction_factor": 2}),
+        ("median_stopping", {"grace_period": 0, "min_samples_required": 1}),
+    ],
+)
+def test_a_recorded_trial_is_stopped_no_earlier_than_it_was(name, options):
+    pytest.importorskip("ray")
+    wanted = study(train={"epochs": 9}, scheduler={"name": name, "options": options})
+
+    class Trial:
+        def __init__(self, name):
+            self.trial_id = name
+
+    def decisions(epochs, **row):
+        """What is decided about a bad trial that comes after a good one, while another waits for its turn."""
+        scheduler, good, bad = make_scheduler(wanted), Trial("good"), Trial("bad")
+        waiting = SimpleNamespace(get_live_trials=lambda: [SimpleNamespace(status="PENDING")])
+        for trial in (good, bad):
+            scheduler.on_trial_add(waiting, trial)
+        for epoch in (1, 2, 3):
+            assert scheduler.on_trial_result(waiting, good, {"epoch": epoch, "metric": 0.1}) == "CONTINUE"
+        rows = ({"epoch": epoch, "metric": 0.9} | row for epoch in range(1, epochs + 1))
+        return [scheduler.on_trial_result(waiting, bad, row) for row in rows]
+
+    assert decisions(1) == ["STOP"]
+    assert decisions(4, replayed=True) == ["CONTINUE"] * 4
+
+
 def proposals(order, name="optuna", concurrency=2, trials=16):
     """What a searcher proposes when running trials end in some order: the metric is that of the first setting."""
     wanted = study({RATE: {"uniform": [0.1, 1]}}, search={"name": name}, concurrency=concurrency)
@@ -171,67 +206,6 @@ def test_which_trial_is_faster_changes_no_proposal(name):
     assert proposals(lambda n: n - 1, name) == first
     assert proposals(lambda n: int(np.random.default_rng(n).integers(n)), name) == first
     assert proposals(lambda n: 0, name, concurrency=1) != first or name == "hyperopt"  # which is random for 20 trials
-
-
-def test_metrics_are_those_of_the_course():
-    wanted = study(metric="auc")
-    dataset = events(wanted)
-    view, rows = dataset.view(), np.arange(200, 400)
-    scores = np.random.default_rng(2).uniform(size=(200, 1))
-    labels, score = dataset.labels[rows], scores[:, 0]
-
-    def metric(**tune):
-        return measured(study(**tune).tune, wanted, dataset, view, rows, scores)
-
-    assert metric(metric="auc") == auc(labels, score, view.weights[rows])
-    assert metric(metric="rejection", signal_efficiency=0.3) == rejection(labels, score, 0.3, view.weights[rows])
-    loss = metric()
-    each = -np.log(np.where(labels == 1, score, 1 - score))
-    assert loss.value == pytest.approx(each.mean())
-    assert loss.error == pytest.approx(each.std() / np.sqrt(200))
-    counted = metric(metric="significance", significance={"luminosity_fb": 4.0})
-    direct = best_significance(labels, score, np.full(200, 4.0 * 3), Counting())  # a third of the events
-    assert counted == pytest.approx(direct)
-
-
-def test_the_loss_of_many_classes_and_of_a_regression():
-    dataset = SimpleNamespace(targets=None)
-    view, rows = SimpleNamespace(labels=np.array([2, 0])), np.arange(2)
-    loss = losses(study(), dataset, view, rows, np.array([[0.2, 0.3, 0.5], [0.25, 0.5, 0.25]]))
-    assert loss == pytest.approx([math.log(2), math.log(4)])
-    by_squares = SimpleNamespace(train=SimpleNamespace(loss="mse"))
-    view_of_two = SimpleNamespace(labels=np.array([1, 0]))
-    assert losses(by_squares, dataset, view_of_two, rows, np.array([[1.5], [-2.0]])) == pytest.approx([0.25, 4])
-    dataset = SimpleNamespace(targets=np.array([1.0, 3.0]))
-    for name, expected in [("mse", [0.25, 4]), ("mae", [0.5, 2]), ("huber", [0.125, 1.5]), (None, [0.25, 4])]:
-        asked = SimpleNamespace(train=SimpleNamespace(loss=name))
-        assert losses(asked, dataset, view, rows, np.array([[1.5], [5.0]])) == pytest.approx(expected)
-
-
-def test_the_significance_is_that_of_the_best_cut_and_its_error_that_of_toys():
-    rng = np.random.default_rng(4)
-    label = np.arange(4000) % 2
-    score, weights = rng.normal(label, 1), np.where(label, 0.02, 0.5)
-    found = best_significance(label, score, weights, Counting(background_uncertainty=0.1))
-    z = [
-        asimov_significance(weights[(score >= cut) & (label == 1)].sum(), b, 0.1 * b)
-        for cut in np.sort(score)[:-200]
-        if (b := weights[(score >= cut) & (label == 0)].sum())
-    ]
-    assert found.value >= max(z) - 1e-12
-    toys = []
-    for _ in range(150):
-        draw = rng.integers(4000, size=4000)
-        toys.append(best_significance(label[draw], score[draw], weights[draw], Counting(background_uncertainty=0.1)))
-    assert found.error == pytest.approx(np.std([toy.value for toy in toys]), rel=0.5)
-    few = best_significance(label[:30], score[:30], weights[:30], Counting(minimum_events=16))
-    assert math.isnan(few.value)
-
-
-def test_the_largest_of_normal_numbers_is_that_of_toys():
-    toys = np.random.default_rng(1).normal(size=(40_000, 20)).max(axis=1)
-    assert largest_of(20) == pytest.approx(toys.mean(), abs=4 * toys.std() / 200)
-    assert largest_of(2) == pytest.approx(1 / np.sqrt(np.pi))
 
 
 def test_a_trial_reports_all_epochs_but_the_last_which_is_that_of_the_network_that_is_kept():
@@ -320,7 +294,7 @@ def test_the_page_of_a_search(tmp_path):
     optimism = {"trials": 3, "observed": 0.05, "error": 0.14, "expected": 0.085}
     results = {"metric": "loss", "mode": "min", "trials": trials, "best": best, "optimism": optimism}
     page = Page(tmp_path, "Toy")
-    assert add_search(page, wanted, results)["optimism"] == optimism
+    add_search(page, wanted, results)
     assert page.summary == {"loss of the best trial, validation": Estimate(0.4, 0.1)}
     page.save()
     rows = (tmp_path / "tables" / "search_trials.csv").read_text(encoding="utf-8").splitlines()

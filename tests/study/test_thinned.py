@@ -6,7 +6,7 @@ import pytest
 from coursekit.events import load_events
 from coursekit.study.dataset import load_dataset
 from coursekit.study.outcome import Outcome, Training
-from coursekit.study.report import fit_inputs, make, make_report
+from coursekit.study.report import fit_inputs, make
 from coursekit.study.report.page import Page
 from coursekit.study.report.thinned import thinned
 from coursekit.study.settings.apply import Apply
@@ -59,7 +59,7 @@ def test_the_page_says_how_many_are_looked_at(streamed, tmp_path, monkeypatch):
     dataset, outcome = streamed
     monkeypatch.setattr(make, "MOST_OF_COLUMNS", 600)
     monkeypatch.setattr(make, "MOST_OF_SCORES", 1200)
-    found = make_report(dataset.study, dataset, outcome, tmp_path)
+    found = make.make_report(dataset.study, dataset, outcome, tmp_path)
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     for most, sections in ((600, 3), (1200, 2)):  # kinematics, correlations, importance; performance, train_test
         n = len(thinned(dataset, outcome, most)[0])

@@ -6,7 +6,3 @@ selection.py   which events a result is quoted on, with which weights, and the m
 drawing.py     histograms, labels and bins that sections share
 statistics.py  the numbers behind the figures
 """
-
-from coursekit.study.report.make import make_report
-
-__all__ = ["make_report"]

@@ -1,6 +1,7 @@
 """The report of a study: every section in its order, on one page."""
 
 import datetime
+import json
 import platform
 from collections.abc import Callable
 from functools import partial
@@ -25,6 +26,7 @@ from coursekit.study.report.page import Label, Page
 from coursekit.study.report.performance import add_performance
 from coursekit.study.report.regression import add_regression
 from coursekit.study.report.scores import add_scores
+from coursekit.study.report.search import add_search
 from coursekit.study.report.significance import add_significance
 from coursekit.study.report.template import add_template
 from coursekit.study.report.thinned import MOST_OF_COLUMNS, MOST_OF_SCORES, thinned
@@ -39,16 +41,18 @@ _OF_COLUMNS = ("kinematics", "correlations", "importance", "epochs")
 _VERSIONS = ("numpy", "scikit-learn", "keras", "tensorflow", "torch", "ray")
 
 
-def make_report(study: Study, dataset: Dataset, outcome: Outcome, folder, resolved: str = "") -> dict:
+def make_report(study: Study, dataset: Dataset, outcome: Outcome | None, folder, resolved: str = "") -> dict:
     """Write ``index.html`` with every section that `apply` asks for, and the files of its figures and tables.
 
     A section that has nothing to show, without data, with one class, or where nothing passes, says so on the page.
+    The search of the same run is the last section.
 
     Parameters
     ----------
     study : Study
     dataset : Dataset
-    outcome : Outcome
+    outcome : Outcome or None
+        None where nothing was trained but the trials of a search, which then is all that is shown.
     folder : path-like
         The run folder.
     resolved : str
@@ -76,7 +80,7 @@ def make_report(study: Study, dataset: Dataset, outcome: Outcome, folder, resolv
         label=_label(study),
     )
     numbers, missing, some = {}, {}, None
-    for key, title, text, add in _sections(study, folder):
+    for key, title, text, add in _sections(study, folder) if outcome is not None else ():
         if key != "events" and getattr(study.apply, key) is None:
             continue
         page.section(title, text)
@@ -91,6 +95,8 @@ def make_report(study: Study, dataset: Dataset, outcome: Outcome, folder, resolv
         except NothingToDraw as error:
             missing[key] = str(error)
             page.note(f"There is nothing to show here: {error}.")
+    if study.tune and (searched := folder / "search" / "trials.json").is_file():
+        add_search(page, study, json.loads(searched.read_text(encoding="utf-8")))
     page.save(resolved)
     return {key: found for key, found in numbers.items() if found} | ({"missing": missing} if missing else {})
 
@@ -155,7 +161,7 @@ def _label(study: Study) -> Label | None:
     return Label(label.experiment, ", ".join([label.status, *energy, f"{study.apply.luminosity_fb:g} fb⁻¹"]))
 
 
-def _facts(folder: Path, dataset: Dataset, outcome: Outcome) -> dict[str, str]:
+def _facts(folder: Path, dataset: Dataset, outcome: Outcome | None) -> dict[str, str]:
     """Return what stands below the title: the run, and what it was made with."""
     found = {"coursekit": __version__, "Python": platform.python_version()}
     for name in _VERSIONS:
@@ -164,12 +170,12 @@ def _facts(folder: Path, dataset: Dataset, outcome: Outcome) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     now = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    n = len(outcome.trainings)
+    seeds = [training.seed for training in outcome.trainings] if outcome is not None else []
     return {
         "run": "/".join(folder.absolute().parts[-2:]),
         "written": now,
         "events": f"{len(dataset)} of {len(dataset.samples)} samples",
-        "trainings": f"{n}, with the seeds {listed(dict.fromkeys(t.seed for t in outcome.trainings))}" if n else "none",
+        "trainings": f"{len(seeds)}, with the seeds {listed(dict.fromkeys(seeds))}" if seeds else "none is kept",
         **_networks(dataset),
         "versions": ", ".join(f"{name} {number}" for name, number in found.items()),
     }

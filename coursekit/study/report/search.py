@@ -15,8 +15,8 @@ _NAMES |= {"significance": "validation expected significance"}
 _MARKERS = {"finished": "o", "stopped": "v", "beyond limit": "x"}
 
 
-def add_search(page: Page, study: Study, results: dict) -> dict:
-    """Add a table of all trials, their metrics in the order of the trials, and against each setting.
+def add_search(page: Page, study: Study, results: dict) -> None:
+    """Add a section with a table of all trials, their metrics in the order of the trials, and against each setting.
 
     Parameters
     ----------
@@ -25,11 +25,6 @@ def add_search(page: Page, study: Study, results: dict) -> dict:
         With its section `tune`.
     results : dict
         Of `coursekit.study.tune.search`.
-
-    Returns
-    -------
-    dict
-        ``best`` and ``optimism`` of the results.
     """
     trials, best, optimism = results["trials"], results["best"], results["optimism"]
     validation, test = (_estimate(best[part]) for part in ("validation", "test"))
@@ -44,7 +39,6 @@ def add_search(page: Page, study: Study, results: dict) -> dict:
     page.add("search_trials", "All trials; errors are those of counting validation events.", table=table(results))
     _draw_course(page, results, test)
     _draw_settings(page, study, results)
-    return {"best": best, "optimism": optimism}
 
 
 def table(results: dict) -> pd.DataFrame:

@@ -169,7 +169,9 @@ class Tune(Section):
     trials: int = Field(20, ge=1)
     """How many settings are tried."""
     metric: Literal["loss", "auc", "rejection", "significance"] = "loss"
-    """Of the validation events: small for ``loss``, large for the others."""
+    """Of the validation events: small for ``loss``, large for the others. With more than two classes ``auc`` and
+    ``rejection`` are those of `apply.discriminant`, of its signal against all others; a regression has ``loss`` alone;
+    with ``task: cwola`` they tell the mixtures apart, and there is no ``significance``."""
     signal_efficiency: float = Field(0.5, gt=0, lt=1)
     """At which the rejection is taken."""
     significance: Counting = Counting()
@@ -253,6 +255,9 @@ def check_space(study) -> None:
     spaces, metric, task = study.tune.space, study.tune.metric, study.train.task
     if (task == "regression" and metric != "loss") or (task == "cwola" and metric == "significance"):
         raise ValueError(f"tune.metric: there is no {metric} of a {task}: say loss")
+    dead = [key for key in ("scheduler", "stopper") if getattr(study.tune, key)]
+    if dead and study.train.network == "boosted_trees" and "train.network" not in spaces:
+        raise ValueError(f"tune.{dead[0]} ends trials after an epoch, and boosted trees have none: leave it out")
     first = {key: space.samples()[0] for key, space in spaces.items()}
     for key, space in spaces.items():
         for value in space.samples():

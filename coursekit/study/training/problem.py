@@ -114,16 +114,28 @@ def make_problem(study: Study, dataset: Dataset, fold: int | None) -> Problem:
         )
     kind, shape = _kind(view)
     if study.train.task == "regression":
-        known, weights = dataset.targets[view.training].astype(np.float64), view.weights[view.training]
-        centre = float(np.average(known, weights=weights))
-        spread = float(np.sqrt(max(np.average((known - centre) ** 2, weights=weights), 0)))
-        if not spread > 0:
-            raise ValueError(f"input.target is {known[0]:g} for all training events: there is nothing to learn")
+        centre, spread = target_scale(dataset, view)
         targets = ((dataset.targets - centre) / spread).astype(np.float32)
         return Problem(study, dataset, view, fold, kind, shape, 1, targets, centre, spread)
     n_classes = 2 if study.train.task == "cwola" else len(dataset.classes)
     targets = view.labels.astype(np.float32 if n_classes == 2 else np.int64)
     return Problem(study, dataset, view, fold, kind, shape, 1 if n_classes == 2 else n_classes, targets)
+
+
+def target_scale(dataset: Dataset, view: View) -> tuple[float, float]:
+    """Return weighted mean and standard deviation of the training targets of a regression, in their unit.
+
+    Raises
+    ------
+    ValueError
+        All targets are equal.
+    """
+    known, weights = dataset.targets[view.training].astype(np.float64), view.weights[view.training]
+    centre = float(np.average(known, weights=weights))
+    spread = float(np.sqrt(max(np.average((known - centre) ** 2, weights=weights), 0)))
+    if not spread > 0:
+        raise ValueError(f"input.target is {known[0]:g} for all training events: there is nothing to learn")
+    return centre, spread
 
 
 def _kind(view: View) -> tuple[str, int | tuple[int, ...]]:

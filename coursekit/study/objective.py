@@ -82,8 +82,8 @@ def _standing_for_all(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
 def losses(
     study: Study, dataset: Dataset, view: View, labels: np.ndarray, rows: np.ndarray, scores: np.ndarray
 ) -> np.ndarray:
-    """Return the loss of each event, (n,) float64: minus the logarithm of its class's probability, for ``loss: mse`` the
-    square of what is missing to it; of a regression the square or the absolute value of its residual in the unit of
+    """Return the loss of each event, (n,) float64: minus the logarithm of its class's probability, of ``loss: mse``
+    the square of what is missing to it; of a regression the square or the absolute value of its residual in the unit of
     the target, or Huber's function of the residual divided by the spread of the training targets, as it is learned.
 
     Parameters

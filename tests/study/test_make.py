@@ -225,7 +225,14 @@ def test_a_regression_has_bias_and_resolution(tmp_path, toy, toy_dataset):
         np.mean([np.cov(one[rows], target[rows], aweights=w)[0, 1]
                  / np.sqrt(np.cov(one[rows], aweights=w) * np.cov(target[rows], aweights=w)) for one in said]), abs=1e-6
     )  # fmt: skip
-    assert table(tmp_path, "bias_and_resolution")["bias"].to_numpy() == pytest.approx(2, abs=6)
+    bins = table(tmp_path, "bias_and_resolution")
+    assert bins["bias"].to_numpy() == pytest.approx(2, abs=6)
+    lowest = target < bins.index[1]  # where the weights are made negative: this bin has no bias, the others stay
+    spoiled = dataclasses.replace(dataset, weights=np.where(lowest, -1, 1) * dataset.weights)
+    page = Page(tmp_path / "spoiled", "x")
+    page.section("Regression")
+    add_regression(page, study, spoiled, Outcome((), said[..., None].astype(np.float32), None))
+    pd.testing.assert_frame_equal(table(tmp_path / "spoiled", "bias_and_resolution"), bins.iloc[1:])
 
 
 def test_the_network_after_each_epoch(tmp_path, toy, toy_dataset, toy_outcome):

@@ -106,11 +106,15 @@ def _draw_profile(page: Page, said: np.ndarray, target: np.ndarray, weights: np.
     rows = []
     for low, high in pairwise(edges):
         inside = (target >= low) & ((target < high) | (high == edges[-1]))
-        if inside.sum() < 2 or not weights[inside].sum() > 0:
+        try:
+            pairs = [_bias_and_resolution((one - target)[inside], weights[inside]) for one in said]
+        except NothingToDraw as error:  # few events, some with negative weights
+            page.note(f"No bias and resolution for a target from {low:.4g} to {high:.4g}: {error}.")
             continue
-        pairs = [_bias_and_resolution((one - target)[inside], weights[inside]) for one in said]
         bias, resolution = (combined(of) for of in zip(*pairs, strict=True))
         rows.append({"from": low, "to": high, "events": int(inside.sum()), "bias": bias, "resolution": resolution})
+    if not rows:
+        return
     table = pd.DataFrame(rows).set_index("from")
     caption = f"Bias and resolution in bins of the target with equal numbers of events, {how}."
     with page.figure("bias_and_resolution", caption, table=table, folded=True, columns=2, size=(11, 4.2)) as axes:

@@ -119,7 +119,9 @@ def _said(fault: dict, path: tuple, value, missing: tuple) -> tuple[tuple, tuple
         return path, (context["expected"], _meant(value, context["expected"]))
     if name == "string_pattern_mismatch":
         fields = [section.model_fields.get(path[-1]) for section in section_at(Study, path[:-1])]
-        meaning = "; ".join(field.description.replace("``", "") for field in fields if field and field.description)
+        meaning = "; ".join(
+            " ".join(field.description.replace("``", "").split()) for field in fields if field and field.description
+        )
         return path, ("text of another form", f": {meaning}" if meaning else "")
     if name in LIMITS:
         return path, (LIMITS[name].format(**context), "")

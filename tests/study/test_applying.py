@@ -51,7 +51,7 @@ def scan(tmp_path, monkeypatch):
 @pytest.fixture
 def unreported(monkeypatch):
     """Leaves the report out."""
-    monkeypatch.setattr("coursekit.study.report.make_report", lambda *_: {})
+    monkeypatch.setattr("coursekit.study.report.make.make_report", lambda *_: {})
 
 
 def predictions(run):

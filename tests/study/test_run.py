@@ -208,7 +208,7 @@ def test_settings_of_the_command_line(tiny):
 def test_trained_elsewhere(tiny, monkeypatch):
     first = run_study(resolve(tiny()))
     seen = []
-    monkeypatch.setattr("coursekit.study.report.make_report", lambda *given: seen.append(given[2]) or {})
+    monkeypatch.setattr("coursekit.study.report.make.make_report", lambda *given: seen.append(given[2]) or {})
     job = {"name": "applied", "steps": ["apply"], "trained": str(first.path)}
     second = run_study(resolve(tiny(job=job)))
     np.testing.assert_array_equal(seen[0].scores, scores(first))

@@ -16,9 +16,9 @@ LIBRARIES = {
     "bayesopt": ("bayes_opt", "bayesian-optimization==1.4.3"),
     "bohb": ("hpbandster", "hpbandster ConfigSpace"),
     "hebo": ("hebo", "HEBO"),
-    "hyperopt": ("hyperopt", "hyperopt"),
+    "hyperopt": ("hyperopt", '"coursekit[studies]"'),
     "nevergrad": ("nevergrad", "nevergrad"),
-    "optuna": ("optuna", "optuna"),
+    "optuna": ("optuna", '"coursekit[studies]"'),
     "zoopt": ("zoopt", "zoopt"),
 }
 _SEEDS = ("seed", "random_state_seed", "random_state")
@@ -208,7 +208,10 @@ def _require_library(name: str) -> None:
     try:
         library = importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(f"tune.search: {name} needs a library that is not here: pip install {package}") from error
+        raise ImportError(
+            f"tune.search: {name} needs the library {module}, which is not here: pip install {package}; or take "
+            "search: {name: random}, which needs none"
+        ) from error
     if name == "optuna":
         library.logging.set_verbosity(library.logging.WARNING)
 

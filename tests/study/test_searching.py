@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -132,12 +134,22 @@ def test_names_and_options_that_do_not_exist_are_refused(make, keys, says):
 
 
 @pytest.mark.parametrize(
-    ("name", "package"), [("hebo", "HEBO"), ("bayesopt", "bayesian-optimization"), ("ax", "ax-pl")]
+    ("name", "module", "package"),
+    [
+        ("hebo", "hebo", "HEBO"),
+        ("bayesopt", "bayes_opt", "bayesian-optimization"),
+        ("optuna", "optuna", '"coursekit[studies]"'),
+        ("hyperopt", "hyperopt", '"coursekit[studies]"'),
+    ],
 )
-def test_a_library_that_is_not_here_is_named(name, package):
+def test_a_library_that_is_not_here_is_named_and_a_random_search_needs_none(monkeypatch, name, module, package):
     pytest.importorskip("ray")
-    with pytest.raises(ImportError, match=f"{name} needs a library that is not here: pip install {package}"):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(
+        ImportError, match=re.escape(f"{name} needs the library {module}, which is not here: pip install {package}")
+    ):
         make_searcher(study(search={"name": name}))
+    make_searcher(study())
 
 
 def test_schedulers_count_epochs_up_to_those_of_the_training():

@@ -12,6 +12,7 @@ from coursekit.study.settings import Study
 
 _NAMES = {"loss": "validation loss", "auc": "validation AUC", "rejection": "validation background rejection 1/ε"}
 _NAMES |= {"significance": "validation expected significance"}
+_ABOVE = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 3, "fontsize": "small"}  # points are anywhere
 _MARKERS = {"finished": "o", "stopped": "v", "beyond limit": "x"}
 
 
@@ -42,14 +43,14 @@ def add_search(page: Page, study: Study, results: dict) -> None:
 
 
 def table(results: dict) -> pd.DataFrame:
-    """Return one row a trial: number, settings, metric and error, epochs, seconds, status and message.
+    """Return one row a trial: settings, metric with its error, epochs, seconds, status, and messages if there are some.
 
     Examples
     --------
     >>> trial = {"number": 1, "settings": {"train.epochs": 3}, "metric": 0.5, "error": 0.1, "epochs": 3}
     >>> trial |= {"seconds": 1.0, "status": "finished", "message": ""}
     >>> table({"metric": "auc", "trials": [trial]}).columns.tolist()
-    ['trial', 'train.epochs', 'auc', 'error', 'epochs', 'seconds', 'status', 'message']
+    ['train.epochs', 'auc', 'epochs', 'seconds', 'status']
     """
     rows = [
         {"trial": trial["number"]}
@@ -57,11 +58,12 @@ def table(results: dict) -> pd.DataFrame:
             key: value if isinstance(value, int | float | str) else str(value)
             for key, value in trial["settings"].items()
         }
-        | {results["metric"]: trial["metric"], "error": trial["error"]}
+        | {results["metric"]: None if trial["metric"] is None else _estimate([trial["metric"], trial["error"]])}
         | {key: trial[key] for key in ("epochs", "seconds", "status", "message")}
         for trial in results["trials"]
     ]
-    return pd.DataFrame(rows)
+    found = pd.DataFrame(rows).set_index("trial")
+    return found if found["message"].any() else found.drop(columns="message")
 
 
 def _draw_course(page: Page, results: dict, test: Estimate) -> None:
@@ -79,7 +81,7 @@ def _draw_course(page: Page, results: dict, test: Estimate) -> None:
             ax.errorbar(number + 0.25, test.value, test.error, color=COLOURS[1], label="the best, test events", **style)
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set(xlabel="trial", ylabel=_NAMES[results["metric"]])
-        ax.legend(fontsize="small")
+        ax.legend(**_ABOVE)
 
 
 def _draw_settings(page: Page, study: Study, results: dict) -> None:
@@ -108,7 +110,7 @@ def _draw_settings(page: Page, study: Study, results: dict) -> None:
             ax.set_axis_off()
         for ax in axes[:, 0]:
             ax.set_ylabel(_NAMES[results["metric"]])
-        axes[0, 0].legend(fontsize="small")
+        axes[0, 0].legend(**_ABOVE)
 
 
 def _draw(ax, trials: list[dict], places: list[float]) -> None:

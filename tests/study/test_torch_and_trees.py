@@ -71,7 +71,7 @@ def test_the_same_seed_gives_the_same_network_and_another_one_does_not():
     assert one.training.history == same.training.history
     assert not np.array_equal(one.scores, other.scores)
     assert one.scores.shape == (320, 1)
-    assert set(one.files) == {"network.pt", "epoch_002.pt", "history.json", "variables.json"} - {"variables.json"}
+    assert set(one.files) == {"network.pt", "epoch_002.pt", "history.json", "fitted.json"}
 
 
 @pytest.mark.parametrize(("asked", "expected"), [(None, 1), ("2", 2), ("-1", 1)])

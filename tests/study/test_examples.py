@@ -119,10 +119,10 @@ def of_lesson_04(n=None):
 
 def test_the_training_is_that_of_lesson_04_bit_by_bit(examples):
     study = study_of(examples / "lesson_04.yaml", train__epochs=2)
-    dataset = load_dataset(study, limit=1500)
+    dataset = load_dataset(study, limit=700)
     mine = train_one(study, dataset, seed=2)
 
-    inputs, labels, weights, (train, validation, _) = of_lesson_04(1500)
+    inputs, labels, weights, (train, validation, _) = of_lesson_04(700)
     keras.utils.set_random_seed(2)
     model = build_dense(6, (64, 64, 64), "relu", 0.1)
     model.compile(keras.optimizers.Adam(0.003), "binary_crossentropy", steps_per_execution=35)
@@ -137,10 +137,10 @@ def test_the_training_is_that_of_lesson_04_bit_by_bit(examples):
 
 def test_the_bad_network_is_that_of_lesson_04_bit_by_bit(examples):
     study = study_of(examples / "lesson_04_bad.yaml", train__epochs=2)
-    dataset = load_dataset(study, limit=1500)
+    dataset = load_dataset(study, limit=700)
     mine = train_one(study, dataset, seed=1)
 
-    inputs, labels, weights, (train, _, _) = of_lesson_04(1500)
+    inputs, labels, weights, (train, _, _) = of_lesson_04(700)
     keras.utils.set_random_seed(1)
     bad = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
     bad.compile(optimizer=keras.optimizers.SGD(0.001), loss="mean_squared_error")

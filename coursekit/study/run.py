@@ -53,11 +53,13 @@ def resolve(path, settings: Sequence[str] = (), debug: bool = False) -> Resolved
     FileNotFoundError
         `config.best_of` is no search that has ended.
     """
+    said = dict(_parsed(text) for text in settings)
     resolved = read_study(path)
-    if resolved.study.config.best_of:
+    if said:
+        resolved = changed(resolved, said, "command line")
+    if resolved.study.config.best_of:  # which may be what the command line says; it has the last word on all else
         resolved = with_best(resolved, resolved.study.config.best_of)
-    if settings:
-        resolved = changed(resolved, dict(_parsed(text) for text in settings), "command line")
+        resolved = changed(resolved, said, "command line") if said else resolved
     if debug:
         fewer, train = {}, resolved.study.train
         if train.network != "boosted_trees":  # which have no epochs

@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 from coursekit.cli import app
 from coursekit.study.compare import key_numbers
 from coursekit.study.folder import runs
+from coursekit.study.run import resolve
 
 
 def study(*arguments):
@@ -27,6 +28,13 @@ def test_the_best_trial_is_trained_and_applied_and_again_by_its_name(tiny):
     study("run", tiny(config={"best_of": str(tuned.path)}, train=of_trees))
     again = next(run for run in runs("runs") if run.path != tuned.path)
     assert again.results()["train"] == tuned.results()["train"]
+    # The run may be named on the command line, which has the last word on all else.
+    unknown, named = (
+        tiny(config={"best_of": "of/another/day"}, train=of_trees),
+        f"config.best_of={tuned.path.as_posix()}",
+    )
+    assert resolve(unknown, [named]).study.train.options["max_iter"] == best["settings"]["train.options.max_iter"]
+    assert resolve(unknown, [named, "train.options.max_iter=77"]).study.train.options["max_iter"] == 77
     lines = study("diff", tuned.path, again.path).splitlines()
     assert not [line for line in lines if line.strip().startswith("train.trainings")], "the results are the same"
     assert not [line for line in lines if "null -> absent" in line]

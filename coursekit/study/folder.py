@@ -248,8 +248,12 @@ class RunFolder:
             ) from error
 
     def keep_predictions(self, dataset: Dataset, outcome: Outcome, keys: tuple[str, ...]) -> None:
-        """Write ``predictions.h5``: the scores, and what it takes to find an event and its weight."""
+        """Write ``predictions.h5``: the scores, and what it takes to find an event and its weight.
+
+        Scores of data in the blinded range are NaN.
+        """
         path = self.path / "predictions.h5"
+        hidden = _hidden(dataset, outcome.scores)
         with replacing(path) as partial, naming_if_full(path, partial), h5py.File(partial, "w") as file:
             options = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
             for name in ("labels", "sample", "weights", "parts", "folds"):
@@ -258,7 +262,7 @@ class RunFolder:
             file["sample"].attrs["samples"] = list(dataset.samples)
             for name in keys:
                 file.create_dataset(f"keys/{name}", data=dataset.columns[name], **options)
-            file.create_dataset("scores", data=outcome.scores, **options)
+            file.create_dataset("scores", data=np.where(hidden[:, None], np.float32("nan"), outcome.scores), **options)
             if outcome.seen is not None:
                 file.create_dataset("seen", data=outcome.seen, **options)
             if dataset.targets is not None:
@@ -293,6 +297,18 @@ def runs(folder: str | os.PathLike) -> list[RunFolder]:
     found = [path.parent for depth in ("*", "*/*") for path in Path(folder).glob(f"{depth}/study.yaml")]
     named = [(path.parent.name, _order(path.name), path) for path in found if _NAME.fullmatch(path.name)]
     return [RunFolder(path) for *_, path in sorted(named)]
+
+
+def _hidden(dataset: Dataset, scores: np.ndarray) -> np.ndarray:
+    """Say of which events nobody may look at the score, (N,) bool: data in the blinded range."""
+    study, data = dataset.study, np.flatnonzero(dataset.labels < 0)
+    hidden = np.zeros(len(dataset.labels), bool)
+    if study.apply.blind and len(data):
+        from coursekit.study.report import processes, selection
+
+        of_data = selection.one_score(study, dataset, scores[:, data])
+        hidden[data] = processes.blinded(study.apply.blind, *of_data, of_data.mean(axis=0))
+    return hidden
 
 
 def training_name(seed: int, fold: int | None) -> str:

@@ -94,5 +94,5 @@ def _commit(state: dict | None) -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", folder or ".", *arguments], capture_output=True, text=True, check=True)
+    done = subprocess.run(["git", "-C", folder or ".", *arguments], capture_output=True, encoding="utf-8", check=True)
     return done.stdout.strip()

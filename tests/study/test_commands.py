@@ -202,7 +202,9 @@ def test_machines_that_lack_packages(tiny):
     helps = [f"{words} --help" for words in ("", "build", "data", "doctor", "export", "shuffle", "simulate", "study")]
     lines = [f"{studies}:{words}" for words in (*helps, "data list", "study tiny.yaml", "study list .")]
     lines += ["ray:study tiny.yaml", "ray:study tune.yaml", "keras,ray,tensorflow:study dense.yaml"]
-    said = subprocess.run([sys.executable, "-c", LACKING], input="\n".join(lines), capture_output=True, text=True)
+    said = subprocess.run(
+        [sys.executable, "-c", LACKING], input="\n".join(lines), capture_output=True, encoding="utf-8"
+    )
     assert said.returncode == 0, said.stderr
     found = dict(zip(lines, said.stdout.splitlines(), strict=True))
     assert all(answer.startswith("0 ") for answer in list(found.values())[: len(helps) + 1]), said.stdout

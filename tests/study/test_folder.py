@@ -1,5 +1,6 @@
 """Run folders: numbers, records, and what is said of runs that ended in any way."""
 
+import dataclasses
 import datetime
 import hashlib
 import json
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import h5py
 import numpy as np
 import pytest
 
@@ -148,3 +150,15 @@ def test_a_folder_that_cannot_be_made(tiny, tmp_path):
 
 def test_json_is_what_other_programs_read(run):
     assert json.loads((run.path / "run.json").read_text(encoding="utf-8"))["status"] == "begun"
+
+
+def test_scores_of_data_that_are_blinded_are_not_in_the_predictions(run, toy, toy_dataset, toy_outcome):
+    study = toy(apply={"blind": [0.5, 1.0]})
+    run.keep_predictions(dataclasses.replace(toy_dataset, study=study), toy_outcome, ())
+    with h5py.File(run.path / "predictions.h5") as file:
+        kept = file["scores"][..., 0]
+    scores, data = toy_outcome.scores[..., 0], toy_dataset.labels < 0
+    hidden = data & ((scores >= 0.5).any(axis=0) | (scores.mean(axis=0) >= 0.5))
+    assert 0 < hidden.sum() < data.sum()
+    assert np.isnan(kept[:, hidden]).all()
+    assert (kept[:, ~hidden] == scores[:, ~hidden]).all()

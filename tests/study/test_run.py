@@ -42,7 +42,7 @@ def scores(folder):
 
 def test_killed_and_resumed_is_as_without_interruption(tiny):
     study = tiny()
-    done = subprocess.run([sys.executable, "-c", KILLED, study], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", KILLED, study], capture_output=True, encoding="utf-8")
     assert done.returncode == -signal.SIGKILL, done.stderr
     [killed] = runs("runs")
     assert killed.status() == "killed"

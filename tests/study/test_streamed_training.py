@@ -58,7 +58,9 @@ def test_what_needs_all_events_in_memory_says_so(both, tmp_path):
     with pytest.raises(ValueError, match=r"boosted_trees have to see all events in memory.*memory \(1kB\): raise"):
         both({"network": "boosted_trees"})
     pytest.importorskip("torch", exc_type=ImportError)
-    (tmp_path / "nets.py").write_text("def mine(n, k):\n    import torch\n\n    return torch.nn.Linear(n, k)\n")
+    (tmp_path / "nets.py").write_text(
+        "def mine(n, k):\n    import torch\n\n    return torch.nn.Linear(n, k)\n", encoding="utf-8"
+    )
     settings, dataset = both({"network": f"{tmp_path / 'nets.py'}:mine", "batch_size": 64})[1]
     with pytest.raises(ValueError, match=r"mine has to see all events in memory.*input.memory \(1kB\): raise"):
         train_one(settings, dataset, seed=1)

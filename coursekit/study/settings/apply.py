@@ -158,7 +158,8 @@ class Apply(Section):
     train_test: TrainTest | None = TrainTest()
     importance: Importance | None = Importance()
     blind: Range | None = None
-    """First and last score for which no data are shown or written, in any figure and any file."""
+    """First and last score for which no data are shown: they are in no figure, table or file for a fit, and their
+    scores in ``predictions.h5`` are NaN. The networks and what they said, in ``models``, stay complete."""
     scores: Scores | None = Scores()
     """The distribution of the score."""
     significance: Significance | None = Significance()

@@ -63,6 +63,11 @@ class Sample:
     chunk: int
     veto: Callable | None = None
 
+    @property
+    def cross_section_fb(self) -> float:
+        """What the weights of all generated events add up to."""
+        return 1000 * self.cross_section_pb * self.k_factor
+
 
 SAMPLES = {
     "GluGluHToWWTo2L2Nu_M125": Sample(
@@ -186,13 +191,9 @@ def simulate_hww(
     >>> simulate_hww("data", events=20_000, seed=1, jobs=2)  # doctest: +SKIP
     [PosixPath('data/GluGluHToWWTo2L2Nu_M125.root'), ...]
     """
-    if events < 1:
-        raise ValueError(f"the number of events must be 1 or more, got {events}")
+    require_samples(samples, SAMPLES, events)
     if not 0 <= negative_fraction < 0.5:
         raise ValueError(f"negative_fraction must be at least 0 and below 0.5, got {negative_fraction}")
-    unknown = [name for name in samples if name not in SAMPLES]
-    if unknown:
-        raise ValueError(f"no sample is called {unknown[0]!r}; there are {', '.join(SAMPLES)}")
     folder = Path(folder)
     paths = [folder / f"{name}.root" for name in samples]
     for name, path in zip(samples, paths, strict=True):
@@ -211,9 +212,17 @@ def simulate_hww(
     return paths
 
 
+def require_samples(samples: Iterable[str], known: Iterable[str], events: int) -> None:
+    """Refuse numbers of events below one, and names of samples that there are not."""
+    if events < 1:
+        raise ValueError(f"the number of events must be 1 or more, got {events}")
+    unknown = [name for name in samples if name not in known]
+    if unknown:
+        raise ValueError(f"no sample is called {unknown[0]!r}; there are {', '.join(known)}")
+
+
 def write_tree(path: Path, sample: Sample, baskets: Iterable[tuple[np.ndarray, ak.Array]]) -> None:
     """Write events and their numbers, basket by basket; of each basket their shares of the cross section come first."""
-    cross_section_fb = 1000 * sample.cross_section_pb * sample.k_factor
     with uproot.recreate(path, compression=uproot.ZLIB(4)) as file:
         tree, written = None, 0
         for shares, events in baskets:
@@ -223,7 +232,7 @@ def write_tree(path: Path, sample: Sample, baskets: Iterable[tuple[np.ndarray, a
                 "luminosityBlock": (1 + index % EVENTS_PER_RUN // EVENTS_PER_LUMI).astype(np.uint32),
                 "event": (10**9 * sample.number + index).astype(np.uint64),
                 **{name: events[name] for name in events.fields},
-                "XSWeight": (cross_section_fb * shares).astype(np.float32),
+                "XSWeight": (sample.cross_section_fb * shares).astype(np.float32),
             }
             if tree is None:
                 tree = file.mktree(TREE, {name: ak.type(ak.Array(values)).content for name, values in columns.items()})

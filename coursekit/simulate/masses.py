@@ -13,7 +13,7 @@ from coursekit.events import INPUT_BRANCHES, WEIGHT_BRANCHES
 from coursekit.files import naming_if_full, replacing
 from coursekit.simulate.chunks import chunk_seeds, open_spool, read_spool, run_chunks, spool_chunks
 from coursekit.simulate.dilepton import branches, detect, rounded
-from coursekit.simulate.hww import BASKET, COMMON, Sample, write_tree
+from coursekit.simulate.hww import BASKET, COMMON, Sample, require_samples, write_tree
 from coursekit.simulate.pythia import generate, generated, make_pythia
 
 MASSES = (140, 170, 200, 250, 300, 400)  # GeV
@@ -168,14 +168,9 @@ def simulate_masses(
     >>> simulate_masses("data", events=5000, seed=1, jobs=2)  # doctest: +SKIP
     [PosixPath('data/ScalarToWW_M140.root'), ..., PosixPath('data/pseudodata.root')]
     """
-    if events < 1:
-        raise ValueError(f"the number of events must be 1 or more, got {events}")
+    require_samples(samples, (*SAMPLES, PSEUDODATA), events)
     if not 0 < luminosity < np.inf:
         raise ValueError(f"the luminosity is a number above 0 in 1/fb, got {luminosity}")
-    known = (*SAMPLES, PSEUDODATA)
-    unknown = [name for name in samples if name not in known]
-    if unknown:
-        raise ValueError(f"no sample is called {unknown[0]!r}; there are {', '.join(known)}")
     folder = Path(folder)
     paths = [folder / f"{name}.root" for name in samples]
     for name, path in zip(samples, paths, strict=True):
@@ -219,8 +214,7 @@ def draw_data(luminosity: float, seed: int, jobs: int | str, report: Callable[[i
     tasks = []
     for name in (BACKGROUND, f"ScalarToWW_M{DATA_MASS}"):
         sample = SAMPLES[name]
-        cross_section_fb = 1000 * sample.cross_section_pb * sample.k_factor
-        number = rng.poisson(cross_section_fb * luminosity * LARGEST_FACTOR)
+        number = rng.poisson(sample.cross_section_fb * luminosity * LARGEST_FACTOR)
         tasks += [
             (name, i, min(sample.chunk, number - start)) for i, start in enumerate(range(0, number, sample.chunk))
         ]

@@ -120,6 +120,8 @@ def scaled(rows=lambda x, m, *_: x[m], mean=np.mean, std=np.std, keep=lambda oth
         "The padding is no longer zero: it became (0 - mean) / std, a particle like any other.": scaled(keep=lambda *_: True),
         "The padding is no longer zero: it became (0 - mean) / std, a particle like any other. And the padding takes part in mean and spread.": scaled(lambda train, *_: train.reshape(-1, 3), keep=lambda *_: True),
         "The padding is no longer zero: it became (0 - mean) / std, a particle like any other. And the jets are scaled by themselves.": scaled(lambda *samples: samples[2][samples[3]], keep=lambda *_: True),
+        "Only the scaled `other` is asked for; mean and standard deviation came with it.": lambda *samples: (standardised(*samples), (real := samples[0][samples[1]]).mean(axis=0), real.std(axis=0)),
+        "Only the scaled `other` is asked for; the training jets came with it.": lambda train, mask, *other: (standardised(train, mask, train, mask), standardised(train, mask, *other)),
         "changes its input in place": lambda *samples: np.positive(standardised(*samples), out=samples[2]),
     },
     alternatives=[scaled(std=functools.partial(np.std, ddof=1))],  # as torch does

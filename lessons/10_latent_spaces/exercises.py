@@ -178,6 +178,7 @@ def two_classes():
     labels = (rng.random(160) < 0.3).astype(int)
     vectors = rng.normal(size=(160, 4)) * [1, 1, 1, 3] + 0.9 * labels[:, None]
     yield from ((vectors, labels, k) for k in (5, 12))
+    yield vectors, labels + (rng.random(160) < 0.4), 4  # three classes
 
 
 def same(vectors, labels, k, **how):
@@ -206,6 +207,7 @@ def labels_of_neighbours(vectors, labels, k):
         "Two columns were left out. Only the first one is the jet itself.": lambda v, labels, k: same(v, labels, k)[:, 2:].mean(),
         "There are k - 1 neighbours in this mean: ask for k + 1 and leave out the jet itself.": lambda v, labels, k: same(v, labels, k - 1)[:, 1:].mean(),
         "This is the share of neighbours of class 1. Compare the class of the neighbour with that of the jet.": lambda v, labels, k: labels_of_neighbours(v, labels, k).mean(),
+        "1 - |difference of the labels| is right for two classes, 0 and 1, alone. labels[places] == labels[:, None] asks whether they are the same.": lambda v, labels, k: np.mean(1 - abs(labels_of_neighbours(v, labels, k) - labels[:, None])),
         "Each neighbour is compared with the larger class of all, not with the class of its jet.": lambda v, labels, k: (labels_of_neighbours(v, labels, k) == np.round(labels.mean())).mean(),
         "This is the share of jets whose neighbours vote for the right class, the accuracy of a classifier. The share of the neighbours themselves is asked for.":
             lambda v, labels, k: np.mean((labels_of_neighbours(v, labels, k).mean(axis=1) > 0.5) == labels),

@@ -1,0 +1,199 @@
+"""A limit of time for code of others, in whatever thread and on whatever system it runs."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+import weakref
+
+__all__ = ["TooLong", "at_most"]
+
+#: Code that catches everything catches `TooLong`, too; so long after one comes the next.
+_AGAIN = 0.02  # seconds
+#: By default nobody minds this signal, so that one which comes too late does no harm. Windows has none.
+_WAKE = getattr(signal, "SIGURG", None)
+
+
+class TooLong(BaseException):
+    """The time is over; no `Exception`, since ``except Exception`` is in many programs."""
+
+
+class at_most:
+    """Raise `TooLong` in the thread that runs a ``with`` block when the block takes too long.
+
+    It is raised between two steps of Python, never after the block was left, and again and again while the block
+    swallows it. Limits may be nested; an inner one may end what an outer one allows. A single call of compiled code
+    is not interrupted before it returns; a sleep, or a wait for a lock, is in the main thread of Linux and macOS.
+
+    Parameters
+    ----------
+    seconds : float
+        How long the block may take.
+
+    Raises
+    ------
+    TooLong
+        Also at the end of a block that swallowed it and then came to its end.
+
+    Examples
+    --------
+    >>> try:
+    ...     with at_most(0.05):
+    ...         while True:
+    ...             pass
+    ... except TooLong:
+    ...     print("This does not end.")
+    This does not end.
+    """
+
+    __slots__ = ("__weakref__", "frame", "over", "seconds", "thread", "tracer", "until")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.over = False
+
+    def __enter__(self) -> "at_most":
+        self.thread = threading.get_ident()
+        self.frame, self.tracer = sys._getframe(1), sys.gettrace()
+        self.until = time.monotonic() + self.seconds
+        try:
+            _watch(self)
+        except BaseException:  # an outer limit ends here: nobody would leave this one
+            self._leave()
+            raise
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        self._leave()
+        if self.over and error is None:
+            raise TooLong
+
+    def _leave(self) -> None:
+        """Be watched no longer, and take back what was sent and has not arrived."""
+        while True:
+            try:
+                with _lock:
+                    _limits.pop(id(self), None)
+                    if self.over:
+                        _send(self.thread, None)
+                break
+            except TooLong:  # arrives here, before it is taken back
+                continue
+        if self.over:
+            sys.settrace(self.tracer)
+        self.frame = None
+
+
+#: By their `id`. Only the ``with`` statement holds them: a limit that ends while it is being left is forgotten, too.
+_limits: dict[int, weakref.ref] = {}
+_lock = threading.Lock()
+_changed = threading.Condition(_lock)
+_watchdog: threading.Thread | None = None
+#: When the watchdog looks next.
+_looks_at = float("inf")
+#: What the signal raises in the main thread.
+_wakes_with: type[TooLong] = TooLong
+
+
+def _watch(limit: at_most) -> None:
+    global _watchdog
+    if _can_wake(limit.thread) and signal.getsignal(_WAKE) is signal.SIG_DFL:
+        with contextlib.suppress(ValueError):  # in the main thread of another interpreter
+            signal.signal(_WAKE, _woken)
+    with _lock:
+        _limits[id(limit)] = weakref.ref(limit)
+        if _watchdog is None:
+            _watchdog = threading.Thread(target=_keep_watch, name="coursekit-limits", daemon=True)
+            _watchdog.start()
+        if limit.until < _looks_at:
+            _changed.notify()
+
+
+def _watched() -> list[at_most]:
+    return [limit for reference in list(_limits.values()) if (limit := reference()) is not None]
+
+
+def _keep_watch() -> None:
+    with _lock:
+        while True:
+            wait = _look_round()
+            _changed.wait(wait)
+
+
+def _look_round() -> float | None:
+    """Raise where the time is over, and return how long nothing else can happen; None for ever."""
+    global _looks_at
+    now, _looks_at = time.monotonic(), float("inf")
+    for limit in _watched():
+        if limit.until <= now:
+            error = _StillTooLong if limit.over else TooLong
+            limit.over, limit.until = True, now + _AGAIN
+            _raise_in(limit.thread, error)
+        _looks_at = min(_looks_at, limit.until)
+    return None if _looks_at == float("inf") else max(_looks_at - time.monotonic(), 0)
+
+
+def _can_wake(thread: int) -> bool:
+    return _WAKE is not None and thread == threading.main_thread().ident
+
+
+def _raise_in(thread: int, error: type[TooLong]) -> None:
+    global _wakes_with
+    if _can_wake(thread) and signal.getsignal(_WAKE) is _woken:
+        _wakes_with = error
+        signal.pthread_kill(thread, _WAKE)
+    else:
+        _send(thread, error)
+
+
+def _woken(number, frame) -> None:
+    """Run in the main thread, and raise unless it is just entering or leaving a block, or has left it."""
+    thread = threading.get_ident()
+    inside = frame is None or frame.f_code.co_filename != __file__
+    if inside and any(limit.over and limit.thread == thread for limit in _watched()):
+        raise _wakes_with
+
+
+def _send(thread: int, error: type[BaseException] | None) -> None:
+    sent = ctypes.py_object() if error is None else ctypes.py_object(error)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), sent)
+
+
+class _StillTooLong(TooLong):
+    """Raised in a block that has swallowed one: who catches this, in a loop that sleeps, is stopped one line later.
+
+    The object is made in the thread in which it is raised.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        owners = [limit.frame for limit in _watched() if limit.thread == threading.get_ident()]
+        frame = sys._getframe(1)
+        while frame is not None and frame not in owners:
+            frame.f_trace = _stop_at_a_line
+            frame = frame.f_back
+        sys.settrace(_stop_at_a_line)
+
+
+def _stop_at_a_line(frame, event, _):
+    if frame.f_code.co_filename == __file__:
+        return None
+    if event in {"call", "line"}:
+        raise TooLong  # after which Python does not trace any more
+    return _stop_at_a_line
+
+
+def _begin_anew() -> None:
+    """In a forked process, which has no watchdog, and perhaps a lock that nobody will release."""
+    global _lock, _changed, _watchdog, _looks_at
+    _lock = threading.Lock()
+    _changed = threading.Condition(_lock)
+    _watchdog, _looks_at = None, float("inf")
+    _limits.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

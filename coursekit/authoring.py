@@ -2,8 +2,8 @@
 
 ``lessons/NN_slug/lesson.py`` (jupytext percent format, cell tags as in CONTRIBUTING.md) becomes
 ``notebooks/NN_slug.ipynb``, the exercises without outputs, and, with the answers of ``exercises.py`` beside it,
-``solutions/NN_slug.ipynb``, which `coursekit.building` executes. The text of both depends on these and ``course.toml``
-alone.
+``solutions/NN_slug.ipynb``, which `coursekit.building` executes. The text of both depends on these, the drawings in the
+folder (`coursekit.schemas`) and ``course.toml``; the marks in it (`coursekit.prose`) are filled after the execution.
 """
 
 import ast
@@ -20,6 +20,7 @@ from nbformat import NotebookNode
 
 from coursekit.answers import BuildError, answered, parsed
 from coursekit.files import read_toml
+from coursekit.schemas import embedded
 from coursekit.words import near
 
 __all__ = [
@@ -204,6 +205,10 @@ def read_lesson(path: Path) -> Lesson:
     minutes = re.search(r"\*\*Time:\*\* (.+?)\.?$", text, re.M)
     if not title or not minutes:
         raise BuildError(f"{path}: the text needs a heading `# ...` and a line `**Time:** ...`")
+    if "{{" in title[1] + minutes[1]:
+        raise BuildError(
+            f"{path}: the heading and the line on the time stand in README.md, too, and take no {{{{marks}}}}"
+        )
     if not cells or "<!-- badges -->" not in cells[0].source:
         raise BuildError(f"{path}: the first cell needs a line `<!-- badges -->`")
     _check_tags(path, cells)
@@ -326,7 +331,7 @@ def _cell(cell: NotebookNode, source: str, lesson: Lesson, settings: Mapping[str
         extras = ",".join(["simulate", *(extra for module, extra in _EXTRAS.items() if module in text)])
         source = _SETUP.format(extras=extras, repository=settings["repository"], tag=settings["tag"]) + source
     if cell.cell_type == "markdown":
-        source = source.replace("<!-- badges -->", _badges(lesson.stem, settings))
+        source = embedded(source, lesson.path).replace("<!-- badges -->", _badges(lesson.stem, settings))
         new = nbformat.v4.new_markdown_cell(source)
     else:
         new = nbformat.v4.new_code_cell(source)

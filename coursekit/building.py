@@ -6,6 +6,7 @@ what was there before.
 
 import ast
 import contextlib
+import copy
 import errno
 import json
 import os
@@ -37,7 +38,8 @@ from coursekit.authoring import (
 )
 from coursekit.files import FULL, is_running, naming_if_full
 from coursekit.notebooks import read_notebook, write_notebook
-from coursekit.reproducing import joined
+from coursekit.prose import fill, printed
+from coursekit.reproducing import agree, joined
 from coursekit.threads import cores, share
 from coursekit.words import near
 
@@ -50,7 +52,10 @@ NO_ROOM = (3, 120)
 
 @dataclass(frozen=True)
 class Built:
-    """What became of one lesson: exercises passed, of how many; seconds; peak memory in MiB; the executed notebook."""
+    """What became of one lesson: exercises passed, of how many; seconds; peak memory in MiB; the executed notebook.
+
+    And what its text states otherwise than it prints, with other parameters.
+    """
 
     lesson: str
     passed: int
@@ -58,6 +63,7 @@ class Built:
     seconds: float
     peak_mib: float
     notebook: Path
+    unfit: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.lesson}: {self.passed} of {self.exercises} exercises passed, {self.seconds:.0f} s"
@@ -148,6 +154,7 @@ def build(
     jobs: int = 1,
     progress: Callable[[str, int, int], None] = lambda lesson, done, total: None,
     say: Callable[[str], None] = lambda line: None,
+    kept: Path | None = None,
 ) -> list[Built]:
     """Build lessons: the exercise notebook, and the solution executed and checked.
 
@@ -170,7 +177,10 @@ def build(
     progress : callable
         Called with lesson, cells done and cells in all.
     say : callable
-        Called with a line when a lesson begins, when it is done, and when it takes ten times what it says it takes.
+        Called with a line when a lesson begins, when it is done, and when it takes ten times what it says it takes;
+        with other parameters, with each sentence that no longer agrees with what is printed.
+    kept : pathlib.Path, optional
+        A clone to compare with: a printed value that reproduces its value stands in the text as it stands there.
 
     Returns
     -------
@@ -180,8 +190,8 @@ def build(
     Raises
     ------
     BuildError
-        For a source that is not well formed, an unknown parameter, a solution that fails or writes to stderr. The other
-        lessons are finished first.
+        For a source that is not well formed, an unknown parameter, a solution that fails or writes to stderr, a number
+        in the text that is not the one that is printed. The other lessons are finished first.
     OSError
         The disk is full; the notebooks that were there stay.
     """
@@ -197,7 +207,7 @@ def build(
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
-                    running.append(_Run(waiting.pop(0), root, parameters, scratch, jobs))
+                    running.append(_Run(waiting.pop(0), root, parameters, scratch, jobs, kept))
                     progress(running[-1].lesson.stem, 0, 1)
                     say(f"{running[-1].lesson.stem}: running")
                 for run in list(running):
@@ -207,7 +217,7 @@ def build(
                         running.remove(run)
                         try:
                             built[run.lesson.stem] = run.finish(output)
-                            say(str(built[run.lesson.stem]))
+                            say("\n".join([str(built[run.lesson.stem]), *built[run.lesson.stem].unfit]))
                         except BuildError as error:
                             failed.append(str(error))
                             say(failed[-1])
@@ -226,7 +236,8 @@ def build(
 class _Run:
     """One lesson being executed in a process of its own, which gives it a clean memory count and a share of threads."""
 
-    def __init__(self, lesson: Lesson, root: Path, parameters: Mapping, scratch: Path, jobs: int):
+    def __init__(self, lesson: Lesson, root: Path, parameters: Mapping, scratch: Path, jobs: int, kept: Path | None):
+        self.kept = kept / "solutions" / f"{lesson.stem}.ipynb" if kept else None
         self.lesson, self.settings = lesson, course_settings(root)
         self.source = scratch / f"{lesson.stem}.source.ipynb"
         self.target = scratch / f"{lesson.stem}.ipynb"
@@ -289,8 +300,7 @@ class _Run:
                     raise BuildError(
                         f"{self.lesson.stem} does not build: a cell writes to stderr: {out.text.strip()[:300]}"
                     )
-        exercise = self.target.with_suffix(".exercise.ipynb")
-        write_notebook(exercise_notebook(self.lesson, self.settings), exercise)
+        unfit = self.tell(executed, exercise := self.target.with_suffix(".exercise.ipynb"))
         os.replace(exercise, output / "notebooks" / f"{self.lesson.stem}.ipynb")
         solution = output / "solutions" / f"{self.lesson.stem}.ipynb"
         os.replace(self.target, solution)
@@ -300,7 +310,19 @@ class _Run:
             os.replace(scores, output / "data" / "ledger" / f"{self.lesson.stem[:2]}.npz")
         passed = sum(text.startswith("[PASS]") for texts in verdicts(executed).values() for text in texts)
         peak = next(float(line.split()[1]) for line in lines if line.startswith("peak_mib "))
-        return Built(self.lesson.stem, passed, len(self.lesson.exercises), seconds, peak, solution)
+        return Built(self.lesson.stem, passed, len(self.lesson.exercises), seconds, peak, solution, unfit)
+
+    def tell(self, executed: NotebookNode, exercise: Path) -> tuple[str, ...]:
+        """Fill the marks in the text, write both notebooks, and return what does not agree."""
+        compared, students = copy.deepcopy(executed), exercise_notebook(self.lesson, self.settings)
+        if self.kept and self.kept.is_file():
+            agree(read_notebook(self.kept), compared)
+        unfit = fill([executed, students], printed(compared), self.lesson.path.with_name("figures.toml"))
+        if unfit and self.stored:
+            raise BuildError(f"{self.lesson.stem} does not build: its text is not what it prints:\n" + "\n".join(unfit))
+        write_notebook(executed, self.target)
+        write_notebook(students, exercise)
+        return tuple(f"{self.lesson.stem}, with these parameters: {line}" for line in unfit)
 
     def stop(self) -> None:
         self.process.stdin.close()  # nbclient shuts its kernel down on the way out

@@ -147,7 +147,7 @@ def build(
             )
         target = Path(stack.enter_context(tempfile.TemporaryDirectory())) if check else output or root
         with progress() as report:
-            built = building.build(sources, root, target, values, jobs, report, say)
+            built = building.build(sources, root, target, values, jobs, report, say, root if check else None)
         if check:
             _compare(root, target, sources)
         elif output is None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from coursekit import data, plots, surroundings
 from coursekit.files import read_toml
+from coursekit.prose import stated
 
 __all__ = ["figure", "lesson_folder", "setup", "show"]
 
@@ -163,7 +164,7 @@ def figure(name: str, **layout):
     texts = read_toml(path)
     if name not in texts:
         raise KeyError(f"{path} has no text for the figure {name!r}; it has {', '.join(texts)}")
-    return plots.figure(texts[name], **layout)
+    return plots.figure(stated(texts[name]), **layout)
 
 
 def _plain(value):

@@ -10,7 +10,7 @@ from nbformat import NotebookNode
 
 from coursekit.notebooks import read_notebook
 
-__all__ = ["differences", "joined", "reproduced"]
+__all__ = ["agree", "differences", "joined", "reproduced"]
 
 _NUMBER = r"[-+−]?[\d,]*\.?\d+"
 #: What `coursekit.show` prints with an error, or with a declared spread: the value, and by how much it may differ.
@@ -35,12 +35,17 @@ def differences(committed: Path, fresh: Path) -> list[str]:
     if not committed.is_file():
         return [f"{committed} does not exist"]
     old, new = (_comparable(path) for path in (committed, fresh))
-    if len(old.cells) == len(new.cells):
-        for before, after in zip(old.cells, new.cells, strict=True):
-            if "outputs" in before and "outputs" in after:
-                after.outputs = reproduced(before.outputs, after.outputs)
+    agree(old, new)
     texts = [nbformat.writes(notebook).splitlines() for notebook in (old, new)]
     return list(difflib.unified_diff(*texts, str(committed), "a fresh build", lineterm="", n=1))
+
+
+def agree(committed: NotebookNode, fresh: NotebookNode) -> None:
+    """Write into a fresh execution, in place, what the one that is kept has printed, as far as `reproduced` does."""
+    if len(committed.cells) == len(fresh.cells):
+        for before, after in zip(committed.cells, fresh.cells, strict=True):
+            if "outputs" in before and "outputs" in after:
+                after.outputs = reproduced(before.outputs, after.outputs)
 
 
 def reproduced(committed, fresh):

@@ -21,7 +21,7 @@ LEVELS = [
         "threads",
         "words",
     },
-    {"cluster", "locks", "reproducing", "trees"},
+    {"cluster", "locks", "prose", "reproducing", "schemas", "trees"},
     {"branches"},
     {"data", "events", "jets", "meter", "metrics", "nets", "schedules", "weights"},
     {"checkpoints", "images", "ledger", "losses", "observables", "plots"}

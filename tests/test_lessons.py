@@ -6,7 +6,7 @@ That the solutions reproduce is nbval's part, which executes each of them once.
 import nbformat
 import pytest
 
-from coursekit import authoring, building, reproducing
+from coursekit import authoring, building, prose, reproducing
 from coursekit.checks.exercise import exercises_of
 from tests.conftest import LESSONS, ROOT
 
@@ -44,11 +44,11 @@ def test_the_notebooks_and_solutions_are_those_of_the_sources():
     assert (ROOT / "README.md").read_text(encoding="utf-8") == authoring.readme(ROOT)
 
 
-def test_what_is_written_in_the_notebooks_is_what_the_source_says(lesson, settings):
-    for folder, made in (
-        ("notebooks", authoring.exercise_notebook(lesson, settings)),
-        ("solutions", authoring.solution_notebook(lesson, settings)),
-    ):
+def test_what_is_written_in_the_notebooks_is_what_the_source_says_and_the_solution_prints(lesson, settings):
+    shown = prose.printed(nbformat.read(ROOT / "solutions" / f"{lesson.stem}.ipynb", as_version=4))
+    notebooks = authoring.exercise_notebook(lesson, settings), authoring.solution_notebook(lesson, settings)
+    assert not prose.fill(notebooks, shown, lesson.path.with_name("figures.toml"))
+    for folder, made in zip(("notebooks", "solutions"), notebooks, strict=True):
         committed = nbformat.read(ROOT / folder / f"{lesson.stem}.ipynb", as_version=4)
         assert written(committed) == written(made)
         assert committed.metadata == made.metadata
@@ -58,7 +58,7 @@ def test_what_is_written_in_the_notebooks_is_what_the_source_says(lesson, settin
 
 @pytest.mark.parametrize("name", ["01_reading", "03_splitting"])
 def test_a_fresh_build_is_what_is_committed(name, tmp_path):
-    building.build([ROOT / "lessons" / name / "lesson.py"], ROOT, tmp_path)
+    building.build([ROOT / "lessons" / name / "lesson.py"], ROOT, tmp_path, kept=ROOT)
     for folder in ("notebooks", "solutions"):
         path = f"{folder}/{name}.ipynb"
         assert not reproducing.differences(ROOT / path, tmp_path / path)

@@ -27,6 +27,8 @@ class at_most:
     It is raised between two steps of Python, never after the block was left, and again and again while the block
     swallows it. Limits may be nested; an inner one may end what an outer one allows. A single call of compiled code
     is not interrupted before it returns; a sleep, or a wait for a lock, is in the main thread of Linux and macOS.
+    Let the block call a function that loops: of a loop in the block itself, Python 3.13 does not know at each of its
+    steps that it is in a block.
 
     Parameters
     ----------
@@ -40,10 +42,12 @@ class at_most:
 
     Examples
     --------
+    >>> def wait_for_ever():
+    ...     while True:
+    ...         pass
     >>> try:
     ...     with at_most(0.05):
-    ...         while True:
-    ...             pass
+    ...         wait_for_ever()
     ... except TooLong:
     ...     print("This does not end.")
     This does not end.

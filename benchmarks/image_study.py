@@ -1,149 +1,253 @@
-"""The 2018 jet-image study repeated: its three networks, and a CNN on standardised images of the same jets.
+"""The jet-image study of 2018 repeated with its exact networks: 40 epochs in batches of 100, the last epoch is tested.
 
-    python benchmarks/image_study.py FOLDER --jets 50000 --epochs 8 --seeds 1,2 --output results.json
+    coursekit simulate images --jets 84000 --seed 2 --jobs 2 --folder FOLDER
+    python benchmarks/image_study.py pack FOLDER study.npz
+    python benchmarks/image_study.py train study.npz --output results.json
 
-FOLDER holds ``jetimages_train.h5``, ``_val.h5`` and ``_test.h5`` from ``coursekit simulate images``. Each network is
-trained with Adam and a learning rate that falls to zero along half a cosine; the epoch with the lowest
-validation loss is the one that is tested. ``--networks`` takes some of logistic, mlp, cnn, standardised, and small, a
-CNN of half the filters that trains three times faster. ``--stem toptag`` reads the top-tagging sample. The table
-gives each value with its error from counting jets, and in brackets the standard deviation between seeds.
-
-On a CPU without AVX-512, ``TF_ENABLE_ONEDNN_OPTS=1`` in the environment makes TensorFlow 1.5 to 3 times faster.
+``pack`` makes the pictures: those of the study, 16 x 22 towers, and with ``--standardised`` also 40 x 40 pixels in
+standard position with two channels, pT and the number of constituents. ``train`` needs PyTorch and NumPy alone, so that
+the pictures can be taken to a machine with a GPU; it takes several files, and trains on 40 000 jets of each, or on as
+many as there are. There are two columns of labels and two outputs with a softmax, as in the study. Printed are the
+rejections of QCD jets, and what comes out if both columns are flattened into one ROC curve, as the study did it.
 """
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import numpy as np
+import torch
 import typer
+from torch import nn
+from torch.nn import functional as F
 
-from coursekit.images import standardised_images, study_images
-from coursekit.jets import count_jets, load_jets
 from coursekit.metrics import Estimate, auc, rejection
-from coursekit.nets.keras_nets import build_dense, choose_precision, score_of
 
 EFFICIENCIES = (0.5, 0.6, 0.8)
-N_VALIDATION = 10_000  # enough to choose an epoch
+N_VALIDATION = 10_000  # looked at after each epoch, and not used
+PIXELS = 40
+app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 
-def build_mlp(shape: tuple[int, int, int], scale: float, hidden=(100, 100, 100), dropout: float = 0.5):
-    """Build a fully connected network on pixels; without hidden layers it is logistic regression."""
-    import keras
+@app.command()
+def pack(
+    folder: Path,
+    output: Path,
+    standardised: Annotated[bool, typer.Option("--standardised", help="Those in standard position, too.")] = False,
+) -> None:
+    """Make the pictures of a folder's jets, in integers, and write them compressed."""
+    from coursekit.images import standardised_images, study_images
+    from coursekit.jets import count_jets, load_jets
 
-    dense = build_dense(int(np.prod(shape)), hidden, activation="tanh", dropout=dropout)
-    return keras.Sequential([keras.Input(shape), keras.layers.Rescaling(scale), keras.layers.Flatten(), *dense.layers])
+    arrays = {}
+    for part in ("train", "val", "test"):
+        (path,) = folder.glob(f"*_{part}.h5")
+        jets, labels = load_jets(path, stop=min(count_jets(path), N_VALIDATION) if part == "val" else None)
+        arrays |= {f"{part}_labels": labels.astype(np.uint8), f"{part}_study": study_images(jets)[..., 0]}
+        if standardised:
+            images = standardised_images(jets, pixels=PIXELS, channels=("pt", "multiplicity"))
+            arrays[f"{part}_pt"] = np.rint(65535 * images[..., 0]).astype(np.uint16)
+            arrays[f"{part}_multiplicity"] = images[..., 1].astype(np.uint8)
+    np.savez_compressed(output, **arrays)
+    sizes = {name: array.shape for name, array in arrays.items()}
+    print(f"{output}: {sizes}, {output.stat().st_size / 1e6:.1f} MB")
 
 
-def build_cnn(shape: tuple[int, int, int], scale: float, filters=(32, 64), dense: int = 300):
-    """Build pairs of 3 x 3 convolutions, each pair followed by a pooling, and a dense layer: the network of 2018."""
-    import keras
-
-    layers = [keras.Input(shape), keras.layers.Rescaling(scale)]  # (N, H, W, C)
-    for n in filters:
-        layers += [keras.layers.Conv2D(n, 3, padding="same", activation="relu") for _ in range(2)]
-        layers.append(keras.layers.MaxPooling2D(2))
-    layers += [keras.layers.Flatten(), keras.layers.Dense(dense, activation="relu"), keras.layers.Dropout(0.5)]
-    return keras.Sequential([*layers, keras.layers.Dense(1, activation="sigmoid", dtype="float32")])
+# --- the networks of the study ----------------------------------------------------------------------------------------
 
 
-class Recipe(NamedTuple):
-    """Which images a network sees, how it is built from their shape, and the learning rate it begins with."""
+def as_in_keras(layer: nn.Module, kernel: Callable = nn.init.xavier_uniform_, **settings) -> nn.Module:
+    """Give a layer the initial weights that Keras gives it: Glorot's by default, and zero biases."""
+    kernel(layer.weight, **settings)
+    nn.init.zeros_(layer.bias)
+    return layer
 
-    images: Callable
+
+def logistic(channels: int, height: int, width: int) -> nn.Sequential:
+    """Build the logistic regression."""
+    output = as_in_keras(nn.Linear(channels * height * width, 2), nn.init.normal_, std=0.05)
+    return nn.Sequential(nn.Flatten(), output)
+
+
+def mlp(channels: int, height: int, width: int) -> nn.Sequential:
+    """Build three layers of 100 tanh with two dropouts."""
+    first = as_in_keras(nn.Linear(channels * height * width, 100), nn.init.normal_, std=0.05)
+    layers = [nn.Flatten(), first, nn.Tanh(), nn.Dropout(0.5)]
+    layers += [as_in_keras(nn.Linear(100, 100), nn.init.orthogonal_), nn.Tanh(), nn.Dropout(0.5)]
+    layers += [as_in_keras(nn.Linear(100, 100), nn.init.orthogonal_), nn.Tanh()]
+    return nn.Sequential(*layers, as_in_keras(nn.Linear(100, 2), nn.init.normal_, std=0.05))
+
+
+def cnn(channels: int, height: int, width: int) -> nn.Sequential:
+    """Build two pairs of 3 x 3 convolutions, the first without padding, a dense layer of 300 and three dropouts."""
+    layers = []
+    for n, padding in ((32, 0), (64, 1)):
+        for before in (channels, n):
+            layers += [as_in_keras(nn.Conv2d(before, n, 3, padding=padding)), nn.ReLU()]
+        layers += [nn.MaxPool2d(2), nn.Dropout(0.25)]
+        channels = n
+    left = 64 * ((height - 4) // 4) * ((width - 4) // 4)
+    layers += [nn.Flatten(), as_in_keras(nn.Linear(left, 300)), nn.ReLU(), nn.Dropout(0.5)]
+    return nn.Sequential(*layers, as_in_keras(nn.Linear(300, 2)))
+
+
+class Row(NamedTuple):
+    """A network, and the pictures that it sees."""
+
     build: Callable
-    rate: float = 0.002
+    pictures: tuple[str, ...] = ("study",)
 
 
-NETWORKS = {
-    "logistic": Recipe(study_images, lambda shape: build_mlp(shape, scale=1 / 255, hidden=()), rate=0.02),
-    "mlp": Recipe(study_images, lambda shape: build_mlp(shape, scale=1 / 255)),
-    "cnn": Recipe(study_images, lambda shape: build_cnn(shape, scale=1 / 255)),
-    "small": Recipe(study_images, lambda shape: build_cnn(shape, scale=1 / 255, filters=(16, 32), dense=100)),
-    "standardised": Recipe(
-        standardised_images, lambda shape: build_cnn(shape, scale=40, filters=(8, 16, 32), dense=100)
-    ),
+ROWS = {
+    "logistic": Row(logistic),
+    "mlp": Row(mlp),
+    "cnn": Row(cnn),
+    "standardised": Row(cnn, ("pt",)),
+    "colour": Row(cnn, ("pt", "multiplicity")),
 }
+SCALE = {"study": 1 / 255, "pt": 40 / 65535, "multiplicity": 0.5}  # to pixels of order one
 
 
-def train(model, rate: float, training, validation, epochs: int, batch_size: int) -> list[dict[str, float]]:
-    """Train, keep the parameters of the best epoch, and return what each epoch was like."""
-    import keras
+# --- training ---------------------------------------------------------------------------------------------------------
 
-    steps = epochs * -(-len(training[1]) // batch_size)
-    schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
-    model.compile(optimizer=keras.optimizers.Adam(schedule), loss="binary_crossentropy")
-    history, best = [], None
+
+def recorded(step: Callable, device: torch.device) -> Callable:
+    """Return a training step that a GPU repeats by itself (a CUDA graph): many small kernels without waiting."""
+    if device.type != "cuda":
+        return step
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
+def outputs(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Return both outputs before the softmax, (N, 2)."""
+    model.eval()
+    with torch.no_grad():
+        return torch.cat([model(part) for part in images.split(2000)])
+
+
+def train(model, images, labels, validation, epochs: int, batch_size: int, seed: int) -> list[list[float]]:
+    """Train with Adam as Keras sets it; return [loss, accuracy, validation loss, validation accuracy] of each epoch."""
+    device = images.device
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3, eps=1e-7, capturable=device.type == "cuda")
+    chosen = torch.arange(batch_size, device=device)  # of these jets the step is made
+    sums = torch.zeros(2, device=device)
+
+    def step():
+        optimiser.zero_grad()
+        x, y = images[chosen], labels[chosen]
+        output = model(x)
+        loss = F.cross_entropy(output, y)
+        loss.backward()
+        optimiser.step()
+        sums.add_(torch.stack([loss.detach(), (output.argmax(1) == y).float().mean()]))
+
+    rng, history = torch.Generator().manual_seed(seed), []
+    model.train()
+    again = recorded(step, device)
     for _ in range(epochs):
-        start = time.perf_counter()
-        loss = model.fit(*training, batch_size=batch_size, verbose=0).history["loss"][0]
-        seconds = time.perf_counter() - start
-        score = score_of(model, validation[0])
-        p = np.clip(np.where(validation[1] == 1, score, 1 - score), 1e-7, 1)
-        history.append({"loss": loss, "val_loss": float(-np.log(p).mean()), "seconds": seconds})
-        history[-1]["val_rejection_0.6"] = rejection(validation[1], score, 0.6).value
-        if history[-1]["val_loss"] == min(epoch["val_loss"] for epoch in history):
-            best = model.get_weights()
-    model.set_weights(best)
+        order = torch.randperm(len(labels), generator=rng).to(device).split(batch_size)
+        batches = [batch for batch in order if len(batch) == batch_size]
+        sums.zero_()
+        model.train()
+        for batch in batches:
+            chosen.copy_(batch)
+            again()
+        output = outputs(model, validation[0])
+        right = (output.argmax(1) == validation[1]).float().mean()
+        now = [*(sums / len(batches)).tolist(), F.cross_entropy(output, validation[1]).item(), right.item()]
+        history.append([round(x, 4) for x in now])
     return history
 
 
-def table_row(runs: list[dict]) -> str:
-    """Return the mean over seeds of each quantity, its error from counting, and in brackets the spread of the seeds."""
+def measured(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, list[float]]:
+    """Return AUC and rejections with errors, and `pooled` the same of both columns flattened into one."""
+    one_hot = np.eye(2, dtype=int)[labels]
+    kinds = {"": (labels, probabilities[:, 1]), "pooled ": (one_hot.ravel(), probabilities.ravel())}
+    values = {f"{kind}auc": auc(*both) for kind, both in kinds.items()}
+    values |= {f"{kind}{e}": rejection(*both, e) for e in EFFICIENCIES for kind, both in kinds.items()}
+    return {name: [round(x, 5) for x in value] for name, value in values.items()}
+
+
+def summary(runs: list[dict]) -> str:
+    """Return the mean over seeds, its error from counting, and in brackets the spread of the seeds."""
     cells = []
-    for name in ("auc", *map(str, EFFICIENCIES)):
+    for name in ("auc", *(f"{kind}{e}" for kind in ("", "pooled ") for e in EFFICIENCIES)):
         values, errors = zip(*(run[name] for run in runs), strict=True)
         spread = f" [{np.std(values, ddof=1):.2g}]" if len(runs) > 1 else ""
-        cells.append(f"{Estimate(float(np.mean(values)), float(np.mean(errors)))}{spread}".rjust(24))
+        cells.append(f"{Estimate(float(np.mean(values)), float(np.mean(errors)))}{spread}".rjust(22))
     return "".join(cells)
 
 
-def main(
-    folder: Path,
-    jets: Annotated[int, typer.Option(min=2, help="Training jets, the first of the file.")] = 50_000,
-    epochs: Annotated[int, typer.Option(min=1)] = 8,
-    batch_size: Annotated[int, typer.Option(min=1)] = 128,
-    seeds: Annotated[str, typer.Option(help="Comma-separated; one training each.")] = "1",
-    networks: Annotated[str, typer.Option(help="Comma-separated.")] = "logistic,mlp,cnn,standardised",
-    stem: Annotated[str, typer.Option(help="What the names of the files begin with.")] = "jetimages",
+def loaded(path: Path, part: str, pictures: tuple[str, ...], n: int | None, device) -> tuple[torch.Tensor, ...]:
+    """Return pictures (N, C, H, W) float32 and labels (N,) int64 of the first n jets."""
+    with np.load(path) as arrays:
+        channels = [arrays[f"{part}_{name}"][:n] * np.float32(SCALE[name]) for name in pictures]
+        labels = arrays[f"{part}_labels"][:n].astype(np.int64)
+    return torch.from_numpy(np.stack(channels, axis=1)).to(device), torch.from_numpy(labels).to(device)
+
+
+def trained(path: Path, row: Row, jets: int, epochs: int, batch_size: int, seeds: list[int], device) -> list[dict]:
+    """Train one network on the pictures of a file, once for each seed; return what each run was like."""
+    x, y = loaded(path, "train", row.pictures, jets, device)
+    validation = loaded(path, "val", row.pictures, N_VALIDATION, device)
+    images, labels = loaded(path, "test", row.pictures, None, device)
+    runs = []
+    for seed in seeds:
+        torch.manual_seed(seed)
+        model = row.build(*x.shape[1:]).to(device)
+        start = time.perf_counter()
+        history = train(model, x, y, validation, epochs, batch_size, seed)
+        seconds = round(time.perf_counter() - start, 1)
+        probabilities = outputs(model, images).double().softmax(1).cpu().numpy()
+        sizes = {"training jets": len(x), "test jets": len(images)}
+        sizes["parameters"] = sum(math.prod(p.shape) for p in model.parameters())
+        values = measured(labels.cpu().numpy(), probabilities)
+        runs.append({"seed": seed, "seconds": seconds, **sizes, **values, "history": history})
+    return runs
+
+
+@app.command(name="train")
+def train_all(
+    files: list[Path],
+    jets: Annotated[int, typer.Option(min=100, help="Training jets, the first of each file.")] = 40_000,
+    epochs: Annotated[int, typer.Option(min=1)] = 40,
+    batch_size: Annotated[int, typer.Option(min=1)] = 100,
+    seeds: Annotated[str, typer.Option(help="Comma-separated; one training each.")] = "1,2,3",
+    networks: Annotated[str, typer.Option(help=f"Comma-separated, of {', '.join(ROWS)}.")] = "logistic,mlp,cnn",
     output: Annotated[Path | None, typer.Option(help="Where to write every run as JSON.")] = None,
 ) -> None:
-    """Train the networks on the jets of FOLDER and print their rejections and AUC on its test jets."""
-    import keras
-
-    print(f"Keras {keras.__version__} on {keras.backend.backend()}, {choose_precision()}")
+    """Train the networks on the pictures of each file, and print their rejections on its test jets."""
     names = networks.split(",")
-    if unknown := set(names) - set(NETWORKS):
-        raise typer.BadParameter(f"{', '.join(sorted(unknown))}; choose from {', '.join(NETWORKS)}")
-    parts = {}
-    paths = {part: folder / f"{stem}_{part}.h5" for part in ("train", "val", "test")}
-    sizes = {"train": jets, "val": min(N_VALIDATION, count_jets(paths["val"])), "test": None}
-    for part, path in paths.items():
-        constituents, labels = load_jets(path, 0, sizes[part])
-        images = {make: make(constituents) for make in dict.fromkeys(NETWORKS[name].images for name in names)}
-        parts[part] = images, labels.astype(np.float32)
-    print(f"{jets} jets of {folder}, {len(parts['test'][1])} test jets, {epochs} epochs in batches of {batch_size}")
-    print("network".ljust(14) + "".join(head.rjust(24) for head in ("AUC", *(f"1/eps_B at {e}" for e in EFFICIENCIES))))
-    results = {}
-    for name in names:
-        make, build, rate = NETWORKS[name]
-        training, validation, (images, labels) = ((images[make], y) for images, y in parts.values())
-        runs = results[name] = []
-        for seed in map(int, seeds.split(",")):
-            keras.utils.set_random_seed(seed)
-            model = build(training[0].shape[1:])
-            history = train(model, rate, training, validation, epochs, batch_size)
-            score = score_of(model, images)
-            measured = {str(e): rejection(labels, score, e) for e in EFFICIENCIES} | {"auc": auc(labels, score)}
-            runs.append({"seed": seed, "parameters": model.count_params(), "history": history, **measured})
-        seconds = np.mean([sum(epoch["seconds"] for epoch in run["history"]) for run in runs])
-        print(f"{name.ljust(14)}{table_row(runs)}   {runs[0]['parameters']} parameters, {seconds:.0f} s", flush=True)
-    if output:
-        settings = {"folder": str(folder), "jets": jets, "epochs": epochs, "batch_size": batch_size}
-        output.write_text(json.dumps({"settings": settings, "results": results}, indent=1), encoding="utf-8")
+    if unknown := set(names) - set(ROWS):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}; choose from {', '.join(ROWS)}")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    machine = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+    results = {"machine": machine, "torch": torch.__version__, "epochs": epochs, "batch": batch_size}
+    print(f"PyTorch {torch.__version__} on {machine}, {epochs} epochs in batches of {batch_size}")
+    heads = ("AUC", *(f"{kind}1/eps_B at {e}" for kind in ("", "pooled ") for e in EFFICIENCIES))
+    print(" " * 24 + "".join(head.rjust(22) for head in heads))
+    for path in files:
+        for name in names:
+            key, each = f"{path.stem} {name}", [*map(int, seeds.split(","))]
+            runs = results[key] = trained(path, ROWS[name], jets, epochs, batch_size, each, device)
+            size = ", ".join(f"{runs[0][what]} {what}" for what in ("training jets", "test jets", "parameters"))
+            seconds = np.mean([run["seconds"] for run in runs])
+            print(f"{key.ljust(24)}{summary(runs)}   {size}, {seconds:.0f} s a training", flush=True)
+            if output:
+                output.write_text(json.dumps(results), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

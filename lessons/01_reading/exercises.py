@@ -27,7 +27,9 @@ def files():
             for tree in trees:
                 file.mktree(tree, dict.fromkeys(names, "float32")).extend({n: rng.uniform(0, 100, size) for n in names})
     for name, columns in (("given.h5", ["a", "b"]), ("other.h5", ["c", "d"])):
-        pd.DataFrame(rng.random((50, 2)), columns=columns).to_hdf(Path(folder.name) / name, key="table", format="table")
+        rows = np.flatnonzero(rng.random(99) < 0.7)[:50]  # the index is not the number of the row, as after a selection
+        frame = pd.DataFrame(rng.random((50, 2)), index=rows, columns=columns)
+        frame.to_hdf(Path(folder.name) / name, key="table", format="table")
     return lambda name: Path(folder.name) / name  # keeps the folder
 
 
@@ -82,6 +84,7 @@ def pair(centre=np.mean, spread=np.std):
         "what came is '": lambda *, mtw1: (f"{mtw1.mean():.1f}", f"{mtw1.std():.1f}"),
     },
     accepted=[pair(lambda x: sum(x.tolist()) / len(x), lambda x: np.sqrt(np.var(x.astype(np.float64))))],
+    alternatives=[pair(spread=lambda x: x.std(ddof=1))],
 )
 def mean_and_std(*, mtw1):
     mean = mtw1.mean()
@@ -129,13 +132,15 @@ def shifted(centre=np.mean, spread=np.std):
         "The mean is added; subtract it.": shifted(lambda x: -x.mean()),
         "Mean and standard deviation have changed places.": shifted(np.std, np.mean),
         "This subtracts the median; use the mean.": shifted(np.median),
-        "This divides by the standard deviation with N - 1; use that with N, as NumPy does by default.": shifted(spread=lambda x: x.std(ddof=1)),
         "This lies between 0 and 1, which is another normalisation; we want mean 0 and standard deviation 1.": shifted(np.min, np.ptp),
         "This is divided by the largest distance.": shifted(spread=lambda x: np.abs(x - x.mean()).max()),
         "This is divided by the root mean square: the mean is still in it.": shifted(spread=lambda x: np.sqrt((x**2).mean())),
         "This is divided by the error of the mean.": shifted(spread=lambda x: x.std() / np.sqrt(len(x))),
         "The sum is one now. We want mean 0 and standard deviation 1.": lambda x: x / x.sum(),
         "The length is one now. We want mean 0 and standard deviation 1.": lambda x: x / np.linalg.norm(x),
+        "The mean of the differences is 0, up to rounding; divide by the standard deviation.": lambda x: (d := x - x.mean()) / d.mean(),
+        "This is a Series of pandas; the lesson goes on with an array.": lambda x: ((s := pd.Series(x)) - s.mean()) / s.std(),
+        "float16 keeps three digits alone; leave the numbers as they are computed.": lambda x: normalise(x).astype(np.float16),
         "An array of whole numbers, like this x, cannot hold the result: make one of floats.": lambda x: normalise(x).astype(x.dtype),
         "of this particular sample, mtw1": lambda x: (x - 66.4) / 28.8,
         "changes its input in place": lambda x: np.subtract(x, x.mean(), out=x) / x.std(),
@@ -144,6 +149,7 @@ def shifted(centre=np.mean, spread=np.std):
         lambda x: np.divide(np.subtract(x, np.average(x)), np.sqrt(np.var(x))),
         lambda x: np.array([(entry - x.mean()) / x.std() for entry in x]),
     ],
+    alternatives=[shifted(spread=lambda x: x.std(ddof=1)), shifted(spread=lambda x: pd.Series(x).std())],
 )
 def normalise(x):
     return (x - x.mean()) / x.std()
@@ -172,7 +178,10 @@ def reading(read):
 @exercise(
     "1.4",
     "a function that reads branches into a dictionary",
-    cases=lambda: [(files()("0.root"), files()("1.root"), ["ptll", "mth"])],  # not in the order of the file
+    cases=lambda: [
+        (files()("0.root"), files()("1.root"), ["ptll", "mth"]),  # not in the order of the file
+        (files()("1.root"), files()("0.root"), ["mll"]),
+    ],
     observe=dictionary_and_reading,
     hints=(
         '`with uproot.open(path) as opened:` opens the file that the caller names; `opened["Events"]` is its tree.',
@@ -187,8 +196,9 @@ def reading(read):
         "The result is right, but other branches were read as well and thrown away: give uproot the list of branches.": reading(lambda tree, names: {name: tree.arrays(library="np")[name] for name in names}),
         "The arrays stand under each other's names: they come in the order in which uproot was asked.": reading(lambda tree, names: dict(zip(names, tree.arrays(sorted(names), library="np").values(), strict=True))),
         "Not all of the branches asked for are there.": lambda path, names: read_branches(path, names[:1]),
+        "The branches are always the same: read those named in `branches`.": lambda path, names: read_branches(path, ["ptll", "mth"]),
         "Events are missing: entry_stop reads the first of them alone.": reading(lambda tree, names: tree.arrays(names, library="np", entry_stop=1000)),
-        "This is another tree of the file; take `Events`.": lambda path, names: uproot.open(path)["Also"].arrays(names, library="np"),
+        "This is another tree of the file; take `Events`, whatever else is there.": lambda path, names: (file := uproot.open(path))[file.keys()[0]].arrays(names, library="np"),
         "whatever path it is given": lambda path, names: read_branches(files()("0.root"), names),
     },
     accepted=[
@@ -203,9 +213,10 @@ def read_branches(path, branches):
 
 def arrays_by_name():
     # Neither the dictionary nor the alphabet has the order that is asked for; four events, so that rows are no columns.
-    arrays = {name: np.array([0.5, 1.5, 2.5, 3.5]) + 10 * k for k, name in enumerate("bdac")}
-    yield arrays, ["c", "b", "a"]
+    arrays = {name: np.array([0.5, 1.5, 2.5, 3.5]) + 10 * k for k, name in enumerate("bdkachgfilej")}
+    yield arrays, list("lcgbdhekai")  # so many that a set of them has hardly ever this order
     yield arrays, ["a", "d"]
+    yield {name: column[:1] for name, column in arrays.items()}, ["d", "a", "b"]  # one event is a table, too
 
 
 def joined(join=np.column_stack, choose=lambda arrays, names: names):
@@ -229,6 +240,8 @@ def joined(join=np.column_stack, choose=lambda arrays, names: names):
         "All arrays are here, in the order of the dictionary; take those named in `branches`, in the order given there.": joined(choose=lambda arrays, names: arrays),
         "The columns follow the order of the dictionary; use the order of `branches`.": joined(choose=lambda arrays, names: [name for name in arrays if name in names]),
         "The columns are sorted by name; use the order of `branches`.": joined(choose=lambda arrays, names: sorted(names)),
+        "The axis of the events is lost where there is one event alone: leave squeeze away.": joined(lambda columns: np.array(columns).T.squeeze()),
+        "A set has no order: take the names as they stand in `branches`.": joined(choose=lambda arrays, names: set(names)),
         "The numbers are cut to whole ones.": lambda arrays, names: to_table(arrays, names).astype(int),
         "to_table(arrays, branches) are right, but they come as": lambda arrays, names: pd.DataFrame(arrays)[names],
     },
@@ -266,7 +279,7 @@ def of_both(join):
         "This is dy_low twice.": of_both(lambda low, high: np.concatenate([low, low])),
         "This is dy_high twice.": of_both(lambda low, high: np.concatenate([high, high])),
         "Rows and columns are exchanged: an event is a row.": of_both(lambda low, high: np.concatenate([low.T, high.T], axis=1)),
-        "One table lies behind the other: np.stack makes a new axis, np.concatenate does not.": of_both(lambda low, high: np.stack([low, high])),
+        "The two tables are still two, in a list or along a new axis as np.stack makes it; np.concatenate joins their rows.": of_both(lambda low, high: np.stack([low, high])),
     },
     accepted=[of_both(lambda *two: np.array([*two[0], *two[1]])), of_both(lambda a, b: np.append(a, b, axis=0))],
 )
@@ -282,7 +295,7 @@ def counted(count):
 @exercise(
     "1.7",
     "the number of jets above 30 GeV in each event",
-    cases=lambda: [{"jet_pt": ak.Array([[], [55.0, 31.0, 12.0], [30.0, 20.0], [90.0], [29.0, 28.0, 41.0, 35.0]])}],
+    cases=lambda: [{"jet_pt": ak.Array([[], [55.0, 31.0, 12.0], [30.0, 20.0], [90.0], [29.0, 28.0, 41.0, 35.0], []])}],
     returns=("n_jets",),
     accept=(np.ndarray,),
     hints=(
@@ -299,6 +312,7 @@ def counted(count):
         "Each number sits in a list of its own: leave keepdims away.": counted(lambda above: ak.sum(above, axis=1, keepdims=True)),
         "what came is the function": counted(lambda above: lambda jet_pt: ak.sum(jet_pt > 30, axis=1)),
         "they come as a list": counted(lambda above: [sum(event) for event in ak.to_list(above)]),
+        "This is the number of events: axis=0 counts lists, axis=1 counts inside each.": lambda *, jet_pt: ak.num(jet_pt[jet_pt > 30], axis=0),
         "This asks the hardest jet of each event alone; count all.": lambda *, jet_pt: ak.max(jet_pt, axis=1) > 30,
         "This is the place of the hardest jet in its list.": lambda *, jet_pt: ak.argmax(jet_pt, axis=1),
         "This is the sum of the momenta of those jets; sum the True and False instead.": lambda *, jet_pt: ak.sum(jet_pt[jet_pt > 30], axis=1),
@@ -333,8 +347,9 @@ def rows_and_reading(read_rows, first, end):
         fail(f"read_rows returned {describe(result)}; expected a DataFrame.")
     if not {"a", "b"} >= set(result.columns):
         fail("read_rows returned another table than the one it was given: use the argument `path`.")
+    if not {"a", "b"} <= set(result.columns):
+        fail(f"some columns are missing: a and b are there, {', '.join(result.columns) or 'none'} came. Leave none out.")
     return {
-        "the list of columns": list(result.columns),
         f"the table of rows {first} to {end}": result.to_numpy(),
         "whether more is read than asked for": any(rows != (first, end) for rows in asked),
         "whether the file stays open": bool(still_open),
@@ -353,17 +368,20 @@ def rows_and_reading(read_rows, first, end):
     mistakes={
         "The rows are right, but the whole table or more of it was read: give start and stop.": lambda path, a, b: pd.read_hdf(path, key="table")[a:b],
         "This is one row too many: up to but not including `stop`, as in a slice.": lambda path, a, b: read_rows(path, a, b + 1),
+        "This is one row too few: `stop` is left out already.": lambda path, a, b: read_rows(path, a, b - 1),
         "`stop` is a row, not the number of rows.": lambda path, a, b: read_rows(path, a, a + b),
         "The rows before `start` came, too.": lambda path, a, b: read_rows(path, None, b),
         "The rows from `stop` on came, too.": lambda path, a, b: read_rows(path, a, None),
         "This is the whole table.": lambda path, a, b: read_rows(path, None, None),
-        "Some columns are missing.": lambda path, a, b: read_rows(path, a, b)[["a"]],
+        "some columns are missing: a and b are there, a came": lambda path, a, b: read_rows(path, a, b)[["a"]],
+        "some columns are missing: a and b are there, none came": lambda path, a, b: pd.read_hdf(path, "table", start=a, stop=b, columns=["ptll"]),
+        "`index` holds the label of a row, which after a selection is not its number: give start and stop.": lambda path, a, b: pd.read_hdf(path, "table", where=f"index >= {a} & index < {b}"),
         "The rows are right, but the file stays open, and nobody can write it: use a `with`.": lambda path, a, b: pd.HDFStore(path, mode="r").select("table", start=a, stop=b),
         "use the argument `path`": lambda path, a, b: read_rows(files()("other.h5"), a, b),
         "expected a DataFrame": lambda path, a, b: read_rows(path, a, b).to_numpy(),
     },
     accepted=[
-        lambda path, a, b: pd.read_hdf(path, "table", where=f"index >= {a} & index < {b}"),
+        lambda path, a, b: read_rows(path, a, b).reset_index(drop=True),
         lambda path, a, b: pd.concat(pd.read_hdf(path, "table", start=a, stop=b, chunksize=2), ignore_index=True),
     ],
 )

@@ -116,7 +116,8 @@ show("type", str(mtw1.dtype))
 # %% [markdown]
 # ### Your turn 1.2 · 3 min · ★
 #
-# Compute the mean and the standard deviation of `mtw1`.
+# Compute the mean and the standard deviation of `mtw1`, two numbers.
+# (Whether the sum of squares is divided by $N$, as NumPy does, or by $N - 1$, as pandas does, makes no difference to 20 000 events; both are accepted.)
 
 # %% tags=["exercise", "ex-1.2"]
 mean = ...
@@ -136,8 +137,8 @@ show("standard deviation of mtw1", std, 1, unit="GeV")
 #
 # ### Your turn 1.3 · 5 min · ★
 #
-# Write `normalise(x)`: a new array with mean 0 and standard deviation 1.
-# The check calls it on arrays you have not seen.
+# Write `normalise(x)`: a new array, in which the numbers of the array `x` are shifted and scaled so that their mean is 0 and their standard deviation 1.
+# The check calls it on arrays you have not seen, among them one of whole numbers.
 
 
 # %% tags=["exercise", "ex-1.3"]
@@ -235,7 +236,8 @@ show("ratio", kilobytes(tree, tree.keys()) / kilobytes(tree, INPUTS), 1)
 #
 # ### Your turn 1.5 · 5 min · ★
 #
-# Write `to_table(arrays, branches)`: from a dictionary of arrays to one array of shape $(N, F)$, columns in the order of `branches`.
+# Write `to_table(arrays, branches)`: it gets a dictionary of arrays and returns one array of shape $(N, F)$, whose columns are those named in `branches`, in that order.
+# The dictionary may hold more than these.
 
 
 # %% tags=["exercise", "ex-1.5"]
@@ -340,7 +342,7 @@ show("jets in the first five events", tuple(ak.num(jet_pt[:5])))
 #
 # ### Your turn 1.7 · 5 min · ★★
 #
-# Make `n_jets` the number of jets above 30 GeV in each event: one number per event, and no loop.
+# Make `n_jets` the number of jets above 30 GeV in each event: an array with one number per event, made without a loop.
 
 # %% tags=["exercise", "ex-1.7"]
 n_jets = ...
@@ -373,7 +375,8 @@ with pd.HDFStore(path, mode="r") as store:
 # %% [markdown]
 # ### Your turn 1.8 · 5 min · ★★
 #
-# Write `read_rows(path, start, stop)`: the rows from `start` up to but not including `stop` of the table stored under the key `"table"`, as a DataFrame, without reading the others.
+# Write `read_rows(path, start, stop)`: it returns the rows from `start` up to but not including `stop` of the table stored under the key `"table"`, with all their columns, as a DataFrame, and reads no others.
+# Rows are counted from 0, whatever the index of the table says: after a selection it has gaps.
 # A file of 100 GB should be no slower than one of 1 MB.
 
 

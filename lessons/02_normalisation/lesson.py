@@ -67,7 +67,7 @@ for name, sample in samples.items():
 # %% [markdown]
 # ### Your turn 2.1 · 5 min · ★
 #
-# Write `weights_of(events)`: from a dictionary of arrays to the weight of each event, the product of the branches named in `WEIGHT_BRANCHES`.
+# Write `weights_of(events)`: it gets a dictionary of arrays and returns a NumPy array with the weight of each event, the product of the branches named in `WEIGHT_BRANCHES`.
 # A weight may be negative: calculations beyond leading order have events that are to be subtracted.
 # Ours have none, but the function shall keep the sign.
 

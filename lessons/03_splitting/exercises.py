@@ -102,6 +102,7 @@ def arrays_to_cut():
         yield np.random.default_rng(n).permutation(np.arange(10, 10 + n)), f
     yield np.random.default_rng(100).permutation(np.arange(10, 110)), (1 / 3, 1 / 3, 1 / 3)
     yield np.arange(300.0).reshape(100, 3), (0.6, 0.4)
+    yield np.array([3, 1, 2, 2, 1, 0, 0, 5, 5, 4]), (0.7, 0.0, 0.3)  # with equal entries, and a part that is empty
 
 
 def list_of_parts(split, array, fractions):
@@ -210,13 +211,14 @@ def parts_to_judge():
     yield [[0, 0, 3], [3, 4]], 5, "is none, though length and sum agree: 0 and 3 are there twice, 1 and 2 never"
     yield [[0, 1, 2], [3, 5]], 5, "is none: 5 is no event, and 4 is missing. Look at the values themselves"
     yield [[0, 1, 2], [4, -1]], 5, "is none: 3 is missing, and -1 is no event's number"
+    yield [[0, 2, 1], [], [3]], 4, "is one: a part may be empty"
 
 
 def judgement(is_partition, parts, n, reason):
     try:
-        answer = call(is_partition, [np.array(part) for part in parts], n)
+        answer = call(is_partition, [np.array(part, int) for part in parts], n)
     except Exception:  # np.bincount refuses a negative number, and that is an answer, too
-        if min(map(min, parts)) >= 0:
+        if all(min(part, default=0) >= 0 for part in parts):
             raise
         answer = False
     if not isinstance(answer, bool | np.bool_):
@@ -251,6 +253,7 @@ def judged(judge):
         "-1 is no event's number": judged(lambda x, n: len(np.unique(x)) == len(x) == n and bool(x.max() == n - 1)),
         "is one: each of 0 to 4 is there once, in any order": judged(lambda x, n: bool(np.array_equal(x, np.arange(n)))),
         "is one, of three parts": lambda parts, n: len(parts) == 2 and is_partition(parts, n),
+        "a part may be empty": lambda parts, n: min(map(len, parts)) > 0 and is_partition(parts, n),
         "should return True or False": judged(lambda x, n: (np.sort(x) == np.arange(n)) if len(x) == n else False),
         "raised ValueError": judged(lambda x, n: bool((np.sort(x) == np.arange(n)).all())),
     },
@@ -266,7 +269,8 @@ def is_partition(parts, n):
 def labels_to_deal():
     blocks = (np.arange(1003) < 59) * 1  # as after merging two files
     mixed = np.random.default_rng(35).permutation(blocks) * 1.0
-    for labels, k in ((blocks, 5), (mixed, 3), ((np.arange(402) % 4 == 0) * 1, 4), (1 - blocks, 4)):
+    three = np.roll(np.repeat([0, 1, 2], [61, 82, 4]), 30)  # the last class has too few for each fold to get one
+    for labels, k in ((blocks, 5), (mixed, 3), ((np.arange(402) % 4 == 0) * 1, 4), (1 - blocks, 4), (three, 5)):
         yield np.random.default_rng(36), labels, k
 
 
@@ -279,18 +283,26 @@ def dealt(function, rng, labels, k):
     given = f"for k = {k} and labels {'in blocks' if np.count_nonzero(np.diff(labels)) == 1 else 'in mixed order'}"
     if not set(fold.tolist()) <= set(range(k)):
         fail(f"{given}, the folds should be numbered 0 to {k - 1}; {np.unique(fold).tolist()[:8]} came.")
-    members = {label: fold[labels == label].astype(int) for label in (1, 0)}  # whole numbers as floats do as well
+    members = {int(label): fold[labels == label].astype(int) for label in np.unique(labels)[::-1]}  # whole numbers as floats do as well
     counts = {label: np.bincount(numbers, minlength=k) for label, numbers in members.items()}
     if max(map(np.ptp, counts.values())) > 1:
         text = " and ".join(f"{numbers.tolist()} events of class {label}" for label, numbers in counts.items())
         fail(f"{given}, the folds have {text}: deal each class by itself, so that no two differ by more than one.")
-    if any(np.bincount(np.diff(part) % k).max() > 0.7 * len(part) for part in members.values()):  # 1 / k is expected
+    many = [part for part in members.values() if len(part) > 20]  # in few, anything can happen by chance
+    if any(np.bincount(np.diff(part) % k).max() > 0.7 * len(part) for part in many):  # 1 / k is expected
         fail("in each class the folds follow a pattern. Shuffle the events of each class with `rng` before dealing.")
     return {"the folds": "of equal size in each class"}
 
 
 def class_by_itself(deal):
-    return lambda rng, y, k: np.piecewise(y, [y == 0, y == 1], 2 * [lambda part: deal(rng, len(part), k)])
+    return lambda rng, y, k: np.piecewise(y, [y == c for c in range(3)], 3 * [lambda part: deal(rng, len(part), k)])
+
+
+def in_first_places(rng, labels, k):
+    fold = np.zeros(len(labels), int)
+    for n in np.unique(labels, return_counts=True)[1]:
+        fold[rng.permutation(n)] = np.arange(n) % k
+    return fold
 
 
 @exercise(
@@ -311,7 +323,9 @@ def class_by_itself(deal):
         "The rest of the division all goes to the last fold: deal it, too, one to each.": class_by_itself(lambda rng, n, k: np.minimum(rng.permutation(n) // (n // k), k - 1)),
         "Folds of n / k, rounded up, leave too few for the last one.": class_by_itself(lambda rng, n, k: rng.permutation(n) // -(-n // k)),
         "The background was not dealt: all of it is in fold 0.": lambda rng, y, k: fold_numbers(rng, y, k) * (y == 1),
+        "Only the classes 0 and 1 were dealt; there may be more: np.unique(labels) has them all.": lambda rng, y, k: fold_numbers(rng, y, k) * (y < 2),
         "The folds come class by class, and not in the order of the events.": lambda rng, y, k: np.concatenate([rng.permutation(np.sum(y == label)) % k for label in (1, 0)]),
+        "The places were counted within the class; np.flatnonzero(labels == label) says where its events stand in the file.": in_first_places,
         "The events were sorted by class, but their folds not brought back: fold[order] = numbers, and not numbers[order].": lambda rng, y, k: (np.arange(len(y)) % k)[np.lexsort((rng.random(len(y)), y))],
         "Shuffle the events of each class": class_by_itself(lambda rng, n, k: np.arange(n) % k),
         "the folds follow a pattern": class_by_itself(lambda rng, n, k: (np.arange(n) + rng.integers(k)) % k),
@@ -345,11 +359,16 @@ def events_with_copies():
     train[150:153] = (1, 11, 2001), (31, 12, 7), (2, 6, 3001)
     test[72:75] = (11, 1, 2001), (3, 112, 7), (4, 3, 3001)  # the same digits when glued together; the same product
     train[200:206], test[75:81] = train[210:216], test[81:87]  # twice in the one part, and not in the other
+    for k, columns in enumerate(([2, 1, 0], [1, 0, 2], [0, 2, 1])):
+        test[88 + 3 * k : 91 + 3 * k] = train[140 + 3 * k : 143 + 3 * k][:, columns]
     test = rng.permutation(test)
     yield train, test
     train, test = (part + np.array([350_000, 0, 4_000_000_000]) for part in (train, test))  # as large as recorded ones
     test[:3] = train[200:203]  # in the test, and twice in the training part
     train[0], test[3] = train[1] + np.array([0, 0, 10**10]), train[1] + np.array([0, 0, 10**10 + 1])
+    test[4] = train[2] + np.array([0, 0, 2**32])  # the same in 32 bits
+    test[5:9] = [train[9] + np.array([0, 1, -(10**k)]) for k in (3, 4, 5, 6)]  # the same sum of multiples
+    test[9:12] = [train[10] + np.array([1, 0, -(10**k)]) for k in (6, 8, 9)]
     yield train, test
 
 
@@ -373,7 +392,7 @@ def joined(train, test):
         "np.array([tuple(row) in seen for row in test.tolist()]) is the mask.",
     ),
     mistakes={
-        "It compares the event number alone, which starts anew in each run. Compare all three numbers.": compared(lambda event: event[2]),
+        "It compares the event number alone, and two recorded runs may both have an event of this number. Compare all three numbers.": compared(lambda event: event[2]),
         "It compares run and event, and forgets the luminosity block.": compared(lambda event: event[::2]),
         "It compares run and block, and forgets the event number.": compared(lambda event: event[:2]),
         "It compares block and event, and forgets the run.": compared(lambda event: event[1:]),
@@ -387,11 +406,14 @@ def joined(train, test):
         "The sum of the three numbers is no identity: 2 + 3 is 3 + 2.": compared(sum),
         "The three numbers were sorted: run 1, block 2 is not run 2, block 1.": compared(sorted),
         "A float has 16 digits, and run, block and event number together have more: different events become equal.": compared(lambda event: np.dot(event, [1e12, 1e6, 1.0])),
+        "These numbers were cut to 32 bits, and recorded event numbers are larger. Keep their type.": compared(lambda event: tuple(np.array(event).astype(np.int32).tolist())),
+        "One number made of the three, such as 1000 block + event, is the same for different events where event passes 1000. Compare tuples.": compared(lambda event: event[0] * 10**6 + event[1] * 10**3 + event[2]),
         "Event i of the one is compared with event i of the other; a copy may sit anywhere.": lambda train, test: (test == train[: len(test)]).all(axis=1),
         "A merge has a row for each pair: an event that is twice in the training is twice in the result. drop_duplicates first.": joined,
         "This is one answer for all; asked for is one for each test event.": lambda train, test: leaked(train, test).any(),
         "These are answers for the training events; asked for are the test events.": lambda train, test: leaked(test, train),
         "This has an answer for each number of each event; one for each event is asked for: compare whole rows.": lambda train, test: np.isin(test, train),
+        "These are the leaked events themselves; a mask of True and False is asked for.": lambda train, test: test[leaked(train, test)],
         "These are the positions of the leaked events; a mask of True and False is asked for.": lambda train, test: np.flatnonzero(leaked(train, test)),
         "they come as a list": lambda train, test: leaked(train, test).tolist(),
         "a bool array can select": lambda train, test: leaked(train, test).astype(int),
@@ -414,6 +436,7 @@ def leaked(train, test):
     cases=lambda: [
         *((np.random.default_rng(38).random(2000), fractions) for fractions in ((0.6, 0.2, 0.2), (0.1, 0.3, 0.4, 0.2))),
         (np.array([0.5, 0.75, 0.0]), (0.5, 0.25, 0.25)),  # on the edges: these sums are exact
+        (np.array([0.7]), (0.5, 0.25, 0.25)),  # one alone
     ],
     returns=("part_numbers(u, fractions)",),
     hints=(
@@ -431,6 +454,7 @@ def leaked(train, test):
         "A number on an edge belongs to the part above: part 1 begins with u = f_1 itself. searchsorted wants side='right', a comparison u >= edge.": lambda u, fractions: np.searchsorted(np.cumsum(fractions), u),
         "Intervals closed on the right leave u = 0 out and put an edge into the part below. Part 1 begins with u = f_1 itself; pd.cut wants right=False.": lambda u, fractions: pd.cut(u, [0, *np.cumsum(fractions)], labels=False),
         "Intervals closed on the right leave u = 0 out and put an edge into the part below. Part 1 begins with u = f_1 itself.": lambda u, fractions: np.searchsorted([0, *np.cumsum(fractions)], u) - 1,
+        "Three parts are known here, and there may be more: use all fractions.": lambda u, fractions: np.minimum(part_numbers(u, fractions), 2),
         "This is one number; each u has its own.": lambda u, fractions: np.searchsorted(np.cumsum(fractions), u[0]),
     },
     accepted=[

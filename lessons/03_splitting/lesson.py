@@ -131,8 +131,9 @@ show("background below 50 GeV, weights left behind [%]", 100 * np.average(mll[or
 # ### Your turn 3.2 · 10 min · ★★
 #
 # Write `split(array, fractions)`: a list of arrays, one for each fraction, cut one after the other from an array that is shuffled already.
-# Part $k$ of $N$ events ends at $N (f_1 + \dots + f_k)$, rounded to the nearest whole number.
-# Each event is in exactly one part.
+# The fractions $f_1, f_2, \dots$ sum to one, and part $k$ of $N$ events ends at $N (f_1 + \dots + f_k)$, rounded to the nearest whole number.
+# So each event is in exactly one part.
+# The array may have one axis or more; events lie along the first.
 
 
 # %% tags=["exercise", "ex-3.2"]
@@ -201,7 +202,8 @@ for name, (part_inputs, part_labels, part_weights) in arrays.items():
 #
 # ### Your turn 3.4 · 8 min · ★★
 #
-# Write `is_partition(parts, n)`: `True` if the arrays of positions in the list `parts` hold each of the numbers 0 to $n - 1$ exactly once, else `False`.
+# Write `is_partition(parts, n)`: `True` if the arrays of positions in the list `parts`, taken together, hold each of the numbers 0 to $n - 1$ exactly once, else `False`.
+# The positions may stand in any order, and a part may be empty.
 
 
 # %% tags=["exercise", "ex-3.4"]
@@ -257,6 +259,7 @@ except ValueError as error:
 #
 # Write `fold_numbers(rng, labels, k)`: for each event the number of its fold, 0 to $k - 1$.
 # In each class, the numbers of events in two folds differ by one at most.
+# The labels are whole numbers, and there may be more than two classes, as in lesson 12.
 # Which event goes where is drawn from `rng`.
 
 
@@ -426,7 +429,7 @@ for run in (1, 2, 3):
 #
 # ### Your turn 3.7 · 5 min · ★
 #
-# Write `part_numbers(u, fractions)`: for an array of numbers $0 \le u < 1$, the number of the part of each: 0 for $u < f_1$, 1 for $f_1 \le u < f_1 + f_2$, and so on.
+# Write `part_numbers(u, fractions)`: it gets an array of numbers $0 \le u < 1$ and returns an array with the number of the part of each: 0 for $u < f_1$, 1 for $f_1 \le u < f_1 + f_2$, and so on.
 
 
 # %% tags=["exercise", "ex-3.7"]

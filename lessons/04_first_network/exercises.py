@@ -25,17 +25,25 @@ def scores_with_known_parameters(build, n_inputs, units):
     return {
         "the list of the parameters' shapes": " ".join(str(w.shape) for w in before),
         "the largest constant that it starts with": max((np.abs(w).max() for w in before if w.ndim == 1), default=0.0),
+        "'it starts from random weights'": all(w.std() > 0 for w in before if w.ndim == 2),
         "the array of scores for 50 events": scores,
         "'the scores are the same while it trains'": np.allclose(scores, training, rtol=1e-4),
+        "'no layer is superfluous'": sum(map(bends, model.layers)) <= 2,
     }
+
+
+def bends(layer):
+    """Whether it does more than to sum; Dropout and layers of one's own are not counted."""
+    plain = isinstance(layer, keras.layers.Dense | keras.layers.Activation) and layer.activation is keras.activations.linear
+    return (not plain and hasattr(layer, "activation")) or isinstance(layer, keras.layers.ReLU | keras.layers.Softmax)
 
 
 def stack(*kinds):
     return lambda n_inputs, units: keras.Sequential([keras.Input((n_inputs,)), *[kind(units) for kind in kinds]])
 
 
-def dense(activation, size=None):
-    return lambda units: keras.layers.Dense(size or units, activation=activation)
+def dense(activation, size=None, **options):
+    return lambda units: keras.layers.Dense(size or units, activation=activation, **options)
 
 
 relu, sigmoid = dense("relu"), dense("sigmoid", 1)
@@ -67,6 +75,9 @@ relu, sigmoid = dense("relu"), dense("sigmoid", 1)
         **{f'The hidden layer has activation="{other}". ReLU is asked for.': stack(dense(other), sigmoid) for other in ("sigmoid", "tanh", "leaky_relu", "gelu")},
         "The ReLU stands before the hidden layer, where it cuts off the inputs below zero. It belongs behind.": stack(lambda _: keras.layers.ReLU(), dense(None), sigmoid),
         "A layer does something else while it trains, such as a dropout. The lesson tries that later.": stack(relu, lambda _: keras.layers.Dropout(0.5), sigmoid),
+        "A layer too many: the scores are positive already, and a ReLU behind the sigmoid changes nothing.": stack(relu, sigmoid, lambda _: keras.layers.ReLU()),
+        "The constants are switched off. Without them every score is 0.5 where all inputs are zero: leave use_bias alone.": stack(dense("relu", use_bias=False), dense("sigmoid", 1, use_bias=False)),
+        "All weights start at zero, and then all hidden units stay the same for ever: leave the random start to Keras.": stack(dense("relu", kernel_initializer="zeros"), dense("sigmoid", 1, kernel_initializer="zeros")),
         "The network has been trained already. An untrained one is asked for: no compile, no fit.":
             lambda n_inputs, units: (model := build(n_inputs, units), model.compile("adam", "mse", run_eagerly=True), model.fit(np.zeros((8, n_inputs)), np.ones(8), verbose=0))[0],
         "build is a network itself. Write a function, `def build(n_inputs, units):`, that returns a new one.": stack(relu, sigmoid)(6, 64),
@@ -112,6 +123,7 @@ def scored_events():
         "This is the sum, which grows with the number of events. Divide by the sum of the weights.": lambda y, p, w: cross_entropy(y, p, w) * w.sum(),
         "This is divided by the number of events. These weights do not have a mean of one: divide by their sum.": lambda y, p, w: cross_entropy(y, p, w) * w.mean(),
         "The logarithms are exchanged: ln p belongs to the signal, y = 1, and ln(1 - p) to the background.": lambda y, p, w: cross_entropy(1 - y, p, w),
+        "Signal and background were averaged each by itself. It is one mean over all events, so the larger class counts more.": lambda y, p, w: sum(np.average(-np.log(q[c]), weights=w[c]) for q, c in ((p, y == 1), (1 - p, y == 0))),
         "Labels and scores are exchanged: the logarithm is of the score.": lambda y, p, w: cross_entropy(p, y, w),
         "This is the mean squared error; the cross-entropy has logarithms.": lambda y, p, w: np.average((y - p) ** 2, weights=w),
         **{f"The logarithm is natural, np.log, not the one to base {base}.": lambda *events, base=base: cross_entropy(*events) / np.log(base) for base in (10, 2)},
@@ -131,6 +143,90 @@ def cross_entropy(labels, score, weights):
     return np.average(of_event, weights=weights)
 
 
+def single_events():
+    yield np.array([2.0, 1.0]), 1.0, np.array([0.5, -1.0]), 0.0, 0.1  # the numbers of the text
+    yield np.array([1.0, -2.0, 0.5]), 0.0, np.array([0.3, 0.4, -0.8]), 0.7, 0.25
+    yield np.array([-0.6, 1.7]), 1.0, np.array([1.2, 0.9]), -1.5, 0.4
+
+
+def stepped(slope=None, of_constant=None, rate=lambda rate: rate, score=None):
+    """Return what those write who make one thing of a step otherwise; each is given the event, the score and the rate."""
+
+    def gradient_step(x, y, w, b, rate_given):
+        p = 1 / (1 + np.exp(-(w @ x + b))) if score is None else score(x, w, b)
+        pull = (p - y) if slope is None else slope(x, y, p)
+        constant = pull if of_constant is None else of_constant(pull, x)
+        loss = -(y * np.log(p) + (1 - y) * np.log(1 - p))
+        return p, loss, w - rate(rate_given) * pull * x, b - rate(rate_given) * constant
+
+    return gradient_step
+
+
+def and_then(change):
+    """Return what those write who do something else with the right score, loss, weights and constant."""
+    return lambda x, y, w, b, rate: change(*gradient_step(x, y, w, b, rate), x, y, w, b, rate)
+
+
+def numerically(x, y, w, b, rate, h=1e-6):
+    """The slope without any formula: the loss a little to the right minus the loss a little to the left."""
+
+    def loss(w, b):
+        return gradient_step(x, y, w, b, 0)[1]
+
+    slopes = [(loss(w + h * unit, b) - loss(w - h * unit, b)) / (2 * h) for unit in np.eye(len(w))]
+    of_constant = (loss(w, b + h) - loss(w, b - h)) / (2 * h)
+    return *gradient_step(x, y, w, b, 0)[:2], w - rate * np.array(slopes), b - rate * of_constant
+
+
+@exercise(
+    "4.3",
+    "one gradient step, worked out by hand",
+    cases=single_events,
+    returns=("the score", "the loss", "the list of new weights", "the new constant"),
+    accept=(list, tuple),
+    hints=(
+        "Three factors: the slope of the loss in p, of p in z, of z in the weight. Multiply the first two: much cancels.",
+        "The slope of the sigmoid is p (1 - p), that of the loss (p - y) / (p (1 - p)); their product is p - y.",
+        "The new weights are w - rate * (p - y) * x, and the constant belongs to an input that is always 1.",
+    ),
+    mistakes={
+        "This goes uphill: the step is against the slope, w - rate * slope.": stepped(rate=lambda rate: -rate),
+        "The learning rate is forgotten: the step is the rate times the slope.": stepped(rate=lambda rate: 1),
+        "This divides by the learning rate.": stepped(rate=lambda rate: 1 / rate),
+        "This is the slope of the score, p (1 - p) x, and not of the loss: whatever the label, the score goes down.": stepped(lambda x, y, p: p * (1 - p)),
+        "The slope of the sigmoid is missing: between the loss and z lies p, and p changes by p (1 - p).": stepped(lambda x, y, p: (p - y) / (p * (1 - p))),
+        "The slope of the sigmoid is in it twice: p - y is already the product of two of the three factors.": stepped(lambda x, y, p: (p - y) * p * (1 - p)),
+        "This is the step for the squared error, (p - y)^2. The loss is the cross-entropy.": stepped(lambda x, y, p: 2 * (p - y) * p * (1 - p)),
+        "The step follows the loss and not its slope.": stepped(lambda x, y, p: -(y * np.log(p) + (1 - y) * np.log(1 - p))),
+        "The step follows the score; the label has no say in it.": stepped(lambda x, y, p: p),
+        "The inputs are missing in the slope of the weights: a weight acts through its input, z = w x + b.": and_then(lambda p, loss, new, b_new, x, y, w, b, rate: (p, loss, w - rate * (p - y), b_new)),
+        "The slope was multiplied by the weights and not by the inputs.": and_then(lambda p, loss, new, b_new, x, y, w, b, rate: (p, loss, w - rate * (p - y) * w, b_new)),
+        "The constant has not moved. It is a parameter, too, whose input is always 1.": stepped(of_constant=lambda pull, x: 0),
+        "The constant was moved by the sum of the weights' slopes. Its own slope is p - y.": stepped(of_constant=lambda pull, x: pull * x.sum()),
+        "These are the slopes; the new parameters are the old ones minus rate times slope.": and_then(lambda p, loss, new, b_new, x, y, w, b, rate: (p, loss, (p - y) * x, p - y)),
+        "These are the steps; they are still to be added to the old parameters.": and_then(lambda p, loss, new, b_new, x, y, w, b, rate: (p, loss, new - w, b_new - b)),
+        "The score is z itself, without the sigmoid.": and_then(lambda p, loss, new, b_new, x, y, w, b, rate: (w @ x + b, loss, new, b_new)),
+        "The sigmoid has the wrong sign: 1 / (1 + exp(-z)) rises with z.": stepped(score=lambda x, w, b: 1 / (1 + np.exp(w @ x + b))),
+        "The constant is missing in z = w1 x1 + w2 x2 + ... + b.": stepped(score=lambda x, w, b: 1 / (1 + np.exp(-(w @ x)))),
+        "Score and loss are those after the step. Asked for are those that the step is made from.": and_then(lambda p, loss, new, b_new, x, y, *_: (*gradient_step(x, y, new, b_new, 0)[:2], new, b_new)),
+        "The loss has the wrong sign: logarithms of numbers below 1 are negative, the loss is positive.": and_then(lambda p, loss, *rest: (p, -loss, *rest[:2])),
+        "The loss is that of a signal event whatever the label: for y = 0 it is -ln(1 - p).": and_then(lambda p, loss, *rest: (p, -np.log(p), *rest[:2])),
+        "The loss is the squared error.": and_then(lambda p, loss, new, b_new, x, y, *_: (p, (p - y) ** 2, new, b_new)),
+        "gradient_step should return the score and the loss and": and_then(lambda p, loss, new, b_new, *_: (new, b_new)),
+        "changes its input in place": and_then(lambda p, loss, new, b_new, x, y, w, b, rate: (p, loss, np.subtract(w, rate * (p - y) * x, out=w), b_new)),
+    },
+    accepted=[
+        numerically,
+        lambda x, y, w, b, rate: (p := 1 / (1 + np.exp(-sum(w * x) - b)), -np.log(p if y else 1 - p), [wi - rate * (p - y) * xi for wi, xi in zip(w, x, strict=True)], b - rate * (p - y)),
+    ],
+)
+def gradient_step(x, y, w, b, rate):
+    p = 1 / (1 + np.exp(-(w @ x + b)))
+    loss = -(y * np.log(p) + (1 - y) * np.log(1 - p))
+    slope = p - y  # of the loss in z: (p - y) / (p (1 - p)) in p, times p (1 - p) for the sigmoid
+    return p, loss, w - rate * slope * x, b - rate * slope
+
+
 def training(fit, train_set, validation_set, options):
     """Return what reaches `model.fit`; labels as a column, (N, 1), are the same to Keras as (N,)."""
     signature, history = inspect.signature(keras.Model.fit), keras.callbacks.History()
@@ -145,7 +241,8 @@ def training(fit, train_set, validation_set, options):
     bound.apply_defaults()
     given = bound.arguments
     if given["x"] is None or given["y"] is None:
-        fail("model.fit got no inputs or no labels: they come first, model.fit(x, y, ...).")
+        came = type(given["x"]).__name__
+        fail(f"model.fit got a {came} and no labels. Give it arrays, one by one: model.fit(x, y, ...).")
     watched = () if given["validation_data"] is None else given["validation_data"]
     if not isinstance(watched, tuple | list):
         fail(f"validation_data should be the tuple (inputs, labels, weights); what came is {describe(watched)}.")
@@ -155,7 +252,8 @@ def training(fit, train_set, validation_set, options):
         for name, parts in sets.items()
         for what, values in itertools.zip_longest(("inputs", "labels", "weights"), parts)
     }
-    named = {f"{name} in model.fit": given[name] for name in ("validation_split", "shuffle", "verbose", *options)}
+    others = ("validation_split", "validation_freq", "shuffle", "class_weight", "verbose", *options)
+    named = {f"{name} in model.fit": given[name] for name in others}
     return seen | named | {"what fit returns": type(returned).__name__}
 
 
@@ -174,8 +272,13 @@ def passes(**other):
     )
 
 
+def unpacks_two(model, train_set, validation_set, **options):
+    x, y = train_set
+    return model.fit(x, y, validation_data=validation_set, verbose=0, **options)
+
+
 @exercise(
-    "4.3",
+    "4.4",
     "a function that trains with weights on both parts",
     cases=two_sets,
     observe=training,
@@ -185,7 +288,9 @@ def passes(**other):
     ),
     mistakes={
         "model.fit was called 3 times; once is expected.": lambda *arguments, epochs, **options: [fit(*arguments, epochs=1, **options) for _ in range(epochs)][-1],
-        "model.fit got no inputs or no labels: they come first": passes(x=lambda t, v: t, y=None),
+        "model.fit got a tuple and no labels. Give it arrays, one by one": passes(x=lambda t, v: t, y=None),
+        "This calls your own function again. The method of the network is model.fit.": lambda model, t, v, **options: fit(t[0], t[1], sample_weight=t[2], validation_data=v, verbose=0, **options),
+        "train_set has three members, inputs, labels and weights: x, y, w = train_set.": unpacks_two,
         "The two parts are exchanged.": lambda model, t, v, **options: fit(model, v, t, **options),
         "The weights stand in the place of the labels.": passes(y=lambda t, v: t[2], sample_weight=lambda t, v: t[1]),
         "The training weights are missing: sample_weight=w.": passes(sample_weight=None),
@@ -199,6 +304,8 @@ def passes(**other):
         "The weights are missing in both parts: sample_weight=w, and the whole of validation_set.": passes(sample_weight=None, validation_data=lambda t, v: v[:2]),
         "fit was called with epochs and batch_size, and model.fit without: the options are lost. Pass **options.": lambda *arguments, **options: fit(*arguments),
         "epochs is among the options already: leave the choice to the caller.": passes(epochs=lambda t, v: 6),
+        "verbose is given twice, once among the options.": lambda model, *sets, **options: passes()(model, *sets, **options, verbose=0),
+        "class_weight weighs the classes a second time: the event weights have done it.": passes(class_weight=lambda t, v: {0: 1.0, 1: 2.0}),
         "The training prints a progress bar for each epoch: verbose=0 keeps it silent.": passes(verbose=None),
         "shuffle=False takes the batches in the order of the file. Do not set it.": passes(shuffle=lambda t, v: False),
         "the model is compiled anew": lambda model, *sets, **options: (model.compile("adam", "mse"), fit(model, *sets, **options))[1],
@@ -226,7 +333,7 @@ def overlapping_classes():
 
 
 @exercise(
-    "4.4",
+    "4.5",
     "the weighted AUC",
     cases=overlapping_classes,
     returns=("the AUC",),
@@ -264,7 +371,7 @@ def simulated_events():
 
 
 @exercise(
-    "4.5",
+    "4.6",
     "expected signal and background events above a threshold",
     cases=simulated_events,
     returns=("s", "b"),
@@ -313,7 +420,7 @@ def at(choose):
 
 
 @exercise(
-    "4.6",
+    "4.7",
     "the cut chosen on the validation part, quoted on the test part",
     cases=scans,
     returns=("the threshold", "the significance"),
@@ -346,6 +453,12 @@ def choose_and_quote(thresholds, z_validation, z_test):
     return thresholds[best], z_test[best]
 
 
+def follows_a_rule(before, after):
+    """Whether the entries are sorted, turned round, or moved on by so many rows, which takes no random number."""
+    rolled = any((after == np.roll(before, k)).all() for k in range(1, len(before)))
+    return rolled or any((after[::way] == before).all() or (np.diff(after[::way]) >= 0).all() for way in (1, -1))
+
+
 def traces(permuted, inputs, column, rng):
     """What shuffling leaves and what it changes, since every generator gives another order."""
     result = np.asarray(call(permuted, inputs, column, rng, name="permuted"))
@@ -357,6 +470,7 @@ def traces(permuted, inputs, column, rng):
         "the sorted column": np.sort(after),
         "'some entries have moved'": bool((after != before).any()),
         "'some have moved from one half to the other'": not np.isin(after[:half], before[:half]).all(),
+        "'the new order is random'": not follows_a_rule(before, after),
     }
 
 
@@ -370,7 +484,7 @@ def column_becomes(new):
 
 
 @exercise(
-    "4.7",
+    "4.8",
     "a table with one column shuffled",
     cases=lambda: [(np.random.default_rng(47).random((60, 4)), column, np.random.default_rng(5)) for column in (2, 0)],
     observe=traces,
@@ -393,6 +507,8 @@ def column_becomes(new):
         "rng.permutation(column) shuffles the numbers below `column`. Give it the entries, inputs[:, column].": column_becomes(lambda x, column, rng: rng.permutation(column)),
         "inputs is an array, not a pandas table: its column is inputs[:, column].": column_becomes(lambda x, column, rng: rng.permutation(x.values)),
         "The halves of the column were shuffled each by itself. Every entry should be able to reach every row.": column_becomes(lambda x, column, rng: np.concatenate([rng.permutation(half) for half in np.split(x, 2)])),
+        "The entries were sorted, reversed or moved by a fixed number of rows. Let chance decide: rng.permutation.": column_becomes(lambda x, column, rng: np.sort(x)),
+        "Three dots are left in the answer: they stand for what you write.": column_becomes(lambda *_: ...),
         "changes its input in place": lambda x, column, rng: (x, rng.shuffle(x[:, column]))[0],
         "another generator gives the same result": column_becomes(lambda x, *_: np.random.permutation(x)),  # noqa: NPY002
         "same seed gives another result": column_becomes(lambda x, *_: np.random.default_rng().permutation(x)),

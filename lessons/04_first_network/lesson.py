@@ -179,26 +179,83 @@ show("loss of the bad network", validation_loss(bad_score), 2)
 show("loss of answering 0.5", validation_loss(np.full(len(validation), 0.5)), 2)
 
 # %% [markdown]
+# ## One step by hand
+#
+# A training is nothing but a long row of small steps, and one of them fits on a sheet of paper.
+# Take a single unit with a sigmoid, its inputs $x_1, x_2, \dots$, its weights $w_1, w_2, \dots$ and its constant $b$:
+#
+# $$ z = w_1 x_1 + w_2 x_2 + \dots + b, \qquad p = \frac{1}{1 + e^{-z}}, \qquad L = -\left[ y \ln p + (1 - y) \ln (1 - p) \right]. $$
+#
+# To the right, this is the *forward* pass: from the inputs to the score to the loss.
+# Then we ask how the loss changes when a weight does, and the chain rule answers from right to left, which is why this is called *backpropagation*:
+#
+# $$ \frac{\partial L}{\partial w_1} = \frac{\partial L}{\partial p} \cdot \frac{\partial p}{\partial z} \cdot \frac{\partial z}{\partial w_1}, \qquad w_1 \leftarrow w_1 - \eta \, \frac{\partial L}{\partial w_1} , $$
+#
+# and the same for the other weights and for $b$; $\eta$ is the learning rate.
+#
+# ### Your turn 4.3 · 15 min · ★★★
+#
+# First on paper: let $x = (2, 1)$, $y = 1$, $w = (0.5, -1)$, $b = 0$ and $\eta = 0.1$.
+# What are $p$, $L$, the three slopes, and the new $w$ and $b$?
+#
+# Then write it down for any event: `gradient_step(x, y, w, b, rate)` returns `p`, `loss`, `new_w`, `new_b`.
+# Here `x` and `w` are arrays of the same length, and `p` and `loss` are those before the step.
+# Use NumPy alone.
+
+
+# %% tags=["exercise", "ex-4.3"]
+def gradient_step(x, y, w, b, rate): ...
+
+
+# %% tags=["check", "ex-4.3"]
+check("4.3", gradient_step)
+gradient_step = or_reference("4.3", gradient_step)
+
+# %% [markdown]
+# Keras must come to the same numbers, and we let it try: one unit with our weights, one event, one step of SGD.
+
+# %%
+x, w = np.array([2.0, 1.0]), np.array([0.5, -1.0])
+p, loss, new_w, new_b = gradient_step(x, 1.0, w, 0.0, 0.1)
+show("score and loss before the step", (f"{p:.3f}", f"{loss:.3f}"))
+show("new weights and constant", tuple(f"{number:.3f}" for number in (*new_w, new_b)))
+
+unit = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, activation="sigmoid")])
+unit.set_weights([w[:, None], np.zeros(1)])
+unit.compile(keras.optimizers.SGD(0.1), "binary_crossentropy")
+unit.train_on_batch(x[None], np.ones(1))
+show("those of Keras", tuple(f"{number:.3f}" for number in np.concatenate([v.ravel() for v in unit.get_weights()])))
+
+_, after, *_ = gradient_step(x, 1.0, new_w, new_b, 0.1)
+show("loss after the step", after, 3)
+
+# %% [markdown]
+# One step takes the loss from 0.693 to 0.554.
+# Look at the slope once more: $(p - y) \, x$.
+# The step is large where the network is wrong, and no input of zero moves its weight.
+# In a batch each event asks for a step of its own, and the network makes the weighted mean of them; in a network with hidden layers the chain has more links, and nothing else is new.
+
+# %% [markdown]
 # ## Training with weights
 #
 # `model.fit` takes the training events and, as `validation_data`, those on which it reports the loss after each epoch.
 # The weights must be given twice: `sample_weight=` for the training part, and as the third member of the tuple `(inputs, labels, weights)` for the validation part.
 # Keras does not complain if either is missing.
 #
-# ### Your turn 4.3 · 8 min · ★★
+# ### Your turn 4.4 · 8 min · ★★
 #
 # Write `fit(model, train_set, validation_set, **options)`.
 # Both sets are tuples `(inputs, labels, weights)`; `options` (epochs, batch size ...) go on to `model.fit`.
 # It trains silently (`verbose=0`) and returns what `model.fit` returns.
 
 
-# %% tags=["exercise", "ex-4.3"]
+# %% tags=["exercise", "ex-4.4"]
 def fit(model, train_set, validation_set, **options): ...
 
 
-# %% tags=["check", "ex-4.3"]
-check("4.3", fit)
-fit = or_reference("4.3", fit)
+# %% tags=["check", "ex-4.4"]
+check("4.4", fit)
+fit = or_reference("4.4", fit)
 
 # %% [markdown]
 # ## Step by step
@@ -361,7 +418,7 @@ show("by how much the same network's loss is larger without weights [%]", larger
 # All thresholds together draw the *ROC curve*, and the area under it, the *AUC*, is the probability that a signal event scores above a background event: 1 is perfect, 0.5 is a coin.
 # Weighted, of course, since both fractions are fractions of expected events.
 #
-# ### Your turn 4.4 · 5 min · ★
+# ### Your turn 4.5 · 5 min · ★
 #
 # Write `weighted_auc(labels, score, weights)`, with `roc_auc_score` from scikit-learn.
 
@@ -369,13 +426,13 @@ show("by how much the same network's loss is larger without weights [%]", larger
 from sklearn.metrics import roc_auc_score
 
 
-# %% tags=["exercise", "ex-4.4"]
+# %% tags=["exercise", "ex-4.5"]
 def weighted_auc(labels, score, weights): ...
 
 
-# %% tags=["check", "ex-4.4"]
-check("4.4", weighted_auc)
-weighted_auc = or_reference("4.4", weighted_auc)
+# %% tags=["check", "ex-4.5"]
+check("4.5", weighted_auc)
+weighted_auc = or_reference("4.5", weighted_auc)
 
 # %% [markdown]
 # A rival is due: *boosted trees*, hundreds of small decision trees each of which repairs what those before it got wrong.
@@ -481,19 +538,19 @@ pd.DataFrame(table_of_rejections)
 # Above a threshold we expect $s$ signal and $b$ background events in the data.
 # The weights of lesson 2, before they were divided by their mean, give these counts: each simulated event stands for so many real ones per inverse femtobarn, and the test part holds a fifth of them.
 #
-# ### Your turn 4.5 · 10 min · ★★
+# ### Your turn 4.6 · 10 min · ★★
 #
 # Write `expected_events(labels, score, per_fb, threshold, luminosity, fraction)` that returns $s$ and $b$: the expected events with a score of at least `threshold` at this luminosity.
 # `per_fb` are the events at 1/fb that each simulated one stands for in the *whole* sample; our arrays hold only the share `fraction` of it.
 
 
-# %% tags=["exercise", "ex-4.5"]
+# %% tags=["exercise", "ex-4.6"]
 def expected_events(labels, score, per_fb, threshold, luminosity, fraction): ...
 
 
-# %% tags=["check", "ex-4.5"]
-check("4.5", expected_events)
-expected_events = or_reference("4.5", expected_events)
+# %% tags=["check", "ex-4.6"]
+check("4.6", expected_events)
+expected_events = or_reference("4.6", expected_events)
 
 # %% [markdown]
 # Three measures of significance are common, and differ in what they leave out:
@@ -562,7 +619,7 @@ for part, number in zip(("validation", "test"), left, strict=True):
 # The scan has found the place where our simulation runs out, and not where the signal is.
 # So we demand at least ten simulated background events on the validation part, and let the significance be NaN, "not a number", where there are fewer.
 #
-# ### Your turn 4.6 · 5 min · ★★
+# ### Your turn 4.7 · 5 min · ★★
 #
 # The best cut is a choice, so it is made on the validation part.
 # Its significance there is the largest of a hundred and therefore flattered; the one to quote is that of the same cut on the test part.
@@ -570,13 +627,13 @@ for part, number in zip(("validation", "test"), left, strict=True):
 # Entries may be NaN.
 
 
-# %% tags=["exercise", "ex-4.6"]
+# %% tags=["exercise", "ex-4.7"]
 def choose_and_quote(thresholds, z_validation, z_test): ...
 
 
-# %% tags=["check", "ex-4.6"]
-check("4.6", choose_and_quote)
-choose_and_quote = or_reference("4.6", choose_and_quote)
+# %% tags=["check", "ex-4.7"]
+check("4.7", choose_and_quote)
+choose_and_quote = or_reference("4.7", choose_and_quote)
 
 # %%
 # With n events behind it, b is known to 1/√n of itself; so s/√b to half of that, and Asimov's Z, which falls with b, to all of it.
@@ -726,18 +783,18 @@ with figure("correlations", columns=2) as axes:
 # *Permutation importance*: shuffle one input among the events, so that it is distributed as before but says nothing about its event, and see how much AUC is lost.
 # The network is not trained anew.
 #
-# ### Your turn 4.7 · 5 min · ★
+# ### Your turn 4.8 · 5 min · ★
 #
 # Write `permuted(inputs, column, rng)`: a copy of the table in which the entries of one column are shuffled by the generator `rng`.
 
 
-# %% tags=["exercise", "ex-4.7"]
+# %% tags=["exercise", "ex-4.8"]
 def permuted(inputs, column, rng): ...
 
 
-# %% tags=["check", "ex-4.7"]
-check("4.7", permuted)
-permuted = or_reference("4.7", permuted)
+# %% tags=["check", "ex-4.8"]
+check("4.8", permuted)
+permuted = or_reference("4.8", permuted)
 
 # %%
 rng = np.random.default_rng(seed)

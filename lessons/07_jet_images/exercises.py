@@ -1,6 +1,7 @@
 """Exercises of lesson 07: pixels, angles that wrap, a standard position, a convolutional network, what it learned."""
 
 import re
+from functools import partial
 from itertools import pairwise, product
 
 import keras
@@ -413,6 +414,10 @@ def built(cnn, shape, filters, dense):
         fail("`shape` is not used: the network begins with keras.Input(shape).")
     if (takes := tuple(model.input_shape[1:])) != shape:
         fail(f"it takes images of {takes}. The network should take whatever `shape` says: keras.Input(shape).")
+    if any(isinstance(layer, keras.Model) for layer in model.layers):
+        fail(
+            "The layers lie in models inside the model. Put all into one keras.Sequential: a later cell looks for the first convolution there."
+        )
     if any(0 in layer.output.shape for layer in model.layers):
         fail(nothing_left)
     return model
@@ -442,15 +447,20 @@ def seen_in(cnn, shape, filters, dense):
         activations = [" and then ".join(names) or "none" for layer, names in parts if isinstance(layer, kind)]
         seen[f"the list of activations of the {what}"] = activations
     kernels = [keras.ops.convert_to_numpy(weight) for weight in model.weights if weight.path.endswith("kernel")]
-    seen["the number of layers whose weights begin at zero"] = sum(not np.any(kernel) for kernel in kernels)
+    if not all(map(np.any, kernels)):
+        fail("Weights begin at zero, where no gradient reaches them. Leave the initialiser as it is.")
     seen["the number of parameters"] = model.count_params()
     seen["the number of parameters that are trained"] = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
     seen["the number of terms that are added to the loss"] = len(model.losses)
     rng = np.random.default_rng(77)
     model.set_weights([rng.normal(0, 0.3, w.shape) for w in model.get_weights()])
     pictures = rng.exponential(1, (8, *shape)).astype(np.float32)
-    seen["the array of scores, with other weights,"] = keras.ops.convert_to_numpy(model(pictures, training=False))
-    return seen
+    scores, again = (keras.ops.convert_to_numpy(model(pictures)) for _ in range(2))
+    if not np.array_equal(scores, again):
+        fail(
+            "Asked twice about the same pictures, the network gives two answers: its dropout is always on. Do not set `training`; Keras drops units while it trains and keeps all when it is asked."
+        )
+    return seen | {"the array of scores, with other weights,": scores}
 
 
 def single_precision(function, *arguments):
@@ -487,7 +497,7 @@ def single_precision(function, *arguments):
         "`shape` is not used": lambda *settings: keras.Sequential([layers.Flatten(), layers.Dense(1)]),
         "The network should take whatever `shape` says": network(begin=lambda shape: keras.Input((16, 22, 1))),
         "There are four convolutions, two pairs; here each is alone.": network(0, 2, 3, 5, 6, 7, 8, 9),
-        "The layers lie in models inside the model. Put all into one keras.Sequential: a later cell looks for the first convolution there.": network(0, 6, 7, 8, 9, put={0: lambda: keras.Sequential(cnn((20, 18, 2), 3, 10).layers[:6])}),
+        "The layers lie in models inside the model.": network(0, 6, 7, 8, 9, put={0: lambda: keras.Sequential(cnn((20, 18, 2), 3, 10).layers[:6])}),
         "The filters have 3 x 3 pixels, not 5 x 5.": network(kernel_size=5),
         'The pictures shrink: without padding="same" each convolution eats one row and one column on every side, and the border of the jet is seen less often than its centre.': network(padding="valid"),
         "The second pair has as many filters as the first; it has twice as many.": network(filters=3),
@@ -519,8 +529,9 @@ def single_precision(function, *arguments):
         "There is a layer too many, BatchNormalization. The network of the study does without.": network(0, 10, *range(1, 10), put={10: layers.BatchNormalization}),
         "The convolutions are frozen, trainable=False: they would never learn.": network(trainable=False),
         "There is a regulariser; the network of the study does without.": network(kernel_regularizer="l2"),
-        "The weights begin at zero: no gradient reaches them. Leave the initialiser as it is.": network(kernel_initializer="zeros"),
+        "Weights begin at zero, where no gradient reaches them.": network(kernel_initializer="zeros"),
         "One convolution is applied twice, with the same weights. Each is a layer of its own.": network(0, 1, *range(1, 10)),
+        "its dropout is always on": network(put={8: lambda: partial(layers.Dropout(0.5), training=True)}),
         "knows no third number": network(at=[9], dtype=None),
         "the last layer computes in float64": network(at=[9], dtype="float64"),
     },
@@ -550,9 +561,9 @@ def cnn(shape, filters, dense):
 
 def curves():
     for loss, validation in (
+        ((500, 450, 400, 380, 360, 350, 340), (490, 390, 400, 410, 420, 370, 380)),  # three worse ones, then a better
         ((610, 440, 390, 350, 330, 300, 270, 240, 220), (660, 460, 400, 410, 380, 370, 390, 420, 450)),
         ((500, 400, 300, 200), (520, 470, 480, 550)),
-        ((500, 450, 400, 380, 360, 350, 340), (490, 390, 400, 410, 420, 370, 380)),  # three worse ones, then a better
         ((500, 450, 400, 360, 340), (490, 353, 360, 347, 357)),  # alike to two digits
         ((700, 600), (600, 500)),
     ):
@@ -584,7 +595,7 @@ def at(values=lambda training, validation: validation, best=np.argmin, first=1):
         "The losses were rounded, and the first of several that seem alike was taken. Compare them as they are.": at(lambda t, v: v.round(2)),
         "This is where the two losses are closest. The validation loss alone decides.": at(lambda t, v: np.abs(v - t)),
         "This is where the sum of the two losses is smallest. The validation loss alone decides.": at(lambda t, v: t + v),
-        "This is the first epoch with a validation loss above the training loss. That gap is no overfitting as long as both fall: take the smallest validation loss.": at(lambda t, v: v > t, np.argmax),
+        "This is the first epoch with a validation loss above the training loss. That gap is no overfitting as long as both fall: take the smallest validation loss.": at(lambda t, v: [*(v > t)[:-1], True], np.argmax),
         "This is where the validation loss falls fastest, not where it is smallest.": at(lambda t, v: np.diff(v)),
         "This is the minimum of a smoothed curve. Take the smallest loss as it is.": at(lambda t, v: np.convolve(v, np.ones(3) / 3, mode="same")),
         "the epoch should be": lambda history: str(best_epoch(history)),

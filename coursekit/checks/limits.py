@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import weakref
+from types import FrameType
 
 __all__ = ["TooLong", "at_most"]
 
@@ -27,8 +28,8 @@ class at_most:
     It is raised between two steps of Python, never after the block was left, and again and again while the block
     swallows it. Limits may be nested; an inner one may end what an outer one allows. A single call of compiled code
     is not interrupted before it returns; a sleep, or a wait for a lock, is in the main thread of Linux and macOS.
-    Let the block call a function that loops: of a loop in the block itself, Python 3.13 does not know at each of its
-    steps that it is in a block.
+    Let the block be one call of a function: only while this call goes on is one that was swallowed repeated, and of a
+    loop in the block itself, Python 3.13 does not know at each of its steps that it is in a block.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ class at_most:
     This does not end.
     """
 
-    __slots__ = ("__weakref__", "frame", "over", "seconds", "thread", "tracer", "until")
+    __slots__ = ("__weakref__", "called", "frame", "over", "seconds", "thread", "tracer", "until")
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -61,7 +62,7 @@ class at_most:
 
     def __enter__(self) -> "at_most":
         self.thread = threading.get_ident()
-        self.frame, self.tracer = sys._getframe(1), sys.gettrace()
+        self.frame, self.called, self.tracer = sys._getframe(1), None, sys.gettrace()
         self.until = time.monotonic() + self.seconds
         try:
             _watch(self)
@@ -88,7 +89,7 @@ class at_most:
                 continue
         if self.over:
             sys.settrace(self.tracer)
-        self.frame = None
+        self.frame = self.called = None
 
 
 #: By their `id`. Only the ``with`` statement holds them: a limit that ends while it is being left is forgotten, too.
@@ -133,11 +134,24 @@ def _look_round() -> float | None:
     now, _looks_at = time.monotonic(), float("inf")
     for limit in _watched():
         if limit.until <= now:
-            error = _StillTooLong if limit.over else TooLong
-            limit.over, limit.until = True, now + _AGAIN
-            _raise_in(limit.thread, error)
+            limit.until = now + _AGAIN
+            running, called = _where(limit)
+            if not limit.over and running:
+                limit.over, limit.called = True, called
+                _raise_in(limit.thread, TooLong)
+            elif called is not None and called is limit.called:
+                _raise_in(limit.thread, _StillTooLong)
         _looks_at = min(_looks_at, limit.until)
     return None if _looks_at == float("inf") else max(_looks_at - time.monotonic(), 0)
+
+
+def _where(limit: at_most) -> tuple[bool, FrameType | None]:
+    """Whether the function with the block is running, and what it has called."""
+    called, frame = None, sys._current_frames().get(limit.thread)
+    while frame is not None and frame is not limit.frame:
+        called, frame = frame, frame.f_back
+    leaving = called is not None and called.f_code.co_filename == __file__
+    return frame is not None, None if leaving else called
 
 
 def _can_wake(thread: int) -> bool:
@@ -184,6 +198,9 @@ class _StillTooLong(TooLong):
 
 def _stop_at_a_line(frame, event, _):
     if frame.f_code.co_filename == __file__:
+        return None
+    if not any(limit.over and limit.thread == threading.get_ident() for limit in _watched()):
+        sys.settrace(None)
         return None
     if event in {"call", "line"}:
         raise TooLong  # after which Python does not trace any more

@@ -1,20 +1,23 @@
 """The jet-image study of 2018 repeated with its exact networks: 40 epochs in batches of 100, the last epoch is tested.
 
-    coursekit simulate images --jets 84000 --seed 2 --jobs 2 --folder FOLDER
-    python benchmarks/image_study.py pack FOLDER study.npz
+    python benchmarks/image_study.py simulate study.npz --jets 84000 --seed 2 --jobs 2
     python benchmarks/image_study.py train study.npz --output results.json
 
-``pack`` makes the pictures: those of the study, 16 x 22 towers, and with ``--standardised`` also 40 x 40 pixels in
-standard position with two channels, pT and the number of constituents. ``train`` needs PyTorch and NumPy alone, so that
-the pictures can be taken to a machine with a GPU; it takes several files, and trains on 40 000 jets of each, or on as
-many as there are. There are two columns of labels and two outputs with a softmax, as in the study. Printed are the
-rejections of QCD jets, and what comes out if both columns are flattened into one ROC curve, as the study did it.
+``simulate`` makes the pictures of the study, 16 x 22 towers, and with ``--standardised`` also 40 x 40 pixels in
+standard position with two channels, pT and the number of constituents. ``train`` takes several files and trains on
+40 000 jets of each, or on as many as there are: best on a GPU. There are two columns of labels and two outputs with a
+softmax, as in the study. Printed are the rejections of QCD jets, and what comes out if both columns are flattened into
+one ROC curve, as the study did it.
 """
 
 import json
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -24,7 +27,10 @@ import typer
 from torch import nn
 from torch.nn import functional as F
 
+from coursekit.images import standardised_images, study_images
 from coursekit.metrics import Estimate, auc, rejection
+from coursekit.simulate.chunks import run_chunks
+from coursekit.simulate.toptag import JET_IMAGES, JetRecipe, simulate_jet_chunk
 
 EFFICIENCIES = (0.5, 0.6, 0.8)
 N_VALIDATION = 10_000  # looked at after each epoch, and not used
@@ -32,28 +38,44 @@ PIXELS = 40
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 
-@app.command()
-def pack(
-    folder: Path,
-    output: Path,
-    standardised: Annotated[bool, typer.Option("--standardised", help="Those in standard position, too.")] = False,
-) -> None:
-    """Make the pictures of a folder's jets, in integers, and write them compressed."""
-    from coursekit.images import standardised_images, study_images
-    from coursekit.jets import count_jets, load_jets
+def pictures_of_chunk(recipe: JetRecipe, process: str, seed: int, standardised: bool, chunk: int) -> dict:
+    """Simulate one chunk of jets and make their pictures, in integers: arrays (N, H, W) by name."""
+    jets = simulate_jet_chunk(recipe, process, seed, chunk)[0].constituents
+    arrays = {"study": study_images(jets)[..., 0]}
+    if standardised:
+        images = standardised_images(jets, pixels=PIXELS, channels=("pt", "multiplicity"))
+        arrays["pt"] = np.rint(65535 * images[..., 0]).astype(np.uint16)
+        arrays["multiplicity"] = images[..., 1].astype(np.uint8)
+    return arrays
 
-    arrays = {}
-    for part in ("train", "val", "test"):
-        (path,) = folder.glob(f"*_{part}.h5")
-        jets, labels = load_jets(path, stop=min(count_jets(path), N_VALIDATION) if part == "val" else None)
-        arrays |= {f"{part}_labels": labels.astype(np.uint8), f"{part}_study": study_images(jets)[..., 0]}
-        if standardised:
-            images = standardised_images(jets, pixels=PIXELS, channels=("pt", "multiplicity"))
-            arrays[f"{part}_pt"] = np.rint(65535 * images[..., 0]).astype(np.uint16)
-            arrays[f"{part}_multiplicity"] = images[..., 1].astype(np.uint8)
-    np.savez_compressed(output, **arrays)
-    sizes = {name: array.shape for name, array in arrays.items()}
-    print(f"{output}: {sizes}, {output.stat().st_size / 1e6:.1f} MB")
+
+@app.command()
+def simulate(
+    output: Path,
+    jets: Annotated[int, typer.Option(min=10, help="For training, validation and test, half of them tops.")] = 84_000,
+    seed: int = 2,
+    jobs: Annotated[int, typer.Option(min=1)] = 1,
+    pt: Annotated[tuple[float, float], typer.Option(help="Range of the jets, and of the hard partons.")] = (750, 950),
+    second_jet: Annotated[bool, typer.Option(help="The second jet must lie in the same range.")] = True,
+    interactions: Annotated[bool, typer.Option(help="The protons' other partons collide, too.")] = False,
+    standardised: Annotated[bool, typer.Option(help="Make the pictures in standard position, too.")] = False,
+) -> None:
+    """Simulate jets as `coursekit simulate images` does, and write their pictures, compressed."""
+    recipe = replace(JET_IMAGES, pt=pt, pt_hat=pt, second_jet=second_jet, multiple_interactions=interactions)
+    start, both = time.perf_counter(), []
+    for process in ("qcd", "top"):
+        work, made = partial(pictures_of_chunk, recipe, process, seed, standardised), []
+        with closing(run_chunks(work, count(), jobs)) as chunks:
+            while sum(len(arrays["study"]) for arrays in made) < jets // 2:
+                made.append(next(chunks))
+        both.append({name: np.concatenate([arrays[name] for arrays in made])[: jets // 2] for name in made[0]})
+    arrays = {name: np.concatenate([half[name] for half in both]) for name in both[0]}
+    arrays["labels"] = np.repeat(np.arange(2, dtype=np.uint8), jets // 2)
+    order = np.random.default_rng(seed).permutation(len(arrays["labels"]))
+    parts = zip(("train", "val", "test"), np.split(order, [round(0.6 * jets), round(0.8 * jets)]), strict=True)
+    np.savez_compressed(output, **{f"{part}_{name}": arrays[name][rows] for part, rows in parts for name in arrays})
+    size, seconds = output.stat().st_size / 1e6, time.perf_counter() - start
+    print(f"{output}: {len(order)} jets, {size:.1f} MB, {seconds:.0f} s with {jobs} jobs", flush=True)
 
 
 # --- the networks of the study ----------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ show("found as either", len(new.keys(filter_classname=["TTree", "ROOT::RNTuple"]
 show("its branches", tuple(new["Events"].keys()))
 
 # %% [markdown]
-# Only the name of the class is another one: what follows in this lesson works for an RNTuple as it does for a tree, and both will be with us for years.
+# Only the name of the class is another one: branches are read from an RNTuple with the same words as from a tree, and both will be with us for years.
 #
 # Back to our samples.
 # The tree is not read yet, and to ask for its size or the names of its branches costs nothing more.

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 2 · Normalisation: what an event counts, and how a number is scaled
+# # 2 · Normalisation: how much an event counts, and how a number is scaled
 #
 # <!-- badges -->
 #
@@ -7,11 +7,11 @@
 #
 # 1. give each simulated event the number of real events that it stands for, and bring signal and background to a mean weight of one without losing the cross sections;
 # 2. scale the inputs with numbers that come from the training events alone, keep missing values apart, and store all of it in a file that refuses the wrong columns;
-# 3. reweight one sample to the $(\eta, p_T)$ spectrum of another, and prove that it worked.
+# 3. reweight one sample to the $(\eta, p_T)$ spectrum of another and prove that it worked, and say what negative weights cost.
 #
-# **You need** lesson 1: dictionaries of arrays, one table from many branches.
+# **You need** lesson 1: dictionaries of arrays, and one table made from many branches.
 #
-# **Time:** 75 minutes; the notebook itself runs in about 10 seconds on two CPU cores.
+# **Time:** 90 minutes; the notebook itself runs in about 10 seconds on two CPU cores.
 
 # %% tags=["setup"]
 from coursekit import check, fetch, figure, hint, load_events, or_reference, progress, setup, show
@@ -25,10 +25,10 @@ seed: int = 1
 # %% [markdown]
 # ## What does one simulated event stand for?
 #
-# We simulated about as many Higgs bosons as Z bosons.
-# The LHC does not.
-# So each event carries a *weight*: the number of real events it stands for.
-# Six branches hold its factors, and their product is the weight:
+# We have simulated about as many Higgs bosons as Z bosons.
+# The LHC does not produce them so.
+# Therefore each event carries a *weight*, the number of real events for which it stands.
+# Six branches hold its factors, and the weight is their product:
 #
 # | branch | factor | unit |
 # |---|---|---|
@@ -39,8 +39,8 @@ seed: int = 1
 # | `GenLepMatch2l` | flag: 1 if both leptons are real ones and not misidentified jets, else 0 | - |
 # | `METFilter_MC` | flag: 1 if the missing momentum passes the quality filters, else 0 | - |
 #
-# The *luminosity* counts collisions: 1/fb is what the LHC delivers in a few good days, and CMS analyses 138/fb of the years 2016 to 2018.
-# `load_events` does what you wrote in lesson 1, with errors that name the file.
+# The *luminosity* measures how many collisions there were: 1/fb is what the LHC delivers in a few good days, and the data that CMS took in the years 2016 to 2018 amount to 138/fb.
+# `load_events` does what you wrote in lesson 1, and its errors name the file.
 
 # %%
 import awkward as ak
@@ -58,7 +58,7 @@ FILES = {
 LABELS = {"hww": "H → WW", "dy_low": "Drell-Yan, 10-50 GeV", "dy_high": "Drell-Yan, above 50 GeV"}
 
 samples = {
-    name: load_events(path, [*INPUT_BRANCHES, *WEIGHT_BRANCHES, "mll", "Jet_pt", "Jet_eta"])
+    name: load_events(path, [*INPUT_BRANCHES, *WEIGHT_BRANCHES, "mll", "pdgId1", "pdgId2", "Jet_pt", "Jet_eta"])
     for name, path in FILES.items()
 }
 for name, sample in samples.items():
@@ -68,8 +68,8 @@ for name, sample in samples.items():
 # ### Your turn 2.1 · 5 min · ★
 #
 # Write `weights_of(events)`: it gets a dictionary of arrays and returns a NumPy array with the weight of each event, the product of the branches named in `WEIGHT_BRANCHES`.
-# A weight may be negative: calculations beyond leading order have events that are to be subtracted.
-# Ours have none, but the function shall keep the sign.
+# A weight may be negative: calculations beyond leading order have events that are to be subtracted, and at the end of this lesson we shall meet some.
+# These three samples have none, but the function should keep the sign.
 
 
 # %% tags=["exercise", "ex-2.1"]
@@ -94,33 +94,50 @@ pd.DataFrame(
 
 # %%
 total = sum(w.sum() for w in raw_weights.values())
-show("H → WW in a million events", raw_weights["hww"].sum() / total * 1e6, 0)
+show("events with two leptons for one H → WW", total / raw_weights["hww"].sum(), 0)
+show("of 10 000 events, not H → WW", 10_000 * (1 - raw_weights["hww"].sum() / total), 1)
+zero = np.concatenate(list(raw_weights.values())) == 0
+show("events of weight zero", int(zero.sum()))
+show("share of weight zero", zero.mean(), 2)
+for branch in WEIGHT_BRANCHES:
+    factor = np.concatenate([sample[branch] for sample in samples.values()])
+    show(f"events with {branch.split('__')[0]} = 0", int(np.sum(factor == 0)))
 
 # %% [markdown]
-# One in 7500.
-# A network that calls everything background would be right in about 9998.7 of 10 000 events.
-# This is why signal and background get separate means below, and why lesson 4 does not judge by accuracy.
-# Between 17 and 27% of the events have weight zero: they fail one of the three flags.
-# They stay in the arrays, aligned with their inputs, and count nothing.
+# One event in {{7500 = 7519 within 50 = events with two leptons for one H → WW}} is signal.
+# A network that calls everything background would be right in {{9998.7 = of 10 000 events, not H → WW}} of 10 000 events.
+# This is why signal and background get separate means below, and why lesson 4 does not judge a network by its accuracy.
+#
+# {{22% = share of weight zero}} of the simulated events have weight zero.
+# Nearly all of these fail the tight selection of the leptons; a few fail one of the other two flags.
+# The table says that `SFweight2l` can be zero as well, but every event in our files has two leptons, and so it never is.
+# Events of weight zero stay in the arrays, aligned with their inputs, and count nothing.
 #
 # ## A mean weight of one
 #
 # A network learns in small steps.
-# Each step corrects its mistakes on some hundreds of events, where a mistake counts in proportion to the weight of its event.
-# With weights near $10^{-2}$ for signal and $10^{2}$ for background the steps would have the wrong size, and nobody would notice the signal.
-# The groups that a network is to tell apart, here signal and background, are called *classes*; we divide the weights of each class by their mean:
+# Each step corrects its mistakes on some hundreds of events, and a mistake counts in proportion to the weight of its event.
+
+# %%
+for name, w in raw_weights.items():
+    show(f"mean weight, {LABELS[name]}", w.mean(), 3 if name == "hww" else 1)
+
+# %% [markdown]
+# With weights of {{0.009 = mean weight, H → WW}} for the signal and of {{62 = mean weight, Drell-Yan, above 50 GeV}} for most of the background the steps would have the wrong size, and the signal would make no difference.
+# The groups that a network is to tell apart, here signal and background, are called *classes*.
+# We divide the weights of each class by their mean:
 #
 # $$ w_i' = w_i \Big/ \frac{1}{N} \sum_{j=1}^{N} w_j $$
 #
-# with $N$ the number of events of the class, those of weight zero included.
-# The background class has two samples, and here is a choice to make.
-# **Guess:** does it matter whether we divide before or after we merge them?
+# Here $N$ is the number of events of the class, those of weight zero included.
+# The background class has two samples, and so there is a choice to make.
+# **Guess:** does it matter whether we divide before we merge them or afterwards?
 #
 # ### Your turn 2.2 · 8 min · ★★
 #
 # Write `weights_and_labels(signal, backgrounds)`.
-# It gets the weights of the signal, an array, and a list of arrays, the weights of each background, however many there are.
-# It returns two arrays for all events, signal first, then the backgrounds in their order: the weights, with a mean of one over the signal and a mean of one over the merged background; and the labels, 1 for signal and 0 for background.
+# It gets the weights of the signal, an array, and a list of arrays with the weights of each background, however many there are.
+# It returns two arrays for all events, the signal first and then the backgrounds in their order: the weights, with a mean of one over the signal and a mean of one over the merged background; and the labels, 1 for signal and 0 for background.
 
 
 # %% tags=["exercise", "ex-2.2"]
@@ -137,8 +154,8 @@ show("mean weight of the signal", weights[labels == 1].mean(), 3)
 show("mean weight of the background", weights[labels == 0].mean(), 3)
 
 # %% [markdown]
-# The mean hides what happens inside a class.
-# So we look at a distribution in which the two Drell-Yan samples differ, the mass of the lepton pair.
+# A mean says nothing about what has happened inside a class.
+# So we look at a distribution in which the two Drell-Yan samples differ, that of the mass of the lepton pair.
 
 # %%
 background = concatenate_events([samples["dy_low"], samples["dy_high"]])
@@ -168,15 +185,15 @@ show("background below 50 GeV, merged first [%]", 100 * np.average(below, weight
 show("background below 50 GeV, merged last [%]", 100 * np.average(below, weights=each_by_itself), 1)
 
 # %% [markdown]
-# Divided first, the two samples weigh the same, and half of the background lies below 50 GeV instead of a twelfth.
-# The step at 50 GeV, where one sample ends and the other begins, gives it away: nature has no such step.
+# Where the samples are divided first, both weigh the same, and {{half = 50 within 1 = background below 50 GeV, merged last [%]}} of the background lies below 50 GeV instead of {{a twelfth = 8.3 = background below 50 GeV, merged first [%]}}.
+# The step at 50 GeV, where one sample ends and the other begins, gives it away, for nature has no such step.
 # A network would learn to fight a background that is not there.
 # The cross sections are physics, the mean of one is bookkeeping: merge first.
 #
 # ## Offset and scale
 #
-# Now the inputs: one table of all events, signal first, as the weights and labels are.
-# In GeV, the columns spread over very different ranges.
+# Now we come to the inputs: one table of all events, with the signal first, as in the weights and labels.
+# The columns, which are in GeV, spread over very different ranges.
 
 # %%
 events = concatenate_events([samples["hww"], background])
@@ -186,40 +203,51 @@ summary = pd.DataFrame(table.astype("f8"), columns=INPUT_BRANCHES).describe()
 summary.loc[["mean", "std", "min", "max"]].round().astype(int)
 
 # %% [markdown]
-# The two handles that a physicist would grasp first are missing on purpose: the mass of the lepton pair, `mll`, and its *flavour*, whether the leptons are two electrons, two muons or one of each (Drell-Yan makes one of each almost only by way of two tau leptons).
-# With them the task would be easier than is instructive.
-# `mll` is kept apart as a witness: in lesson 4 we look whether the answer of a network that has never seen it bends its spectrum.
+# The two quantities at which a physicist would look first are missing here.
+# One is the mass of the lepton pair, `mll`.
+# The other is its *flavour*: whether the leptons are two electrons, two muons or one of each.
+
+# %%
+for name, sample in samples.items():
+    different = np.abs(sample["pdgId1"]) != np.abs(sample["pdgId2"])  # 11 is an electron, 13 a muon
+    show(f"one electron and one muon, {LABELS[name]} [%]", 100 * different.mean(), 1)
+
+# %% [markdown]
+# Each W boson chooses its lepton by itself, so that {{half of the signal = 50 within 1 = one electron and one muon, H → WW [%]}} has one of each.
+# Drell-Yan has that almost only by way of two tau leptons, in {{less than one event in a hundred = < 1 = one electron and one muon, Drell-Yan, above 50 GeV [%]}}.
+# A real analysis begins with this cut; we leave flavour and mass out on purpose, because the task would be too easy to learn from.
+# But `mll` is kept as a witness: in lesson 4 we look whether the answer of a network that has never seen it bends its spectrum.
 #
-# A network starts with random numbers of order one and moves them in small steps.
-# Inputs of order one suit it.
-# Each column gets its own *offset* and *scale*:
+# A network starts with random numbers of order one and moves them in small steps, and inputs of order one suit it.
+# So each column gets its own *offset* and *scale*:
 #
 # $$ x' = (x + \text{offset}) \cdot \text{scale}, \qquad \text{offset} = -\bar x, \quad \text{scale} = 1/\sigma_x $$
 #
-# with $\bar x$ the mean and $\sigma_x$ the standard deviation of $x$.
-# The signs follow `lwtnn`, the library with which lesson 12 runs a network in C++; so the same numbers serve here and there.
+# Here $\bar x$ is the mean and $\sigma_x$ the standard deviation of $x$.
+# The signs follow `lwtnn`, the library with which lesson 12 runs a network in C++, so that the same numbers serve here and there.
 #
-# Offset and scale are *fitted*, like the weights of a network, and what is fitted may see the training events only.
-# Lesson 3 is about how to split; for now a coin decides.
+# Offset and scale are *fitted*, like the weights of a network, and whatever is fitted may see the training events only.
+# Lesson 3 explains how to choose these; for now a coin decides.
 
 # %%
 rng = np.random.default_rng(seed)
 training = rng.random(len(table)) < 0.5
 show("training events", int(training.sum()))
 show("smallest mTOT_cut", table[:, 5].min(), 1, unit="GeV")
-show("share of mTOT_cut = -1 in signal [%]", 100 * np.mean(table[labels == 1, 5] == -1), 0)
-show("share of mTOT_cut = -1 in background [%]", 100 * np.mean(table[labels == 0, 5] == -1), 0)
+show("mTOT_cut at -1, signal [%]", 100 * np.mean(table[labels == 1, 5] == -1), 0)
+show("mTOT_cut at -1, background [%]", 100 * np.mean(table[labels == 0, 5] == -1), 0)
 
 # %% [markdown]
-# No system of particles weighs $-1$ GeV.
+# No system of particles has a mass of $-1$ GeV.
 # The value stands for *missing*: without two jets, `ptTOT_cut` and `mTOT_cut` cannot be computed.
 # Such a stand-in is called a *default value*.
-# That it occurs more often in the background is information; its size is none, and it must not take part in a mean.
+# That it occurs more often in the background is information.
+# Its size, however, means nothing, and it must not take part in a mean.
 #
 # ### Your turn 2.3 · 8 min · ★★
 #
-# Write `offset_and_scale(column, default)`: the two numbers for one column of the table, from all values that are not the default.
-# The check uses a column in which real values can be negative.
+# Write `offset_and_scale(column, default)`: it returns offset and scale of one column of the table, computed from all values that are not the default.
+# The check uses columns in which real values can be negative, and more than one default.
 
 
 # %% tags=["exercise", "ex-2.3"]
@@ -237,12 +265,11 @@ show("mean of mTOT_cut, measured values", -offset, 0, unit="GeV")
 show("mean of mTOT_cut, defaults taken for measurements", float(mtot.mean(dtype="f8")), 0, unit="GeV")
 
 # %% [markdown]
-# With the defaults in the fit the "mean" is 75 GeV, a mass that hardly any event has.
-
-# %% [markdown]
+# With the defaults in the fit the "mean" is {{75 GeV = mean of mTOT_cut, defaults taken for measurements}}, a mass that hardly any event has.
+#
 # ### Your turn 2.4 · 8 min · ★★
 #
-# Write `apply_scaling(column, offset, scale, default)`: a new array with $(x + \text{offset}) \cdot \text{scale}$, and exactly 0 for each default value.
+# Write `apply_scaling(column, offset, scale, default)`: it returns a new array with $(x + \text{offset}) \cdot \text{scale}$ for each measured value $x$, and exactly 0 for each default value.
 # Zero is the mean of the scaled inputs, so that a missing value is neither large nor small.
 
 
@@ -265,14 +292,15 @@ show("missing values, all at", scaled[missing].max(), 1)
 # ### A failure worth seeing
 #
 # In lesson 1 we normalised a branch of one sample.
-# It is tempting to go on like that: normalise the signal, normalise the background, merge.
-# Every sample then has mean 0 and standard deviation 1, as it should.
-# **Guess:** will a classifier find these inputs harder or easier than those scaled together?
+# It is tempting to go on in the same way: to normalise the signal, to normalise the background, and to merge the two.
+# Each of them then has mean 0 and standard deviation 1, as it should.
+# **Guess:** will a classifier find these inputs harder or easier than those that were scaled together?
 #
-# We ask a small *decision tree*, a few cuts on the inputs found automatically.
-# Its mark is the *balanced accuracy*: the share of right answers, averaged over signal and background; 0.5 is guessing.
+# We ask a small *decision tree*, which consists of a few cuts on the inputs that are found automatically.
+# Its mark is the *balanced accuracy*: the share of right answers, averaged over signal and background.
+# Guessing earns 0.5.
 # For a tree the scale of an input does not matter, since a cut can stand anywhere.
-# So both ways of scaling should get the same mark.
+# So it should get the same mark for both ways of scaling.
 
 # %%
 from sklearn.tree import DecisionTreeClassifier
@@ -286,8 +314,8 @@ by_itself = np.concatenate([normalise(table[labels == label]) for label in (1, 0
 together = (table - table[training].mean(axis=0)) / table[training].std(axis=0)
 
 
-def balanced_accuracy(tree, inputs):
-    right = tree.predict(inputs) == labels[~training]
+def balanced_accuracy(classifier, inputs):
+    right = classifier.predict(inputs) == labels[~training]
     shares = [right[labels[~training] == label] for label in (0, 1)]
     value = np.mean([share.mean() for share in shares])
     error = np.sqrt(sum(share.mean() * (1 - share.mean()) / len(share) for share in shares)) / 2
@@ -302,7 +330,8 @@ for way, inputs in [("together", together), ("each sample by itself", by_itself)
     show(f"balanced accuracy, scaled {way}", value, 3, error=error)
 
 # %% [markdown]
-# From 0.86 to 0.97, by a change that should not matter: a result too good to be true calls for a look at the inputs.
+# The mark rises from {{0.86 = balanced accuracy, scaled together}} to {{0.97 = balanced accuracy, scaled each sample by itself}}, by a change that should not matter.
+# A result that is too good to be true calls for a look at the inputs.
 
 # %%
 with figure("scaled-mtot-cut", columns=2, sharey=True) as axes:
@@ -325,18 +354,19 @@ show("the same tree on inputs scaled together", value, 3, error=error)
 
 # %% [markdown]
 # Each sample was moved by its own mean.
-# Where fewer than two jets were found, `mTOT_cut` is $-1$ in both, and now this one value stands at two places: where the spike is *is* the label.
-# The tree needs a cut or two to read it off: 68% of the signal and 89% of the background are labelled by it.
+# Where fewer than two jets were found, `mTOT_cut` is $-1$ in both samples.
+# Now this one value stands at two places, and the place of the spike *is* the label.
+# The tree needs a cut or two to read it off, and has the answer for {{68% = mTOT_cut at -1, signal [%]}} of the signal and {{89% = mTOT_cut at -1, background [%]}} of the background.
 # It has learned how we prepared the samples, and little physics.
 #
-# A collision recorded at the LHC comes without a label, so nobody could say by which of the two means to scale it.
-# On inputs that are all scaled alike the same tree gets 0.44, worse than guessing.
-# The repair is one rule:
+# A collision recorded at the LHC comes without a label, so that nobody could say by which of the two means to scale it.
+# On inputs that are all scaled alike the same tree gets {{0.44 = the same tree on inputs scaled together}}, which is worse than guessing.
+# One rule repairs this:
 # **one offset and one scale for all classes, fitted on the training events**.
 #
 # ## The same, ready to use
 #
-# `Scaler` does what you wrote, for all columns at once: fitted on training events, in double precision, defaults left out of the fit and set to 0.
+# `Scaler` does what you wrote, for all columns at once: it is fitted on training events in double precision, leaves defaults out of the fit and sets them to 0.
 
 # %%
 from coursekit.preprocess import Scaler
@@ -352,21 +382,49 @@ shift = np.abs((everything.offset - scaler.offset) * scaler.scale).max()
 show("largest shift if the other events took part, in standard deviations", shift, 4)
 
 # %% [markdown]
-# The shift is small: with 30 000 training events it hardly matters whether the others take part.
-# With fifty it would, and a test that has helped to choose anything, be it a mean, is not a test any more.
+# The shift is small: with {{30 000 = training events}} training events it hardly matters whether the others take part.
+# With fifty it would matter.
+# And a test that has helped to choose anything, be it only a mean, is no test any more.
 # The habit costs nothing.
+#
+# ## A missing value is information
+#
+# We have put the missing values where they do no harm, and with that we have hidden them.
+# At 0 they look like average events, although the very fact that a value is missing speaks for the background.
+# The remedy is an input that says so, a *check flag*: 1 where the values are missing and 0 elsewhere.
+# `ptTOT_cut` and `mTOT_cut` are missing together, so one flag serves both.
+# **Guess:** how much is it worth?
+#
+# This time we ask *logistic regression*, which adds up the inputs with factors of its own and compares the sum with a threshold.
+# Unlike a tree it cannot cut out the spike at 0.
+
+# %%
+from sklearn.linear_model import LogisticRegression
+
+flag = (table[:, 5] == -1).astype(np.float64)
+for name, inputs in [("ptTOT_cut and mTOT_cut", x[:, 4:]), ("all six inputs", x)]:
+    for how, columns in [("alone", inputs), ("with the flag", np.column_stack([inputs, flag]))]:
+        linear = LogisticRegression(class_weight="balanced").fit(columns[training], labels[training])
+        value, error = balanced_accuracy(linear, columns[~training])
+        show(f"balanced accuracy, {name}, {how}", value, 3, error=error)
+
+# %% [markdown]
+# Of the two inputs alone, little can be learned without the flag, and with it the mark rises from {{0.566 = balanced accuracy, ptTOT_cut and mTOT_cut, alone}} to {{0.607 = balanced accuracy, ptTOT_cut and mTOT_cut, with the flag}}.
+# Beside four other inputs the gain is smaller, from {{0.852 = balanced accuracy, all six inputs, alone}} to {{0.859 = balanced accuracy, all six inputs, with the flag}}: those know something about the jets as well.
+# The flag is not scaled, since it is of order one already.
+# Lesson 4 does without it, in order to stay with six inputs; lesson 12, where most jets have some value missing, has three of them.
 #
 # ## The variables file
 #
-# A trained network is useless without its scaling: fed with raw GeV, or with columns exchanged, it answers all the same, and wrongly.
+# A trained network is useless without its scaling: fed with numbers in GeV, or with columns exchanged, it answers all the same, and wrongly.
 # So order, name, default, offset and scale of every input go into a file that stays with the network.
-# JSON is text that people and every programming language can read.
+# We write it in JSON, a form of text that people and every programming language can read.
 #
 # ### Your turn 2.5 · 8 min · ★★
 #
 # Write `variables(names, offsets, scales, defaults)`: a list with one dictionary per input, in the order of `names`, with the keys `"order"` (counted from 0), `"name"`, `"default"`, `"offset"` and `"scale"`.
-# `defaults` is a dictionary from name to default value; inputs without one get `None`.
-# `json.dumps` must accept the list.
+# `defaults` is a dictionary that leads from a name to its default value; inputs that are not in it get `None`.
+# `json.dumps` must accept the list, and no digit may be lost.
 
 
 # %% tags=["exercise", "ex-2.5"]
@@ -382,8 +440,8 @@ rows = variables(scaler.inputs, scaler.offset, scaler.scale, scaler.defaults)
 print(pd.DataFrame(rows).round(3).to_string(index=False, na_rep="none"))
 
 # %% [markdown]
-# `scaler.save` writes these rows, and `Scaler.load` reads them back: the very same numbers, to the last digit.
-# Told which columns the new table has, it compares.
+# `scaler.save` writes these rows, and `Scaler.load` reads them back, the very same numbers to the last digit.
+# If we tell it which columns our table has, it compares them with those of the file.
 
 # %%
 path = WORK / "variables.json"
@@ -398,7 +456,7 @@ except ValueError as error:
     print(str(error).replace(str(path), path.name))
 
 # %% [markdown]
-# What would have happened without the question?
+# What would have happened if nobody had asked?
 # A table with its columns in alphabetical order has the right shape, and nothing complains:
 
 # %%
@@ -410,13 +468,13 @@ show("largest mean of a column, wrong order", np.abs(wrong_order[training].mean(
 # ## Giving one sample the spectrum of another
 #
 # Weights can do more than count.
-# Gluons radiate more than quarks: two gluons make the Higgs boson, a quark and an antiquark the Z, and so the jets beside a Higgs boson are harder.
-# Suppose a network is to recognise jets by what is inside them; then the spectrum must not help it.
-# Lesson 12 needs exactly this for b jets against light jets.
+# Two gluons make the Higgs boson, a quark and an antiquark the Z boson; gluons radiate more than quarks, and so the jets beside a Higgs boson are harder.
+# Suppose that a network is to recognise jets by what is inside them.
+# Then their spectrum must not help it, and lesson 12 needs exactly this for b jets against light jets.
 #
-# So we *reweight*: events of the *source*, Drell-Yan, get a factor such that the distribution of $(\eta, p_T)$ of their leading jet becomes that of the *target*, $H \to WW$.
-# The leading jet is the one with the largest transverse momentum
-# $p_T$; its pseudorapidity is $\eta = -\ln\tan(\theta/2)$, with $\theta$ the angle to the beam.
+# So we *reweight*: the events of the *source*, Drell-Yan, get a factor such that the distribution of $(\eta, p_T)$ of their leading jet becomes that of the *target*, $H \to WW$.
+# The leading jet is the one with the largest transverse momentum $p_T$.
+# Its pseudorapidity is $\eta = -\ln\tan(\theta/2)$, where $\theta$ is the angle to the beam.
 
 
 # %%
@@ -433,17 +491,17 @@ show("leading jets, Drell-Yan", len(source_pt))
 show("leading jets, H → WW", len(target_pt))
 
 # %% [markdown]
-# We count both samples in bins of $(|\eta|, p_T)$; the detector is the same on both sides, so the sign of $\eta$ does not matter.
+# We count both samples in bins of $(|\eta|, p_T)$, without the sign of $\eta$, since the detector is the same on both sides.
 # The factor of bin $b$ compares shapes:
 #
 # $$ r_b = \frac{T_b / \sum_a T_a}{S_b / \sum_a S_a} $$
 #
-# with $S_b$ and $T_b$ the sums of weights of source and target in the bin.
-# The factors are fitted too: one half of the events makes them, the other half tests them.
+# Here $S_b$ and $T_b$ are the sums of weights of source and target in the bin.
+# The factors are fitted as well, so one half of the events makes them and the other half tests them.
 #
 # ### Your turn 2.6 · 8 min · ★★
 #
-# Write `bin_factors(source, target)`: from two arrays of $S_b$ and $T_b$, of any shape, to the array of $r_b$; 0 where the source is empty.
+# Write `bin_factors(source, target)`: it gets the arrays of $S_b$ and $T_b$, which may have any number of axes, and returns the array of $r_b$ in the same shape, with 0 where the source is empty.
 
 
 # %% tags=["exercise", "ex-2.6"]
@@ -478,9 +536,9 @@ show("coursekit finds the same factors", bool(np.allclose(change.ratios, factors
 show("share of the target in bins without source events", change.uncovered, 3)
 
 # %% [markdown]
-# `change` remembers the bins, so that it can give a factor to any event, also to those of the other half.
-# The proof of a reweighting is its *closure*: on events that had no part in the factors, source and target must agree within their statistical uncertainties.
-# **Guess:** by how much do the spectra differ before, at low and at high $p_T$?
+# `change` remembers the bins, and so it can give a factor to any event, also to those of the other half.
+# A reweighting is proved by its *closure*: on events that had no part in the factors, source and target must agree within their statistical uncertainties.
+# **Guess:** by how much do the spectra differ before the reweighting, at low and at high $p_T$?
 
 # %%
 new_w = source_w * change.weights(source_eta, source_pt)
@@ -497,8 +555,7 @@ panels = [
     ("leading-jet $|\\eta|$", "unit", source_eta, target_eta, BINS[0]),
 ]
 reweighted = {"color": COLOURS[2], "linestyle": ":"}
-ways = [(source_w, "Drell-Yan before", STYLE["Drell-Yan"], "s", -0.1),
-        (new_w, "Drell-Yan reweighted", reweighted, "o", 0.1)]  # fmt: skip
+ways = [(source_w, "before", STYLE["Drell-Yan"], "s", -0.1), (new_w, "reweighted", reweighted, "o", 0.1)]
 
 # %%
 with figure("leading-jet-spectra", rows=2, columns=2, size=(11, 6.5), sharex="col", height_ratios=[2, 1]) as axes:
@@ -508,11 +565,11 @@ with figure("leading-jet-spectra", rows=2, columns=2, size=(11, 6.5), sharex="co
         top.stairs(target / np.diff(edges), edges, baseline=None, linewidth=1.8, label=label, **STYLE["H → WW"])
         for w, label, style, marker, side in ways:
             source, source_error = shape(source_x[~half_s], edges, w[~half_s])
-            label = f"{label} ({np.sum(~half_s)} jets)"
-            top.stairs(source / np.diff(edges), edges, baseline=None, linewidth=1.8, label=label, **style)
+            whole = f"Drell-Yan {label} ({np.sum(~half_s)} jets)"
+            top.stairs(source / np.diff(edges), edges, baseline=None, linewidth=1.8, label=whole, **style)
             place = (edges[1:] + edges[:-1]) / 2 + side * np.diff(edges)
             error = source / target * np.hypot(source_error / source, target_error / target)
-            bottom.errorbar(place, source / target, error, fmt=marker, markersize=4, color=style["color"])
+            bottom.errorbar(place, source / target, error, fmt=marker, markersize=4, color=style["color"], label=label)
         bottom.axhline(1, color="black", linestyle="-", linewidth=0.8)
         bottom.set_ylim(0.4, 1.9)
         bottom.set_xlabel(name)
@@ -522,6 +579,7 @@ with figure("leading-jet-spectra", rows=2, columns=2, size=(11, 6.5), sharex="co
     axes[0, 0].set_ylim(1e-3, 0.2)
     axes[0, 1].set_ylim(bottom=0)
     axes[0, 0].legend(fontsize=9)
+    axes[1, 1].legend(fontsize=9, loc="upper right")
 
 
 # %%
@@ -538,13 +596,36 @@ show("chi2 per bin before", chi2_per_bin(source_w), 1)
 show("chi2 per bin after", chi2_per_bin(new_w), 1)
 
 # %% [markdown]
-# $\chi^2$ per bin is the squared difference over its variance: 1 if only chance makes the difference.
-# Here between 1 and 2 is right, since the factors are as uncertain as the histograms that made them, and that uncertainty is not in the error bars.
-# From 27 to 1.5: the reweighting closes.
+# $\chi^2$ per bin is the squared difference over its variance, and it is 1 on average if only chance makes the difference.
+# Here a value between 1 and 2 is right: the factors are as uncertain as the histograms that made them, and that uncertainty is not in the error bars.
+# It has fallen from {{27 = chi2 per bin before}} to {{1.5 = chi2 per bin after}}, and the reweighting closes.
 #
-# It has a price.
-# Events with a large factor count for many, and chance with them.
-# The *effective number* of events, $(\sum w)^2 / \sum w^2$, is how many events of equal weight would be as precise.
+# Yet look at the lower right panel: from bin to bin the ratio climbs, from 0.92 to 1.07.
+# Is there a slope in $|\eta|$ that the factors leave behind?
+# We can ask that, because the halves were drawn at random and can be drawn again.
+
+# %%
+ratios = []
+for _ in range(40):
+    fit_s, fit_t = rng.random(len(source_pt)) < 0.5, rng.random(len(target_pt)) < 0.5
+    first = (source_eta[fit_s], source_pt[fit_s], target_eta[fit_t], target_pt[fit_t])
+    again = reweight_2d(*first, BINS, source_w[fit_s], target_w[fit_t]).weights(source_eta, source_pt)
+    source = shape(source_eta[~fit_s], BINS[0], (source_w * again)[~fit_s])[0]
+    ratios.append(source / shape(target_eta[~fit_t], BINS[0], target_w[~fit_t])[0])
+
+for low, high, mean, scatter in zip(
+    BINS[0], BINS[0][1:], np.mean(ratios, axis=0), np.std(ratios, axis=0), strict=False
+):
+    show(f"ratio for |eta| from {low} to {high}", mean, 2, error=scatter)
+
+# %% [markdown]
+# Averaged over 40 other pairs of halves the ratio is one, and there is no slope.
+# Behind the sign $\pm$ stands by how much a single pair scatters, and that is more than the error bars of the figure say, for the reason given above.
+# The slope that we saw was chance; without this look we might have tried to repair it.
+#
+# A reweighting has a price.
+# Events with a large factor count for many, and their statistical fluctuations count for many, too.
+# The *effective number* of events, $(\sum w)^2 / \sum w^2$, says how many events of equal weight would be as precise.
 
 
 # %%
@@ -556,8 +637,38 @@ show("effective events before", effective_events(source_w), 0)
 show("effective events after", effective_events(new_w), 0)
 
 # %% [markdown]
-# Of 5500 effective events 3300 are left.
+# Of {{5500 = 5515 within 50 = effective events before}} effective events {{3300 = 3326 within 50 = effective events after}} are left.
 # The more two samples differ, the more a reweighting costs.
+#
+# ## Negative weights
+#
+# Calculations beyond leading order count some configurations twice and take the surplus away again, by events with a negative weight.
+# `WWTo2L2Nu.root` holds pairs of W bosons that do not come from a Higgs boson, the background that lesson 13 has to fight.
+# Our generator is of leading order; we have turned signs round in this file as calculations of higher order do, and the more often, the more jets an event has.
+# **Guess:** what becomes of the expected number of events if somebody finds negative weights odd, and takes absolute values, or leaves these events out?
+
+# %%
+pairs = load_events(fetch("WWTo2L2Nu.root"), ["XSWeight", "SFweight", "nJet"])
+signed = pairs["XSWeight"].astype(np.float64) * pairs["SFweight"]
+show("events of negative weight [%]", 100 * np.mean(signed < 0), 0)
+show("expected at 1/fb", signed.sum(), 0)
+
+many_jets = pairs["nJet"] >= 3
+for how, w in [("absolute values", np.abs(signed)), ("without them", np.clip(signed, 0, None))]:
+    show(f"{how}, times too many", w.sum() / signed.sum(), 2)
+    show(f"{how}, times too many with three jets or more", w[many_jets].sum() / signed[many_jets].sum(), 1)
+
+show("simulated events", len(signed))
+show("effective events", effective_events(signed), 0)
+
+# %% [markdown]
+# With absolute values the sample is {{1.34 = absolute values, times too many}} times too large, and where there are many jets {{2.5 = absolute values, times too many with three jets or more}} times: not only the number is wrong, but every distribution that has to do with jets.
+# To leave the events out is wrong in the same direction.
+# The sign belongs to the weight, and this is why your function in 2.1 had to keep it.
+#
+# It has a price as well: the {{20 000 = simulated events}} events are as precise as {{9800 = 9757 within 50 = effective events}} of equal weight.
+# And a network that trains on them is rewarded for a wrong answer wherever a weight is negative, which is right on average and restless in a small batch.
+# Lesson 13 compares what can be done about that.
 #
 # ## Where you stand
 
@@ -567,15 +678,15 @@ progress()
 # %% [markdown]
 # ## What we found
 #
-# 1. Merge the samples of a class, then divide by the mean: the cross sections survive between the samples, and signal and background count alike.
-# 2. Whatever is fitted, a scale or a factor, is fitted on training events, all classes together.
-#    Scaled each by itself, the samples carry their label in the inputs.
+# 1. Merge the samples of a class, and divide by the mean afterwards: so the cross sections survive between the samples, and signal and background count alike.
+# 2. Whatever is fitted, a scale or a factor, is fitted on training events, and for all classes together.
+#    Samples that were scaled each by itself carry their label in the inputs.
 # 3. A default value is no measurement.
-#    It has its own place in the fit, in the array and in the variables file, next to the order that an array cannot remember.
+#    It has its own place in the fit, in the array and in the variables file, and a check flag tells the network that it is there.
 #
-# **One limitation:** a missing value at 0 looks like an average event to the network, which has to tell the two apart by the other inputs; and a reweighting corrects the two variables it was given, not those that it was not.
+# **One limitation:** a reweighting corrects the two variables that it was given, and no others.
 #
-# **Next:** lesson 3 replaces the coin by a split that is the same a year later.
+# **Next:** lesson 3 replaces the coin by a split that is still the same a year later.
 #
 # **Further reading:** jets of different flavour brought to one spectrum for the training of a tagger, [arXiv:2008.10519](https://arxiv.org/abs/2008.10519);
 # reweighting in all variables at once, by a classifier, [arXiv:1907.08209](https://arxiv.org/abs/1907.08209).

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import awkward as ak
 import numpy as np
 
-__all__ = ["Mistake", "agree", "call", "describe", "difference", "fail"]
+__all__ = ["Mistake", "agree", "call", "describe", "difference", "fail", "telling"]
 
 #: What some errors of the frameworks mean for somebody who meets them for the first time.
 _EXPLAINED = {
@@ -154,6 +154,23 @@ def agree(one, other, *, rtol: float = 1e-5, atol: float = 1e-9) -> bool:
     if _numeric(one) and _numeric(other):
         return np.shape(one) == np.shape(other) and np.allclose(one, other, rtol=rtol, atol=atol, equal_nan=True)
     return _equal(one, other)
+
+
+def telling(value) -> bool:
+    """Whether another way would hardly give the same by chance: a number with decimals, several numbers, a text."""
+    value = _plain(value)
+    if isinstance(value, Mapping):
+        return telling(list(value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(telling, value)) or len({repr(entry) for entry in value}) > 3
+    if isinstance(value, str):
+        return len(value) > 8
+    if not _numeric(value):
+        return False
+    numbers = np.asarray(value, dtype=np.float64).ravel()
+    numbers = numbers[np.isfinite(numbers)]
+    different = len(np.unique(numbers))
+    return bool((numbers != np.rint(numbers)).any()) or different > 3 or (different > 1 and numbers.size > 9)
 
 
 # --- kinds of values --------------------------------------------------------------------------------------------------

@@ -6,8 +6,10 @@ see `coursekit.checks.exercise`.
 
 import dis
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from coursekit.checks.compare import Mistake, describe
 from coursekit.checks.exercise import Exercise, exercises_of, find
@@ -62,7 +64,8 @@ def check(number: str, *answer, **given) -> None:
             raise CheckFailed(str(error)) from None
         return
     attempt = _attempts.setdefault(number, Attempt())
-    attempt.verdict, reason = run_check(found, answer, given)
+    frame = sys._getframe(1)  # of the cell, in which a diagnosis finds what the answer was made with
+    attempt.verdict, reason = run_check(found, answer, given, partial(_written, found, answer, frame), attempt.tries)
     _judged[number] = answer, attempt.verdict
     attempt.tries += attempt.verdict != "TODO"
     text = f"[{attempt.verdict}] {number} {found.goal}"
@@ -145,12 +148,17 @@ def progress() -> None:
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 
-def run_check(found: Exercise, answer: tuple, given: Mapping) -> tuple[str, str]:
-    """Return the verdict ("TODO", "NOT YET" or "PASS") and the reason, without printing or counting a try."""
+def run_check(
+    found: Exercise, answer: tuple, given: Mapping, written: Callable = lambda: None, tries: int = 0
+) -> tuple[str, str]:
+    """Return the verdict ("TODO", "NOT YET" or "PASS") and the reason, without printing or counting a try.
+
+    `written` and `tries` as in `Exercise.test`.
+    """
     if any(_untouched(part) for part in answer) or _is_handed_out(found.number, answer):
         return "TODO", ""
     try:
-        found.test(answer, given)
+        found.test(answer, given, written, tries)
     except Mistake as mistake:
         return "NOT YET", str(mistake)
     except MemoryError:  # says nothing about the answer
@@ -160,6 +168,12 @@ def run_check(found: Exercise, answer: tuple, given: Mapping) -> tuple[str, str]
         came = ", ".join(map(describe, answer))
         return "NOT YET", f"the check could not work with {came} ({type(error).__name__}: {error})."
     return "PASS", ""
+
+
+def _written(found: Exercise, answer: tuple, frame):
+    from coursekit.checks import source
+
+    return source.of_values(found.number, frame) if found.of_values else source.of_functions(answer)
 
 
 def _untouched(part) -> bool:

@@ -5,6 +5,7 @@ make, each a sentence and a function that makes it. A student's answer is called
 and told the sentence of the mistake whose result it has. `coursekit.checks.engine` is what the student calls.
 """
 
+import contextlib
 import importlib.util
 import inspect
 import re
@@ -12,8 +13,10 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 
-from coursekit.checks.compare import Mistake, agree, call, describe, difference
+from coursekit.checks.compare import Mistake, agree, call, describe, difference, telling
+from coursekit.checks.limits import TooLong
 from coursekit.lesson import lesson_folder
 from coursekit.words import listed, near
 
@@ -54,13 +57,17 @@ class Exercise:
             return self.answers[0](**given)
         return self.answers[0] if len(self.answers) == 1 else self.answers
 
-    def test(self, answer: tuple, given: Mapping) -> None:
-        """Raise `Mistake`, with the name of the mistake where it is known, unless the answer is right."""
+    def test(self, answer: tuple, given: Mapping, written: Callable = lambda: None, tries: int = 0) -> None:
+        """Raise `Mistake`, with the name of the mistake where it is known, unless the answer is right.
+
+        `written` returns the student's code, or None, and is called only if the answer is wrong; `tries` is how many
+        times it has been tried before.
+        """
         with warnings.catch_warnings():  # of arguments that the student cannot see, and of the mistakes themselves
             warnings.simplefilter("ignore")
-            self._test(answer, given)
+            self._test(answer, given, written, tries)
 
-    def _test(self, answer: tuple, given: Mapping) -> None:
+    def _test(self, answer: tuple, given: Mapping, written: Callable, tries: int) -> None:
         if missing := self._needs() - given.keys():
             raise Mistake(f"check also needs what the values were made from: {', '.join(f'{n}={n}' for n in missing)}.")
         cases = [given] if self.of_values else None
@@ -68,7 +75,9 @@ class Exercise:
         right = self._worked_out(self.answers, cases)
         wrong = self._first_difference(got, right)
         if wrong and all(self._first_difference(got, self._worked_out(_all(a), cases)) for a in self.alternatives):
-            raise Mistake(self._named(*wrong, got, right, cases))
+            raise Mistake(
+                self._named(*wrong, got, right, cases, partial(self._diagnosis, answer, given, written, tries))
+            )
         for arguments in () if self.of_values else self.cases():
             for demand in self.demands:
                 demand(*answer, *arguments)
@@ -85,11 +94,31 @@ class Exercise:
                     return case, what, text
         return None
 
-    def _named(self, case: int, what: str, text: str, got: list, right: list, cases: list | None) -> str:
-        """Return the sentence of the mistake that was made, with what was different; else only the latter.
+    def _named(
+        self, case: int, what: str, text: str, got: list, right: list, cases: list | None, diagnosis: Callable
+    ) -> str:
+        """Return the sentence of the mistake that was made, with what was different; else only the latter."""
+        listed, rank = self._listed(case, what, text, got, right, cases)
+        if what and agree(got[case][what], right[case][what], **self.tolerance):
+            best = listed
+        else:
+            best = listed
+            with contextlib.suppress(Exception, TooLong):  # a check that cannot explain is still a check
+                found = diagnosis(got, right, case)
+                best = found.certain() or (listed if rank == 0 else "") or found.sure() or listed or found.possible()
+        return text if best in text else f"{best} ({text})"
 
-        Who makes the whole mistake, in all cases, is named before who shares one case, or one part of it. Right numbers
-        of another kind, an array in the place of a tensor, have the name of exactly this mistake or none.
+    def _diagnosis(self, answer: tuple, given: Mapping, written: Callable, tries: int, got: list, right: list, at: int):
+        from coursekit.checks.diagnosis import Diagnosis  # here, since only a wrong answer needs it
+
+        return Diagnosis(self, answer, given, written(), got, right, at, tries)
+
+    def _listed(self, case: int, what: str, text: str, got: list, right: list, cases: list | None) -> tuple[str, int]:
+        """Return the sentence of a mistake in the list, and how much of its result was met: 0 is all, 3 nothing.
+
+        Who makes the whole mistake, in all cases, is named before who shares one case, or a part of it that cannot be
+        by chance. Right numbers of another kind, an array in the place of a tensor, have the name of exactly this
+        mistake or none.
         """
         only_kind = what and agree(got[case][what], right[case][what], **self.tolerance)
         best, rank = "", 3
@@ -99,9 +128,9 @@ class Exercise:
                 found = 0 if self._first_difference(made, right) == (case, what, text) else 3
             elif all(map(self._agree, got, made)):
                 found = 0
-            elif self._agree(got[case], made[case]):
+            elif self._agree(got[case], made[case]) and (not what or telling(list(got[case].values()))):
                 found = 1
-            elif what and not isinstance(made[case], str):
+            elif what and not isinstance(made[case], str) and telling(got[case][what]):
                 found = 2 if agree(got[case][what], made[case][what], **self.tolerance) else 3
             else:
                 found = 3
@@ -109,7 +138,7 @@ class Exercise:
                 best, rank = sentence, found
             if found == 0:
                 break
-        return text if best in text else f"{best} ({text})"
+        return best, rank
 
     def _agree(self, one: dict | str, other: dict | str) -> bool:
         if isinstance(one, str) or isinstance(other, str):  # errors: of which function, and where, does not matter

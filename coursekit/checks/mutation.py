@@ -1,0 +1,179 @@
+"""Programs that differ from a given one in one place, as the slips of people do.
+
+The same mutants serve three times. Those of the course's answer say what a wrong result is the result of; among those
+of the student's own code may be the right one, and then the place of the change is the place of the mistake; and one
+that passes a check shows what its cases fail to try. (Mutation analysis: DeMillo, Lipton, Sayward, IEEE Computer 11
+(1978) 34; first-order mutants by operators on the syntax tree.)
+"""
+
+import ast
+import copy
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from coursekit.checks.omissions import everywhere, what_may_be_missing
+from coursekit.checks.slips import KINDS, of_expression, of_statements
+
+__all__ = ["KINDS", "Mutant", "mutants"]
+
+#: Names of modules: `np` in ``np.sum(x)`` is no quantity.
+MODULES = {"np", "ak", "torch", "nn", "F", "pd", "math", "keras", "numpy", "uproot", "plt"}
+
+
+class Mutant(NamedTuple):
+    """One change: its kind, a key of `KINDS`; the line and the code that it replaces; what a result of it is due to."""
+
+    kind: str
+    line: int
+    code: str
+    said: str
+
+
+class _Place(NamedTuple):
+    parent: ast.AST
+    field: str
+    index: int | None
+    node: ast.expr
+
+    def put(self, node) -> None:
+        if self.index is None:
+            setattr(self.parent, self.field, node)
+        else:
+            getattr(self.parent, self.field)[self.index] = node
+
+
+def mutants(tree: ast.Module, *, repairing: bool = False, constants: tuple = (), only=None) -> Iterator[Mutant]:
+    """Yield the first-order mutants of a program; while one is yielded, `tree` is that mutant.
+
+    Parameters
+    ----------
+    tree : ast.Module
+        Functions or lines of a cell; it is changed, and as it was when the iteration has ended.
+    repairing : bool, optional
+        Also add what may be missing: a factor, a function, a `not`. Of the answer nothing is missing.
+    constants : tuple, optional
+        Numbers and texts to try in the place of those that stand there, such as the ones of the answer.
+    only : container of str, optional
+        Names of the functions to change; by default everything.
+
+    Yields
+    ------
+    Mutant
+        The likely ones first: what stands there by another, then what may be missing.
+    """
+    roots = [node for node in tree.body if only is None or getattr(node, "name", None) in only]
+    arguments = _arguments(roots)
+    stored = [
+        n.id for root in roots for n in ast.walk(root) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    ]
+    names = list(dict.fromkeys([*arguments, *stored]))
+    places = [place for root in roots for place in _places(root)]
+    numbers = tuple(value for value in constants if not isinstance(value, str))
+    strings = list(
+        dict.fromkeys(
+            [p.node.value for p in places if _is_short_text(p.node)] + [c for c in constants if isinstance(c, str)]
+        )
+    )
+    for place in places:
+        in_size = _is_a_size(place)
+        for kind, other, said in of_expression(place.node, names, strings, numbers, arguments):
+            if not (in_size and kind in ("arithmetic", "constant")):  # such an array can be too large for the memory
+                yield from _with(place, kind, other, said)
+    for root in roots:
+        yield from _statements(root)
+    for place in places if repairing else ():
+        for kind, other, said in what_may_be_missing(place.node, names, place.parent):
+            yield from _with(place, kind, other, said)
+    if repairing:
+        for kind, was, changed, back in _everywhere(places, arguments, names, numbers):
+            changed()
+            yield Mutant(kind, 0, was, "")
+            back()
+
+
+def _with(place: _Place, kind: str, other: ast.expr, said: str) -> Iterator[Mutant]:
+    ast.copy_location(other, place.node)
+    ast.fix_missing_locations(other)
+    place.put(other)
+    yield Mutant(kind, place.node.lineno, ast.unparse(place.node), said)
+    place.put(place.node)
+
+
+def _arguments(roots: list) -> list[str]:
+    found = [node.args for root in roots for node in ast.walk(root) if isinstance(node, ast.FunctionDef)]
+    return list(dict.fromkeys(a.arg for args in found for a in [*args.posonlyargs, *args.args, *args.kwonlyargs]))
+
+
+def _places(root: ast.AST) -> list[_Place]:
+    """Return every expression that can be another one: no docstring, default, target, annotation or module."""
+    found = []
+    for parent in ast.walk(root):
+        if isinstance(parent, ast.arguments | ast.keyword) and not isinstance(parent, ast.keyword):
+            continue
+        for field, value in ast.iter_fields(parent):
+            if field in (
+                "targets",
+                "target",
+                "decorator_list",
+                "annotation",
+                "returns",
+                "args_defaults",
+                "optional_vars",
+            ):
+                continue
+            for index, node in enumerate(value) if isinstance(value, list) else [(None, value)]:
+                if isinstance(node, ast.expr) and not _fixed(parent, field, node):
+                    found.append(_Place(parent, field, index, node))
+    return found
+
+
+def _fixed(parent: ast.AST, field: str, node: ast.expr) -> bool:
+    if isinstance(parent, ast.Expr) and isinstance(node, ast.Constant):
+        return True
+    if isinstance(parent, ast.Attribute) and isinstance(node, ast.Name) and node.id in MODULES:
+        return True
+    if isinstance(parent, ast.FormattedValue | ast.JoinedStr):
+        return True
+    if not hasattr(node, "lineno") or isinstance(node, ast.Starred):
+        return True
+    return field == "func" and isinstance(node, ast.Name | ast.Attribute)
+
+
+def _is_a_size(place: _Place) -> bool:
+    sized = ("zeros", "ones", "full", "empty", "arange", "linspace", "range", "eye", "rand", "random", "repeat", "tile")
+    parent = place.parent
+    return isinstance(parent, ast.Call) and ast.unparse(parent.func).split(".")[-1] in sized[:6]
+
+
+def _is_short_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 16
+
+
+def _statements(root: ast.AST) -> Iterator[Mutant]:
+    for parent in list(ast.walk(root)):
+        for field in ("body", "orelse"):
+            block = getattr(parent, field, None)
+            if not isinstance(block, list) or isinstance(parent, ast.Lambda):
+                continue
+            for kind, at, other, said in of_statements(block):
+                setattr(parent, field, [ast.fix_missing_locations(line) for line in other])
+                yield Mutant(kind, at.lineno, ast.unparse(at).split("\n")[0], said)
+                setattr(parent, field, block)
+
+
+def _everywhere(places: list, arguments: list, names: list, numbers: tuple) -> Iterator[tuple]:
+    """Yield changes that are made in all places at once: (kind, code that is replaced, change it, change it back)."""
+    for kind, was, applies, other in everywhere(places, arguments, names, numbers):
+        chosen = [place for place in places if applies(place.node)]
+        if len(chosen) < 1:
+            continue
+
+        def changed(chosen=chosen, other=other):
+            for place in chosen:
+                place.put(ast.fix_missing_locations(ast.copy_location(other(copy.deepcopy(place.node)), place.node)))
+
+        def back(chosen=chosen):
+            for place in chosen:
+                place.put(place.node)
+
+        yield kind, was, changed, back

@@ -1,0 +1,179 @@
+"""What comes out of the answer with one slip in it: made by the build, so that a check only has to look it up.
+
+``mutants.json`` beside a lesson's ``exercises.py`` holds, for each exercise, fingerprints of wrong results and what
+they are due to. It shows nothing of the answer but the names of its arguments.
+"""
+
+import ast
+import functools
+import inspect
+import json
+import re
+import textwrap
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from coursekit.checks.compare import _plain
+from coursekit.checks.limits import TooLong, at_most, with_memory
+from coursekit.checks.mutation import KINDS, Mutant, mutants
+from coursekit.lesson import lesson_folder
+
+__all__ = ["answer_tree", "constants_in", "due_to", "mutants_of_answer", "table", "table_path"]
+
+FILE = "mutants.json"
+MEMORY = 2_000_000_000  # bytes that a mutant may take
+#: Words that say that something is wrong, and not what.
+_VAGUE = re.compile(
+    r"another (quantity|number|name)|an? (quantity|part|step|function|entry|constant|method|range|index|condition)\b|"
+    r"two entries"
+)
+_TOO_MANY = 3  # slips with one and the same result: what it is due to cannot be said
+
+
+def table_path(lesson: int | str) -> Path:
+    """Return where the table of a lesson lies."""
+    return lesson_folder(lesson) / FILE
+
+
+def answer_tree(functions: tuple) -> tuple[ast.Module, Mapping] | None:
+    """Return the program that defines functions of an ``exercises.py``, and the variables that it needs."""
+    try:
+        sources = [textwrap.dedent(inspect.getsource(function)) for function in functions]
+        tree = ast.parse("\n".join(sources))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    for node in tree.body:
+        node.decorator_list = []
+    codes = [vars(f).get("__init__", f) if isinstance(f, type) else f for f in functions]
+    return tree, codes[0].__globals__
+
+
+def mutants_of_answer(functions: tuple) -> Iterator[tuple[Mutant, Callable[[], tuple]]]:
+    """Yield each mutant of an answer and a function that makes it; to be called before the next one is asked for."""
+    found = answer_tree(functions)
+    if found is None:
+        return
+    tree, namespace = found
+    names = [node.name for node in tree.body]
+    for mutant in mutants(tree):
+
+        def made(tree=tree):
+            inside = dict(namespace)
+            exec(compile(tree, "<mutant>", "exec"), inside)
+            return tuple(inside[name] for name in names)
+
+        yield mutant, made
+
+
+def table(exercise, seconds: float = 2.0) -> list[list]:
+    """Return ``[what it is due to, fingerprint]`` for the mutants of an exercise's answer whose results are telling.
+
+    Parameters
+    ----------
+    exercise : coursekit.checks.exercise.Exercise
+    seconds : float
+        The longest that one mutant may take.
+    """
+    cases = list(exercise.cases())
+    right = fingerprint(exercise._outcomes(exercise.answers, cases))
+    found: dict[tuple, dict[str, int]] = {}
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        for mutant, made in mutants_of_answer(exercise.answers):
+            try:
+                with at_most(seconds), with_memory(MEMORY):
+                    seen = fingerprint(exercise._outcomes(made(), cases))
+            except (Exception, TooLong, SystemExit):
+                continue
+            if seen is None or alike(seen, right) or not mutant.said:
+                continue
+            same = next((known for known in found if alike(known, seen)), seen)
+            found.setdefault(same, {}).setdefault(
+                mutant.said, list(KINDS).index(mutant.kind) if mutant.kind in KINDS else 99
+            )
+    rows = [
+        [sorted(said, key=lambda s: (_vague(s), said[s])), list(seen)]
+        for seen, said in found.items()
+        if len(said) <= _TOO_MANY
+    ]
+    return [[said[:2], seen] for said, seen in rows]
+
+
+def due_to(exercise, outcomes: list) -> tuple[list[str], bool]:
+    """Return what wrong outcomes are due to, two possibilities at most, and whether that is said precisely."""
+    rows = _table_of(exercise.number.split(".")[0]).get(exercise.number, [])
+    seen = fingerprint(outcomes) if rows else None
+    if seen is None:
+        return [], False
+    said = next((said for said, known in rows if alike(tuple(known), seen)), [])
+    precise = [words for words in said if not _vague(words)]
+    return (precise or said)[:2], bool(precise)
+
+
+def constants_in(exercise) -> tuple:
+    """Return the numbers and short texts that stand in the answer of an exercise."""
+    found = answer_tree(exercise.answers)
+    nodes = ast.walk(found[0]) if found else ()
+    values = [n.value for n in nodes if isinstance(n, ast.Constant) and type(n.value) in (int, float, str)]
+    return tuple(dict.fromkeys(value for value in values if not isinstance(value, str) or len(value) < 16))
+
+
+def _vague(words: str) -> bool:
+    return _VAGUE.search(words) is not None
+
+
+@functools.cache
+def _table_of(lesson: str) -> dict:
+    path = table_path(lesson)
+    if not path.is_file():
+        return {}
+    return {number: entry["table"] for number, entry in json.loads(path.read_text(encoding="utf-8")).items()}
+
+
+# --- fingerprints -----------------------------------------------------------------------------------------------------
+
+
+def fingerprint(outcomes: list) -> tuple | None:
+    """Return five numbers that tell the outcomes of all cases from others; None of an error, or of what says little.
+
+    They are sums over all numbers with weights that depend on the place, so that they agree on all processors as the
+    numbers themselves do.
+    """
+    if any(isinstance(outcome, str) for outcome in outcomes):
+        return None
+    values = np.array([x for outcome in outcomes for x in _leaves(list(outcome.values()))], dtype=np.float64)
+    finite = np.isfinite(values)
+    known = values[finite]
+    if known.size == 0 or (known.size > 2 and (known == known[0]).all()):
+        return None
+    place = np.arange(len(values))[finite]
+    sums = [float(known @ np.cos(1 + frequency * place)) for frequency in (0.37, 1.91)]
+    return (len(values), int((~finite).sum()), *(float(f"{x:.9g}") for x in (np.abs(known).sum(), *sums)))
+
+
+def alike(one: tuple | None, other: tuple | None) -> bool:
+    """Whether two fingerprints are those of the same results."""
+    if one is None or other is None or tuple(one[:2]) != tuple(other[:2]):
+        return False
+    return bool(np.allclose(one[2:], other[2:], rtol=0, atol=2e-6 * max(one[2], other[2], 1e-9)))
+
+
+def _leaves(value) -> Iterator[float]:
+    value = _plain(value)
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        yield float(len(value))
+        for entry in value:
+            yield from _leaves(entry)
+    elif isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        yield from (float(n) for n in value.shape)
+        yield from value.ravel().astype(np.float64)
+    elif isinstance(value, bool | int | float | np.number | np.bool_):
+        yield float(value)
+    else:
+        yield float(zlib.crc32(repr(value).encode()))

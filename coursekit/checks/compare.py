@@ -2,23 +2,16 @@
 
 import copy
 import sys
-import traceback
 from collections.abc import Mapping
 
 import awkward as ak
 import numpy as np
 
-__all__ = ["Mistake", "agree", "call", "describe", "difference", "fail", "telling"]
+from coursekit.checks.errors import endless, explained
+from coursekit.checks.kinds import as_array, describe, is_masked, is_numeric, is_tensor, shortened, unfit
+from coursekit.checks.limits import TooLong
 
-#: What some errors of the frameworks mean for somebody who meets them for the first time.
-_EXPLAINED = {
-    "element 0 of tensors does not require grad": "the loss has no gradient: detach(), item(), numpy() or "
-    "torch.no_grad() cut the chain between it and the parameters.",
-    "inplace operation": "a step was made between the computation of the loss and backward(): the gradients would be "
-    "those of parameters that are no longer there. First backward(), then step().",
-    "on Tensor that requires grad": "the output still carries its gradients, and a tensor with gradients does not "
-    "become an array. Compute it inside `with torch.no_grad():`, which also saves the memory for them.",
-}
+__all__ = ["Mistake", "agree", "call", "describe", "difference", "fail", "telling"]
 
 
 class Mistake(Exception):
@@ -59,10 +52,12 @@ def call(function, *args, name: str = "", **kwargs):
     try:
         result = function(*handed, **kwargs)
         switched_off = recording and not torch.is_grad_enabled()
-    except Mistake:
+    except (Mistake, GeneratorExit):
         raise
-    except Exception as error:
-        fail(_explained(name, function, error))
+    except TooLong as late:
+        fail(endless(name, args, late))
+    except BaseException as error:
+        fail(explained(name, error))
     finally:
         if recording:
             torch.set_grad_enabled(True)
@@ -76,29 +71,6 @@ def call(function, *args, name: str = "", **kwargs):
     if any(not _unchanged(before, after) for before, after in zip(args, handed, strict=True)):
         fail(f"{name} changes its input in place. Work on a copy: whoever called it still needs the original.")
     return result
-
-
-def describe(value) -> str:
-    """Say in a few words what a value is: the number itself, or type, shape and first entries of an array."""
-    if isinstance(value, np.bool_):
-        return repr(bool(value))
-    if isinstance(value, bool | str | type(None)):
-        return repr(value)
-    if isinstance(value, int | float | np.number):
-        return f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        return describe(value[()])
-    if isinstance(value, np.ndarray) or _is_tensor(value):
-        kind = "an array" if isinstance(value, np.ndarray) else "a tensor"
-        start = ", ".join(describe(entry) for entry in _plain(value).ravel()[:3])
-        more = ", ..." if np.size(_plain(value)) > 3 else ""
-        return f"{kind} of shape {tuple(value.shape)} and dtype {value.dtype} [{start}{more}]"
-    if isinstance(value, ak.Array):
-        return f"an awkward array of type {value.type}"
-    if callable(value) and hasattr(value, "__name__"):
-        return f"the {'class' if isinstance(value, type) else 'function'} {value.__name__}"
-    text = " ".join(repr(value).split())
-    return f"{type(value).__name__} {text if len(text) <= 120 else text[:117] + '...'}"
 
 
 def difference(what: str, got, right, *, rtol: float = 1e-5, atol: float = 1e-9, accept: tuple[type, ...] = ()) -> str:
@@ -124,13 +96,15 @@ def difference(what: str, got, right, *, rtol: float = 1e-5, atol: float = 1e-9,
         return f"{what} is None. Did you forget a `return`, or keep the result of a function that changes its argument?"
     if got is ...:
         return f"{what} is still `...`."
-    if _masked(got):
+    if isinstance(got, np.ndarray) and got.ndim == 0 and not isinstance(got, np.ma.MaskedArray):
+        got = got[()]
+    if is_masked(got):
         return f"{what} is masked, all or in part; what lies behind a mask is no answer."
     if isinstance(right, Mapping):
         return _difference_of_mappings(what, got, right, rtol=rtol, atol=atol, accept=accept)
     if isinstance(right, list | tuple):
         return _difference_of_lists(what, got, right, rtol=rtol, atol=atol, accept=accept)
-    if isinstance(right, bool | np.bool_) or not _numeric(_plain(right)):
+    if isinstance(right, bool | np.bool_) or not is_numeric(as_array(right)):
         same = isinstance(got, bool | np.bool_) if isinstance(right, bool | np.bool_) else True
         return "" if same and _equal(got, right) else f"{what} is {describe(got)}, expected {describe(right)}."
     return _difference_of_numbers(what, got, right, rtol, atol) or _other_kind(what, got, right, accept)
@@ -138,34 +112,34 @@ def difference(what: str, got, right, *, rtol: float = 1e-5, atol: float = 1e-9,
 
 def agree(one, other, *, rtol: float = 1e-5, atol: float = 1e-9) -> bool:
     """Whether two results are the same, whatever kinds of arrays or lists they come in."""
-    if _masked(one) != _masked(other):
+    if is_masked(one) != is_masked(other):
         return False
     if isinstance(one, ak.Array) and isinstance(other, ak.Array) and one.ndim > 1:  # as lists they are slow
         return one.ndim == other.ndim and ak.almost_equal(one, other, rtol=rtol, atol=atol, dtype_exact=False)
     if getattr(one, "ndim", 0) > 1 >= getattr(other, "ndim", 2):
         return False
-    one, other = _plain(one), _plain(other)
+    one, other = as_array(one), as_array(other)
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(agree(one[key], other[key], rtol=rtol, atol=atol) for key in one)
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(
             agree(*pair, rtol=rtol, atol=atol) for pair in zip(one, other, strict=True)
         )
-    if _numeric(one) and _numeric(other):
+    if is_numeric(one) and is_numeric(other) and np.asarray(one).dtype != object != np.asarray(other).dtype:
         return np.shape(one) == np.shape(other) and np.allclose(one, other, rtol=rtol, atol=atol, equal_nan=True)
     return _equal(one, other)
 
 
 def telling(value) -> bool:
     """Whether another way would hardly give the same by chance: a number with decimals, several numbers, a text."""
-    value = _plain(value)
+    value = as_array(value)
     if isinstance(value, Mapping):
         return telling(list(value.values()))
     if isinstance(value, list | tuple):
         return any(map(telling, value)) or len({repr(entry) for entry in value}) > 3
     if isinstance(value, str):
         return len(value) > 8
-    if not _numeric(value):
+    if not is_numeric(value):
         return False
     numbers = np.asarray(value, dtype=np.float64).ravel()
     numbers = numbers[np.isfinite(numbers)]
@@ -173,51 +147,15 @@ def telling(value) -> bool:
     return bool((numbers != np.rint(numbers)).any()) or different > 3 or (different > 1 and numbers.size > 9)
 
 
-# --- kinds of values --------------------------------------------------------------------------------------------------
-
-
-def _is_tensor(value) -> bool:
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
-
-
-def _masked(value) -> bool:
-    """Whether anything in an array of NumPy is masked, whatever its type."""
-    return isinstance(value, np.ma.MaskedArray) and any(np.ma.getmaskarray(value).tobytes())
-
-
-def _plain(value):
-    """Return arrays and tensors, and lists that make an array, as NumPy arrays; all else as it is."""
-    if _is_tensor(value):
-        value = value.detach().cpu().to_dense()
-        return (value.float() if value.dtype == sys.modules["torch"].bfloat16 else value).numpy()
-    if isinstance(value, np.ma.MaskedArray) and value.dtype.kind in "biuf":
-        return value.astype(np.float64).filled(np.nan)  # what lies behind a mask is no answer
-    if isinstance(value, ak.Array):
-        try:
-            return ak.to_numpy(value, allow_missing=False)
-        except (TypeError, ValueError):
-            return value.to_list()
-    if isinstance(value, list | tuple):
-        try:  # NumPy warns of what is masked
-            array = np.asarray([np.nan if entry is np.ma.masked else entry for entry in value])
-        except (TypeError, ValueError):  # jagged, or something that is no number
-            return [_plain(entry) for entry in value]
-        return array if _numeric(array) else [_plain(entry) for entry in value]
-    return value
-
-
-def _numeric(value) -> bool:
-    if isinstance(value, np.ndarray):
-        return value.dtype.kind in "biuf"
-    return isinstance(value, bool | int | float | np.number | np.bool_)
+# --- differences ------------------------------------------------------------------------------------------------------
 
 
 def _difference_of_mappings(what: str, got, right: Mapping, **how) -> str:
     if not isinstance(got, Mapping):
         return f"{what} should be a {type(right).__name__}; what came is {describe(got)}."
     if got.keys() != right.keys():
-        return f"{what} has the keys {list(got)}, expected {list(right)}."
+        keys = [shortened(str(list(mapping))) for mapping in (got, right)]
+        return f"{what} has the keys {keys[0]}, expected {keys[1]}."
     return next(filter(None, (difference(f"{what}[{key!r}]", got[key], right[key], **how) for key in right)), "")
 
 
@@ -231,15 +169,21 @@ def _difference_of_lists(what: str, got, right: list | tuple, **how) -> str:
     return next(filter(None, parts), "")
 
 
+def _wanted(right) -> str:
+    if not np.ndim(as_array(right)):
+        return "a number"
+    return "a tensor of numbers" if is_tensor(right) else "an array of numbers"
+
+
 def _difference_of_numbers(what: str, got, right, rtol: float, atol: float) -> str:
+    if kind := unfit(got):
+        came = f"{kind} ({describe(got)})" if kind in {"text", "bytes"} else kind
+        return f"{what} should be {_wanted(right)}; what came is {came}."
     try:
-        values = np.asarray(_plain(got))
-        if values.dtype.kind not in "biufO":  # NumPy would read text as numbers, and drop an imaginary part
-            raise TypeError
-        values = values.astype(np.float64)
-    except (TypeError, ValueError):
-        return f"{what} should be {describe(right)}; what came is {describe(got)}."
-    right = np.asarray(_plain(right), dtype=np.float64)
+        values = np.asarray(as_array(got)).astype(np.float64)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        return f"{what} should be {_wanted(right)}; what came is {describe(got)}."
+    right = np.asarray(as_array(right), dtype=np.float64)
     if values.shape != right.shape:
         return f"{what} has shape {values.shape}, expected {right.shape}."
     wrong = ~np.isclose(values, right, rtol=rtol, atol=atol, equal_nan=True)
@@ -257,20 +201,35 @@ def _difference_of_numbers(what: str, got, right, rtol: float, atol: float) -> s
     )
 
 
+#: How a NumPy array is made from other kinds.
+_MADE_FROM = dict.fromkeys(("list", "tuple"), ": np.array(...) makes one") | {
+    "Series": ": .to_numpy() makes one",
+    "DataFrame": ": .to_numpy() makes one",
+    "Tensor": ": .numpy() makes one",
+    "Array": ": ak.to_numpy(...) makes one",
+}
+
+
 def _other_kind(what: str, got, right, accept: tuple[type, ...]) -> str:
     """Say so when the numbers are right, but come as something that the next cells cannot work with."""
-    if _is_tensor(right) and isinstance(got, np.ndarray):
+    if is_tensor(right) and isinstance(got, np.ndarray):
         return f"{what} is a NumPy array. The lesson goes on with a tensor, through which gradients flow."
-    if not np.ndim(_plain(right)):
+    if not np.ndim(as_array(right)):
         return ""
     if not isinstance(got, (type(right), *accept)):
         kinds = {np.ndarray: "a NumPy array", ak.Array: "an awkward array"}
         wanted = kinds.get(type(right), f"a {type(right).__name__.lower()}")
         came = kinds.get(type(got), f"a {type(got).__name__}")
-        return f"the numbers of {what} are right, but they come as {came}; the lesson goes on with {wanted}."
+        how = _MADE_FROM.get(type(got).__name__, "") if isinstance(right, np.ndarray) else ""
+        return f"the numbers of {what} are right, but they come as {came}; the lesson goes on with {wanted}{how}."
+    if isinstance(got, np.ma.MaskedArray) and not isinstance(right, np.ma.MaskedArray):
+        return (
+            f"the numbers of {what} are right, but they come as a masked array; the lesson goes on with one without a "
+            "mask: .filled(...) makes one."
+        )
     if isinstance(got, np.ndarray) and got.dtype == object:
         return f"the numbers of {what} are right, but their dtype is object, with which NumPy can compute little."
-    if _plain(right).dtype == bool and _plain(got).dtype != bool:
+    if as_array(right).dtype == bool and as_array(got).dtype != bool:
         return (
             f"{what} is right, but its dtype is {got.dtype}; a bool array can select, count and be turned round with ~."
         )
@@ -280,25 +239,13 @@ def _other_kind(what: str, got, right, accept: tuple[type, ...]) -> str:
 # --- calling ----------------------------------------------------------------------------------------------------------
 
 
-def _explained(name: str, function, error: Exception) -> str:
-    for words, meaning in _EXPLAINED.items():
-        if words in str(error):
-            return meaning
-    # The last line of the student's own code, not the depth of a library that it called.
-    function = getattr(function, "func", function)  # that of a functools.partial
-    file = getattr(getattr(function, "__code__", None), "co_filename", None)
-    lines = [frame.line for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    where = f" at `{lines[-1]}`" if lines and lines[-1] else ""
-    return f"{name} raised {type(error).__name__}: {error}{where}."
-
-
 def _copy(value):
     if isinstance(value, dict):
         return {key: _copy(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         entries = [_copy(entry) for entry in value]
         return type(value)(*entries) if hasattr(value, "_fields") else type(value)(entries)
-    if _is_tensor(value):
+    if is_tensor(value):
         return value.detach().clone().requires_grad_(value.requires_grad)
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Generator):
@@ -316,8 +263,8 @@ def _unchanged(before, after) -> bool:
 
 
 def _equal(one, other) -> bool:
-    if _is_tensor(one) and _is_tensor(other):
-        one, other = _plain(one), _plain(other)
+    if is_tensor(one) and is_tensor(other):
+        one, other = as_array(one), as_array(other)
     if isinstance(one, ak.Array) or isinstance(other, ak.Array):
         return isinstance(one, ak.Array) and isinstance(other, ak.Array) and ak.array_equal(one, other, equal_nan=True)
     if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
@@ -336,5 +283,5 @@ def _equal(one, other) -> bool:
         return type(one) is type(other) and one.equals(other)
     try:
         return bool(one == other)
-    except (TypeError, ValueError, RuntimeError):  # NA of pandas is neither equal nor different
+    except Exception:  # NA of pandas is neither equal nor different; and a class of the student's may raise anything
         return one is other

@@ -8,7 +8,11 @@ __all__ = ["given_generator", "gradient", "whole_numbers"]
 
 
 def gradient(function, values, *others) -> None:
-    """The result must depend on its first argument, a tensor, in a way that ``backward()`` can follow."""
+    """The result must depend on its first argument, a tensor, in a way that ``backward()`` can follow.
+
+    The gradient is looked at where it should arrive, and compared with how the result changes: a result may have a
+    gradient that leads nowhere, or only to a part of the values.
+    """
     values = values.detach().clone().requires_grad_()
     result = function(values, *others)  # not a copy of the values: their gradient is looked at
     if result.requires_grad:
@@ -23,6 +27,23 @@ def gradient(function, values, *others) -> None:
             "the result is right, but its gradient contains NaN: 0 / 0 on the way, and nan_to_num or where repairs the "
             "value alone. .clamp(min=1), before the division."
         )
+    _follows_the_result(function, values, others)
+
+
+def _follows_the_result(function, values, others) -> None:
+    """Compare the gradient with differences of the result, along two directions in which nothing cancels."""
+    start, step, rng = values.detach(), 1e-2, np.random.default_rng(1)
+    for sign in (1, -1):
+        along = start.new_tensor(rng.uniform(0.5, 1.5, tuple(start.shape)))
+        along = along.where(values.grad >= 0, -along).where(values.grad != 0, sign * along)
+        up, down = (function(start + way * step * along, *others).double() for way in (1, -1))
+        expected, got = ((up - down).sum() / (2 * step)).item(), (values.grad * along).double().sum().item()
+        rounding = 1e-6 * up.abs().sum().item() / step
+        if not abs(got - expected) <= 0.05 * max(abs(expected), abs(got)) + rounding:
+            fail(
+                "the result is right, but its gradient is not the slope of the result: detach() or numpy() cut the "
+                "chain of one of its terms, and the network behind it would learn something else."
+            )
 
 
 def given_generator(function, *arguments) -> None:

@@ -13,6 +13,7 @@ from functools import partial
 
 from coursekit.checks.compare import Mistake, describe
 from coursekit.checks.exercise import Exercise, exercises_of, find
+from coursekit.checks.kinds import shortened
 
 __all__ = ["CheckFailed", "check", "hint", "or_reference", "progress", "run_check"]
 
@@ -166,7 +167,7 @@ def run_check(
     except Exception as error:
         # A test that stumbles over an answer of an unforeseen kind must not look like a crash of the course.
         came = ", ".join(map(describe, answer))
-        return "NOT YET", f"the check could not work with {came} ({type(error).__name__}: {error})."
+        return "NOT YET", f"the check could not work with {came} ({type(error).__name__}: {shortened(str(error))})."
     return "PASS", ""
 
 

@@ -10,17 +10,25 @@ import importlib.util
 import inspect
 import re
 import sys
+import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, fields
 from functools import partial
 
 from coursekit.checks.compare import Mistake, agree, call, describe, difference, telling
-from coursekit.checks.limits import TooLong
+from coursekit.checks.errors import NO_END, PATIENCE, endless, explained, students_line
+from coursekit.checks.kinds import shortened, unfit
+from coursekit.checks.limits import TooLong, at_most
+from coursekit.checks.memory import unset_memory_shows
 from coursekit.lesson import lesson_folder
 from coursekit.words import listed, near
 
 __all__ = ["Exercise", "exercise", "exercises_of", "find"]
+
+
+def _directly(function: Callable, *arguments):
+    return function(*arguments)
 
 
 @dataclass(frozen=True)
@@ -71,16 +79,50 @@ class Exercise:
         if missing := self._needs() - given.keys():
             raise Mistake(f"check also needs what the values were made from: {', '.join(f'{n}={n}' for n in missing)}.")
         cases = [given] if self.of_values else None
-        got = [self._by_name(answer[0] if len(answer) == 1 else answer)] if self.of_values else self._outcomes(answer)
-        right = self._worked_out(self.answers, cases)
-        wrong = self._first_difference(got, right)
-        if wrong and all(self._first_difference(got, self._worked_out(_all(a), cases)) for a in self.alternatives):
-            raise Mistake(
-                self._named(*wrong, got, right, cases, partial(self._diagnosis, answer, given, written, tries))
-            )
-        for arguments in () if self.of_values else self.cases():
-            for demand in self.demands:
-                demand(*answer, *arguments)
+        rights = [self._worked_out(self.answers, cases)]
+        got = [self._by_name(answer[0] if len(answer) == 1 else answer)] if self.of_values else self._tried(answer)
+        if wrong := self._first_difference(got, rights[0]):
+            rights += [self._worked_out(_all(one), cases) for one in self.alternatives]
+        kept = partial(self._kept_between_calls, answer, rights)
+        if wrong and all(self._first_difference(got, right) for right in rights):
+            diagnosis = partial(self._diagnosis, answer, given, written, tries)
+            raise Mistake(self._named(*wrong, got, rights[0], cases, kept, diagnosis))
+        if self.of_values:
+            return
+        if sentence := kept():
+            raise Mistake(sentence)
+        with unset_memory_shows():
+            for arguments in self.cases():
+                for demand in self.demands:
+                    self._within_time(demand, *answer, *arguments)
+
+    def _tried(self, functions: tuple) -> list[dict | str]:
+        """Return the outcomes of a student's functions, called once a case; of one that does not end, once in all."""
+        outcomes = []
+        for case in self.cases():
+            ended = not (outcomes and NO_END in outcomes[-1])
+            outcomes.append(self._outcome(functions, case, self._within_time) if ended else outcomes[-1])
+        return outcomes
+
+    def _within_time(self, function: Callable, *arguments):
+        """Call what calls the student's functions, which may not take for ever."""
+        try:
+            with at_most(max(PATIENCE, 5 * _seconds.get(self.number, 0))):
+                return function(*arguments)
+        except TooLong as late:  # in a function that is not called by `call`
+            raise Mistake(endless(self.answers[0].__name__, (), late)) from None
+
+    def _kept_between_calls(self, answer: tuple, rights: list) -> str:
+        """Say so if the first case, which was right, is not when it is tried again."""
+        again = [self._outcome(answer, next(iter(self.cases())), self._within_time)]
+        differences = [self._first_difference(again, right[:1]) for right in rights]
+        if not all(differences):
+            return ""
+        return (
+            "The first call was right; a second one with the same arguments is not. Something is kept from call to "
+            "call: in a global variable, in a list or dictionary that is the default of an argument, or in a cache. "
+            f"({differences[0][2]})"
+        )
 
     def _first_difference(self, got: list, right: list) -> tuple[int, str, str] | None:
         """Return the case, the name of the part, and what is different."""
@@ -94,12 +136,13 @@ class Exercise:
                     return case, what, text
         return None
 
-    def _named(
-        self, case: int, what: str, text: str, got: list, right: list, cases: list | None, diagnosis: Callable
-    ) -> str:
+    def _named(self, case: int, what: str, text: str, got: list, right: list, cases: list | None, kept, diagnosis):
         """Return the sentence of the mistake that was made, with what was different; else only the latter."""
         listed, rank = self._listed(case, what, text, got, right, cases)
-        if what and agree(got[case][what], right[case][what], **self.tolerance):
+        if rank and case and (sentence := kept()):
+            return sentence
+        odd = what and unfit(got[case][what]) and not unfit(right[case][what])
+        if what and (odd or agree(got[case][what], right[case][what], **self.tolerance)):
             best = listed
         else:
             best = listed
@@ -142,7 +185,9 @@ class Exercise:
 
     def _agree(self, one: dict | str, other: dict | str) -> bool:
         if isinstance(one, str) or isinstance(other, str):  # errors: of which function, and where, does not matter
-            aside = re.compile(r"^\S+ (?=raised|changes)| at `.*|\.$|_\d+\b|0x[0-9a-f]+", re.DOTALL)
+            aside = re.compile(
+                r"^\S+ (?=raised|changes|ends|was)|( The error came)? at `.*|\.$|_\d+\b|0x[0-9a-f]+", re.DOTALL
+            )
             return aside.sub("", str(one)) == aside.sub("", str(other))
         return all(agree(one[what], other[what], **self.tolerance) for what in other)
 
@@ -155,38 +200,48 @@ class Exercise:
         if cases is not None:
             return self._outcomes(functions, cases)
         if (self.number, functions) not in _outcomes_of:
+            start = time.monotonic()
             _outcomes_of[self.number, functions] = self._outcomes(functions)
+            if functions == self.answers:
+                _seconds[self.number] = time.monotonic() - start
         return _outcomes_of[self.number, functions]
 
-    def _outcome(self, functions: tuple, case: tuple | Mapping) -> dict | str:
+    def _outcome(self, functions: tuple, case: tuple | Mapping, within: Callable = _directly) -> dict | str:
         try:
-            if self.of_values:
-                return self._by_name(functions[0](**case))
-            if self.observe:
-                return self._by_name(self.observe(*functions, *case))
-            return self._by_name(call(functions[0], *case, name=self.answers[0].__name__))
+            with unset_memory_shows():
+                return within(self._observed, functions, case)
         except Mistake as mistake:
             return str(mistake)
         except MemoryError:  # says nothing about the answer
             raise
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            if students_line(error):
+                return explained(self.answers[0].__name__, error)
+            if isinstance(error, KeyboardInterrupt):
+                raise
             # A test that stumbles over an answer of an unforeseen kind must not look like a crash of the course.
             came = ", ".join(map(describe, functions))
-            return f"the check could not work with {came} ({type(error).__name__}: {' '.join(str(error).split())})."
+            return f"the check could not work with {came} ({type(error).__name__}: {shortened(str(error))})."
+
+    def _observed(self, functions: tuple, case: tuple | Mapping) -> dict:
+        if self.of_values:
+            return self._by_name(functions[0](**case))
+        if self.observe:
+            return self._by_name(self.observe(*functions, *case))
+        return self._by_name(call(functions[0], *case, name=self.answers[0].__name__))
 
     def _by_name(self, value) -> dict:
         if not self.returns:
             return dict(value)  # `observe` has named them
         values = (value,) if len(self.returns) == 1 else value
         try:
-            if isinstance(values, Mapping | str | Iterator):
+            if isinstance(values, Mapping | Set | str | bytes | Iterator):
                 raise TypeError("these can be unpacked, but are one thing; and a generator is empty the second time")
             return dict(zip(self.returns, values, strict=True))
         except (TypeError, ValueError):
             name = self.answers[0].__name__
-            raise Mistake(
-                f"{name} should return {' and '.join(self.returns)}; what came is {describe(value)}."
-            ) from None
+            came = unfit(value) if isinstance(value, Iterator | Set) else describe(value)
+            raise Mistake(f"{name} should return {' and '.join(self.returns)}; what came is {came}.") from None
 
 
 def exercise(number: str, goal: str, **settings) -> Callable:
@@ -257,6 +312,8 @@ def _check_settings(number: str, settings: Mapping) -> None:
 _exercises: dict[str, Exercise] = {}
 #: What answers and mistakes of the course give in the cases of their exercise.
 _outcomes_of: dict[tuple[str, tuple[Callable, ...]], list[dict | str]] = {}
+#: Seconds that the answer of the course takes in all cases of its exercise.
+_seconds: dict[str, float] = {}
 
 
 def exercises_of(lesson: int | str) -> list[Exercise]:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 import awkward as ak
 import numpy as np
 
-from coursekit.checks.compare import _plain, agree, telling
+from coursekit.checks.compare import agree, telling
+from coursekit.checks.kinds import as_array
 from coursekit.checks.positions import where_it_is_wrong
 
 __all__ = ["no_effect", "relations"]
@@ -245,7 +246,7 @@ def _altered(value) -> list:
 
 
 def _array(value) -> np.ndarray | None:
-    value = _plain(value)
+    value = as_array(value)
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from coursekit.checks.compare import _plain
+from coursekit.checks.kinds import as_array
 from coursekit.checks.limits import TooLong, at_most, with_memory
 from coursekit.checks.mutation import KINDS, Mutant, mutants
 from coursekit.lesson import lesson_folder
@@ -163,7 +163,7 @@ def alike(one: tuple | None, other: tuple | None) -> bool:
 
 
 def _leaves(value) -> Iterator[float]:
-    value = _plain(value)
+    value = as_array(value)
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list):

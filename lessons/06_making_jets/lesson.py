@@ -11,7 +11,7 @@
 #
 # **You need** lesson 1: arrays, awkward arrays, tables in HDF5.
 #
-# **Time:** 100 minutes; the notebook itself runs in about 25 seconds on two CPU cores.
+# **Time:** 100 minutes, with a place for a break in the middle; the notebook itself runs in about 25 seconds on two CPU cores.
 
 # %% tags=["setup"]
 from coursekit import check, fetch, figure, hint, or_reference, progress, setup, show
@@ -34,12 +34,12 @@ JOBS = 1 if quick else 2
 # Light quarks and gluons make jets too, several hundred times more often.
 # Which one was it?
 # Lessons 7 to 11 train networks on this question.
-# They need jets whose origin is known, and those can only be simulated.
-# A simulation follows a collision in steps:
+# They need jets whose origin is known, and such jets can only be simulated.
+# A simulation follows a collision step by step:
 #
 # 1. **Hard process.**
 #    A quark or gluon of one proton meets one of the other, and a top and an antitop come out.
-#    This probability can be calculated.
+#    The probability of that can be calculated.
 # 2. **Parton shower.**
 #    Quarks and gluons (together: *partons*) radiate gluons, which radiate in turn, before and after the hard process.
 # 3. **Hadronisation.**
@@ -87,7 +87,7 @@ show("events", len(particles))
 show("rows of the record", len(particles.pdgid))
 
 # %% [markdown]
-# Nearly 1000 rows an event.
+# That is nearly 1000 rows for each event.
 # `particles` holds the records of all ten as flat arrays, one entry a row: `particles.pdgid`, `particles.status`, `particles.px`, ..., with `particles.event` for the number of the event.
 # Here is the beginning of the first one.
 
@@ -111,7 +111,9 @@ look(range(3, 11))
 #   Antiparticles have a minus sign.
 # - `status` is positive for a particle of the *final state*, which nothing happens to any more, and negative for one on the way.
 #   Its tens digit names the step.
-# - `daughter1` and `daughter2` are the rows of what became of it, or of the first row of the event, which stands for the event as a whole, if there is nothing more.
+# - `daughter1` and `daughter2` tell in which rows stands what became of it.
+#   If the first is the smaller one, that is all rows from `daughter1` to `daughter2`; if it is the larger one, these two rows alone; if the two are equal, one row.
+#   Where there is no second daughter, or none at all, they point to the first row of the event, which stands for the event as a whole.
 #   Rows 3 and 4 are the two gluons that collide, 5 and 6 the tops.
 #
 # The step each row belongs to, summed over the ten events:
@@ -124,11 +126,11 @@ pd.DataFrame({"rows": [np.sum(tens == k) for k in STEPS]}, index=pd.Index(STEPS.
 
 # %% [markdown]
 # The 12 rows of each hard process grow to nearly a thousand.
-# A calculation that stopped at the tops would miss what a detector sees.
+# A calculation that stopped at the tops would miss nearly everything that a detector sees.
 #
 # ## Which of the tops?
 #
-# Row 5 is a top, its daughter in row 9 is a top again, with another momentum.
+# Row 5 is a top, and its daughter in row 9 is a top again, with another momentum.
 # Whenever a particle radiates or takes a recoil, the record keeps the old row and adds a *copy* with the new momentum.
 # All copies of this one top:
 
@@ -142,8 +144,9 @@ look(np.flatnonzero((particles.event == 0) & (particles.pdgid == 6)))
 # ### Your turn 6.1 · 8 min · ★★
 #
 # Write `last_copy(particles, row)`: the row of the last copy of the particle in row `row`.
-# A copy is a daughter with the same `pdgid`; there may be none, then the row itself is the answer.
-# It must work for any particle, and the copy can be either daughter.
+# A copy is a daughter with the same `pdgid`; if there is none, the row itself is the answer.
+# It must work for any particle, and the copy can stand in `daughter1` or in `daughter2`; no other row needs to be asked.
+# (A gluon that splits has two daughters that are gluons: there you may follow either.)
 
 
 # %% tags=["exercise", "ex-6.1"]
@@ -163,13 +166,13 @@ show("whose pT changed by more than 20 GeV", int(np.sum(change > 20)))
 show("largest change", change.max(), 0, unit="GeV")
 
 # %% [markdown]
-# Twelve of twenty would be off by more than 20 GeV, and one by 116.
+# With the first copies, {{twelve = 12 within 0 = whose pT changed by more than 20 GeV}} of {{twenty = 20 within 0 = tops and antitops}} would be off by more than 20 GeV, and one by {{116 = largest change}}.
 #
 # ### Your turn 6.2 · 8 min · ★★
 #
 # The top decays to a W boson and a bottom quark (once in 600 a lighter one), and the W to two light quarks.
-# Write `quarks_of(particles, top)`: from the row of a top's last copy to the list of three rows, the bottom quark first, then the two quarks from the W, as the decays make them.
-# W bosons have copies too.
+# Write `quarks_of(particles, top)`: from the row of a top's last copy to the list of three rows, the bottom quark first, then the two quarks from the W in either order.
+# Take each quark as the decay makes it, before it radiates; but the W boson has copies too, and decays from the last of them.
 
 
 # %% tags=["exercise", "ex-6.2"]
@@ -202,7 +205,7 @@ show("tops with the same quarks", sum(sorted(rows) in theirs for rows in quarks.
 # A direction has two coordinates: the *azimuth* $\phi$, the angle round the beam, and the pseudorapidity $\eta = -\ln\tan(\theta/2)$ with $\theta$ the angle to the beam; $\eta = 0$ is perpendicular to it.
 # Unrolled, the $(\eta, \phi)$ plane is the detector's wall.
 # We look at the first event, every particle of the final state, the area of a marker in proportion to its $p_T$.
-# **Guess before you look:** the two tops fly apart back to back.
+# **Guess before you look:** in $\phi$ the two tops fly apart back to back, half a turn from each other; in $\eta$ they need not, since the two partons that made them rarely have the same energy.
 # How many sprays of particles will there be?
 
 # %%
@@ -236,9 +239,11 @@ with figure("collision", size=(8, 6)) as ax:
 # %% [markdown]
 # The top on the right is one spray with three cores, one for each quark.
 # Did you count one spray at the lower edge and one at the upper?
-# Keep your answer, we come back to it.
+# Keep your answer; we shall come back to it.
 #
 # ## What a detector sees
+#
+# ![A slice through a detector, from the collision on the left outwards: the tracker in its magnetic field, the calorimeter for electrons and photons, the calorimeter for hadrons. Six particles cross it. An electron and a pion are bent and leave hits in the tracker; they and the photon and the neutron, which leave no track, end in a shower in one of the calorimeters. A muon leaves a track and passes through, a neutrino leaves nothing.](detector.svg)
 #
 # ### Your turn 6.3 · 3 min · ★
 #
@@ -268,7 +273,7 @@ show("of them charged", int(np.sum(seen & (particles.charge != 0))))
 # ## Tracks
 #
 # A charged particle leaves a *track*, bent by a magnetic field: the straighter, the larger its $p_T$.
-# The relative uncertainty of $p_T$ has two parts, independent of each other: scattering in the material, the same 6% for all, and the precision with which a slight bend can be told from a straight line, which gets worse with $p_T$.
+# The relative uncertainty of $p_T$ has two parts, independent of each other: scattering in the material, here the same 6% for all, and the precision with which a slight bend can be told from a straight line, which gets worse with $p_T$.
 # Independent errors add in quadrature, written $\oplus$:
 #
 # $$ \frac{\sigma(p_T)}{p_T} = 0.06 \oplus 0.0015\, \frac{p_T}{\mathrm{GeV}}, \qquad a \oplus b = \sqrt{a^2 + b^2} $$
@@ -296,13 +301,18 @@ with figure("resolutions") as ax:
 
 # %% [markdown]
 # Below 43 GeV the track is better, and most charged particles of a jet are below.
-# Above it, the calorimeter wins.
+# Above that the calorimeter wins.
 # A good detector uses both.
+#
+# Where they cross is a property of this detector and no law of nature.
+# The 6% come from a widely used fast simulation, which is cautious about tracks inside jets.
+# ATLAS was designed for tracks with $0.01 \oplus 0.0005\, p_T/\mathrm{GeV}$ and hadrons with $a = 0.50$, $b = 0.03$ ([JINST 3 S08003](https://doi.org/10.1088/1748-0221/3/08/S08003)), which cross at about 110 GeV.
 #
 # ### Your turn 6.4 · 8 min · ★★
 #
 # Write `smear(pt, rng)`: for an array of true transverse momenta, the measured ones.
 # Each is drawn from a Gaussian round the true value, with the standard deviation of the formula; `rng` is a NumPy generator.
+# Leave a value as it is if it comes out negative; we look at that next.
 
 
 # %% tags=["exercise", "ex-6.4"]
@@ -313,14 +323,23 @@ def smear(pt, rng): ...
 check("6.4", smear)
 smear = or_reference("6.4", smear)
 
+# %%
+hard = smear(np.full(100_000, 500.0), np.random.default_rng(seed))
+show("tracks of 500 GeV with a negative measured pT [%]", 100 * np.mean(hard < 0), 0)
+
 # %% [markdown]
+# A negative transverse momentum has no meaning, and yet {{tracks of 500 GeV with a negative measured pT [%]}} of these tracks have one.
+# A Gaussian in $p_T$ is a good description only where it is narrow.
+# What a tracker measures is the bend, which is proportional to $1/p_T$, and it is the error of the bend that is Gaussian: a hard track can be bent the wrong way, so that the particle seems to have the opposite charge, but its $p_T$ stays positive.
+# The detector of this course, `coursekit.simulate.detector`, draws from a log-normal distribution instead, which has the same mean and the same spread, and no negative values.
+#
 # Besides, 15% of the charged particles leave no track that is found: they scatter, or share their hits with a neighbour.
 # Those are left to the calorimeter.
 #
 # ## Towers
 #
-# A calorimeter is divided in *towers*, here of $0.1$ in $\eta$ by $12°$ in $\phi$.
-# It does not know how many particles hit a tower, it sees the sum of their energies.
+# A calorimeter is divided into *towers*, here of $0.1$ in $\eta$ by $12°$ in $\phi$.
+# It does not know how many particles hit a tower; it sees the sum of their energies.
 
 # %%
 ETA_EDGES = np.linspace(-4.9, 4.9, 99)
@@ -329,7 +348,8 @@ PHI_EDGES = np.linspace(-np.pi, np.pi, 31)
 # %% [markdown]
 # ### Your turn 6.5 · 5 min · ★
 #
-# Write `tower_energies(eta, phi, energy)`: from three arrays, one entry a particle, to the array of shape (98, 30) with the energy in each tower.
+# Write `tower_energies(eta, phi, energy)`: from three arrays, one entry for each particle, to the array of shape (98, 30) with the energy in each tower.
+# Particles beyond the last tower at either end are not seen: leave them out.
 
 
 # %% tags=["exercise", "ex-6.5"]
@@ -348,19 +368,19 @@ show("particles that stop in it", int(inside.sum()))
 show("towers with energy", int(np.sum(towers > 0)))
 
 # %% [markdown]
-# The 273 particles share 178 towers.
+# The {{particles that stop in it}} particles share {{towers with energy}} towers.
 #
 # ## Energy flow
 #
-# The last step joins both detectors.
-# A tower's energy contains that of the charged particles, which the tracks have measured already.
+# The last step joins the two detectors.
+# The energy of a tower contains that of the charged particles, which the tracks have measured already.
 # So in each tower we subtract the energy of the tracks that point to it.
 # If more than noise is left, 1.5 standard deviations of tower and tracks together, the rest counts as one neutral particle with a random direction in the tower.
 # Tracks and such neutral particles together are the *energy-flow objects*, and they are what the jets of the reference data set are made of.
 #
-# You have written the two hearts of it.
-# `coursekit.simulate.detector` adds the rest: the share of tracks found, two layers of towers (for electrons and photons, and for hadrons), their smearing, and decays too far out to be seen.
-# It is 200 lines to read, and takes all events at once.
+# You have written its two central pieces, tracks that are smeared and towers that are filled.
+# `coursekit.simulate.detector` does both a little better and adds the rest: the log-normal errors, the share of tracks found, two layers of towers (for electrons and photons, and for hadrons), their smearing, and decays too far out to be seen.
+# It has 200 lines, and takes all events at once.
 
 # %%
 from coursekit.simulate.detector import energy_flow
@@ -392,6 +412,11 @@ with figure("detector", columns=2, size=(11, 5), sharey=True) as axes:
 # The sprays are where they were.
 # This is why we measure jets and not particles.
 #
+# ## A good place for a break
+#
+# We have followed a collision from two gluons to what a detector writes down, and the tops to their three quarks.
+# What comes now: which of these objects belong together, a mistake that no error message reports, and the sample itself.
+#
 # ## Jets
 #
 # Where does a spray end?
@@ -401,7 +426,7 @@ with figure("detector", columns=2, size=(11, 5), sharey=True) as axes:
 # $$ d_{ij} = \min\!\left(p_{T,i}^{2p},\, p_{T,j}^{2p}\right) \frac{(y_i - y_j)^2 + (\phi_i - \phi_j)^2}{R^2}, \qquad d_{iB} = p_{T,i}^{2p} $$
 #
 # with $y$ the rapidity, $y = \mathrm{artanh}(p_z/E)$, which is $\eta$ for massless objects.
-# If the smallest of all is a $d_{ij}$, the two merge to one object with the sum of their momenta.
+# If the smallest of all is a $d_{ij}$, the two merge into one object with the sum of their momenta.
 # If it is a $d_{iB}$, object $i$ is a jet and leaves.
 # Then the distances are computed anew, until nothing is left.
 # The *radius* $R$ says how far a jet reaches.
@@ -466,8 +491,9 @@ for rank in range(3):
 # %% [markdown]
 # ### A failure worth seeing
 #
-# The jet of 521.6 GeV is found by both.
-# But where FastJet has one jet of 589.6 GeV, we have two, of 338 and 270 GeV. No error, no warning.
+# The jet of {{jet 2: pT by FastJet}} is found by both.
+# But where FastJet has one jet of {{jet 1: pT by FastJet}}, we have two, of {{338 = jet 2: pT by hand}} and {{270 = jet 3: pT by hand}} GeV.
+# There was no error, and no warning.
 # **Guess** from the event display what has happened, then look at which objects the jets contain.
 
 
@@ -489,16 +515,16 @@ with figure("jets-of-the-event", size=(8, 6)) as ax:
     draw_jets(ax, objects, inside, jets, 3)
 
 # %% [markdown]
-# The spray at the upper edge and that at the lower edge are one and the same.
+# The spray at the upper edge and the one at the lower edge are one and the same.
 # $\phi = 3.1$ and $\phi = -3.1$ are neighbours: $0.08$ lies between them, and the plain difference says $6.2$.
 # The plane is a cylinder, and we have cut a jet where it is glued.
 #
-# It is a nasty mistake: it strikes only jets near $\phi = \pi$, one in four with this radius, and makes them a little worse instead of absurd.
+# It is a nasty mistake: it strikes only jets near $\phi = \pi$, one in four with this radius, and makes most of them a little worse instead of absurd.
 # Averages hardly show it.
 #
 # ### Your turn 6.7 · 5 min · ★★
 #
-# Write `delta_phi(a, b)`: the difference $a - b$ of two azimuths, moved into $[-\pi, \pi)$ by whole turns.
+# Write `delta_phi(a, b)`: the difference $a - b$ of two azimuths, moved into $[-\pi, \pi)$ by whole turns (at the edge, $\pi$ is as good as $-\pi$).
 # It keeps the sign, and works for arrays of any shape.
 
 
@@ -518,7 +544,7 @@ show("jets above 20 GeV", len(by_hand))
 show("of them as FastJet has them", int(np.isclose(by_hand, ak.to_numpy(fastjet_jets.pt[0]), rtol=1e-6).sum()))
 
 # %% [markdown]
-# Repaired by one argument.
+# One argument repairs it.
 # And there is a test that would have found the mistake without FastJet: nature has no preferred $\phi$.
 # Turn the whole event round the beam, and nothing may change.
 
@@ -553,14 +579,14 @@ show("largest change with delta_phi", float(np.ptp(leading["delta_phi"])), 3, un
 # ## Three algorithms, one jet
 #
 # What does the power $p$ change?
-# We take the particles of the leading jet and put them together again with all three.
-# Each particle starts at the bottom at its azimuth, wide lines are hard objects, and each merger is one step up.
+# We take the objects of the second jet, the one at $\phi = 0$ with its three cores, and put them together again with all three algorithms.
+# Each object starts at the bottom at its azimuth, wide lines are hard objects, and each merger is one step up.
 # **Guess before you look:** in which of the three does the hardest particle collect all others, one by one, and in which do soft particles first find each other?
 
 # %%
 ALGORITHMS = {"antikt": (-1, "anti-kT"), "cambridge": (0, "Cambridge/Aachen"), "kt": (1, "kT")}
-particles_of_jet = ours[inside[jets[0]]]
-axis = np.arctan2(objects[jets[0], 1], objects[jets[0], 0])
+particles_of_jet = ours[inside[jets[1]]]
+axis = np.arctan2(objects[jets[1], 1], objects[jets[1], 0])
 
 with figure("histories", columns=3, size=(11, 4.5), sharey=True) as axes:
     for ax, (power, name) in zip(axes, ALGORITHMS.values(), strict=True):
@@ -573,8 +599,9 @@ with figure("histories", columns=3, size=(11, 4.5), sharey=True) as axes:
         ax.set_ylabel("")
 
 # %% [markdown]
-# Anti-$k_T$ starts from the hard core, and everything within $R$ falls onto it.
-# $k_T$ and C/A go the other way, soft or near ones first, much as the shower was made in reverse; their last mergers join the quarks of a top, and lesson 8 measures that.
+# Anti-$k_T$ starts from a hard core, and everything within $R$ falls onto it.
+# $k_T$ and C/A go the other way, soft or near ones first, much as if the shower ran backwards; the last two mergers of $k_T$ join the three prongs that the quarks of this top have made.
+# Lesson 8 measures that.
 #
 # The shape differs too.
 # We fill the plane with thousands of *ghosts*, particles so soft that they change nothing, and mark to which jet each one falls.
@@ -603,7 +630,7 @@ with figure("areas", columns=3, size=(11, 3.6), sharey=True) as axes:
 
 # %% [markdown]
 # Anti-$k_T$ jets are circles, whatever the soft particles do.
-# Their area, and so the noise they collect, is known beforehand, which is why the LHC experiments use them.
+# Their area, and with it the noise that they collect, is known beforehand, which is why the LHC experiments use them.
 #
 # ## How wide is a top?
 #
@@ -641,7 +668,28 @@ check("6.8", contained)
 contained = or_reference("6.8", contained)
 
 # %% [markdown]
-# Now the leading jet of each event for several $R$: does it contain the top or the antitop?
+# First the two jets that we know, each with the top that is nearest to it.
+# **Guess:** do both contain their top?
+
+# %%
+for rank, top in [(0, 1), (1, 0)]:  # the leading jet lies near the antitop, the second one near the top
+    partons = np.array([tops[top], *quarks[top]])
+    px, py, pz, energy = objects[jets[rank]]
+    axis_eta, axis_phi = np.array([np.arcsinh(pz / np.hypot(px, py))]), np.array([np.arctan2(py, px)])
+    in_jet = contained(axis_eta, axis_phi, particles.eta[partons][np.newaxis], particles.phi[partons][np.newaxis], 0.8)
+    to_bottom = np.hypot(particles.eta[partons[1]] - axis_eta, delta_phi(particles.phi[partons[1]], axis_phi))
+    show(f"jet {rank + 1}: mass", np.sqrt(energy**2 - px**2 - py**2 - pz**2), 0, unit="GeV")
+    show(f"jet {rank + 1}: it contains its top", bool(in_jet[0]))
+    show(f"jet {rank + 1}: distance of the bottom quark from the axis", to_bottom[0], 2)
+
+# %% [markdown]
+# Both have the mass of a top, and only one of them is one.
+# The bottom quark of the antitop has a mere 34 GeV and flew off at a distance of {{jet 1: distance of the bottom quark from the axis}}.
+# Two of the three prongs of the leading jet are the quarks of the W boson; the third, of about 90 GeV, is a gluon that was radiated *before* the tops were made, and happened to fly that way.
+# That the three make {{jet 1: mass}} is an accident.
+# This is why the label asks for the quarks, which only a simulation knows, and why a jet with the right mass is not yet a top.
+#
+# Now the leading jet of each of the {{events #2}} events for several $R$: does it contain the top or the antitop?
 # And what is its mass?
 # The mass of the sum of all momenta should be that of the top.
 # **Guess** where the mass will lie if one of the quarks is outside.
@@ -676,15 +724,15 @@ with figure("radius", columns=2) as axes:
 
 # %% [markdown]
 # At $R = 0.4$ hardly any jet holds its top; at $0.8$, the choice of the reference data set, more than half do, and their mass is the top's.
-# The others have lost at least one quark and its share of the mass: two quarks of a W boson make 80 GeV, a bottom quark with one of them up to 150, and whatever else lies inside adds to it.
+# The others have lost at least one quark and its share of the mass: the two quarks of a W boson make 80 GeV, a bottom quark with one of them up to 150, and whatever else lies inside adds to that, as it did in our leading jet.
 # A wider radius keeps more tops, but it collects more of everything else too, so that jets of the background get heavier as well.
 #
 # The label "top" is thus a choice.
-# A top jet of the data set has *all* its quarks inside; jets of tops that fail this are in neither class.
+# A top jet of the data set has *all* its quarks inside; jets of tops for which that is not so are in neither class.
 #
 # ## Saving jets
 #
-# The reference layout is a table with one row a jet: `E_0, PX_0, PY_0, PZ_0, E_1, ...`, the constituents by falling $p_T$, the leading 200 of them, zeros behind the last.
+# The reference layout is a table with one row for each jet: `E_0, PX_0, PY_0, PZ_0, E_1, ...`, the constituents by falling $p_T$, the leading 200 of them, zeros behind the last.
 #
 # ### Your turn 6.9 · 8 min · ★★
 #
@@ -705,12 +753,12 @@ show("numbers in the row", len(row))
 show("of them padding", int(np.sum(row == 0)))
 
 # %% [markdown]
-# Nearly three quarters are zeros, which compress well.
-# They are padding, and no particles of zero energy; whoever forgets that and averages over 200 gets the wrong mean.
+# Nearly three quarters of the numbers, {{of them padding}} of {{numbers in the row}}, are zeros, which compress well.
+# They are padding and not particles of zero energy; whoever forgets that and averages over 200 gets the wrong mean.
 #
 # ## Two thousand jets in under a minute
 #
-# `simulate_toptag` does all of this for two samples, top pairs and pairs of light quarks and gluons (called QCD): anti-$k_T$ with $R = 0.8$, the leading jet if $550 < p_T < 650$ GeV and $|\eta| < 2$, for tops matched as above.
+# `simulate_toptag` does all of this for two samples, pairs of tops and pairs of lighter quarks and gluons (called QCD; a charm or bottom quark is one parton in 25 of them): anti-$k_T$ with $R = 0.8$, the leading jet if $550 < p_T < 650$ GeV and $|\eta| < 2$, for tops matched as above.
 # It takes batches of 500 events through the same functions and writes three files.
 # A jet that is kept takes about 20 milliseconds, most of them in Pythia: 2000 take 40 seconds on one core.
 # On a command line the same is `coursekit simulate toptag`.
@@ -725,7 +773,7 @@ for path in paths:
     show(path.name, len(jets), unit="jets")
 
 # %% [markdown]
-# Training, validation and test, 60, 20 and 20% of the jets, half of all jets tops.
+# These are training, validation and test samples, with 60, 20 and 20% of the jets; half of all jets are tops.
 # `pandas.read_hdf` reads these files and the public ones alike:
 
 # %%
@@ -743,8 +791,8 @@ show("QCD jets with a true top momentum", int(np.sum(table.truthE[table.is_signa
 #
 # ## Are these jets any good?
 #
-# Jets simulated by somebody else, with another detector program, are the standard by which taggers are compared: the Top Quark Tagging Reference Dataset.
-# Ours should resemble it.
+# Taggers are compared on jets that somebody else has simulated, with another detector program: the Top Quark Tagging Reference Dataset.
+# Ours should resemble them.
 # The course ships 20 000 jets made with the function above.
 # We measure on them what has been measured on half a million jets of the public set, number by number: the energies of the leading constituent (`E_0`) and of the second (`E_1`), the momenta of all constituents, and what a logistic regression on jet mass and mean constituent $p_T$ achieves, as in lesson 8.
 # The uncertainty comes from ten parts of the sample, measured one by one: the spread of the ten, divided by $\sqrt{10}$.
@@ -776,17 +824,17 @@ lines = [in_digits(row) for row in closure.itertuples()]
 print(pd.DataFrame(lines, index=closure.index, columns=["public set", "ours", "difference", "tolerance"]).to_string())
 
 # %% [markdown]
-# All 19 agree within their tolerance, and that is too good to be left alone.
+# All {{quantities}} agree within their tolerance, and that is too good to go unquestioned.
 # The size of the towers, the share of tracks found, the noise threshold and the range of the hard process were chosen *so that these very numbers agree*.
 # **The agreement is a fit, not a prediction.**
 # It shows that a detector as simple as ours can be tuned to another's, and nothing about numbers that took no part.
-# Nor are these 19 tests: most rows measure the energies of the leading constituents in one way or another, and are off together.
+# Nor are these 19 independent tests: most rows measure the energies of the leading constituents in one way or another, and are off together.
 #
-# Besides, a tolerance is what we accept, and no measure of truth.
-# Only 9 of the 19 agree within two standard deviations.
+# Besides, a tolerance says what we accept, and does not measure what is true.
+# Only {{within two standard deviations}} of the {{quantities}} agree within two standard deviations.
 # The median of `E_0` is 3% too low, nine standard deviations: our leading constituents *are* a little softer.
 #
-# The same as a picture, each difference in units of its tolerance; beside it the jet mass of the shipped sample, with the jets that you have just made.
+# Here is the same as a picture, each difference in units of its tolerance, and beside it the jet mass of the shipped sample with the jets that you have just made.
 # **Guess:** how much longer are the error bars of yours?
 
 # %%
@@ -832,7 +880,7 @@ with figure("closure", columns=2, size=(11, 5)) as axes:
     draw_masses(axes[1])
 
 # %% [markdown]
-# Yours and the shipped ones come from the same program, and differ by chance alone; with 300 jets instead of 20 000, the error bars are eight times as long.
+# Yours and the shipped ones come from the same program and differ by chance alone; with 300 jets instead of 20 000, the error bars are eight times as long.
 # A good test of ours would be a quantity that nobody has tuned, such as the number of constituents, measured on the public set; if you are online, `coursekit data` tells how to get it, and `closure_table` takes its jets as well.
 #
 # ## Where you stand
@@ -844,14 +892,14 @@ progress()
 # ## What we found
 #
 # 1. An event record tells one story many times.
-#    The quarks of a decay belong to the last copy of the top: for twelve of twenty the first one was off by more than 20 GeV.
+#    The quarks of a decay belong to the last copy of the top: for {{twelve = 12 within 0 = whose pT changed by more than 20 GeV}} of twenty the first copy was off by more than 20 GeV.
 # 2. Azimuths wrap.
 #    The plain difference cuts one jet in four, without an error; turning the event round the beam finds it at once.
 # 3. A tower grid, two resolutions and a threshold make jets like those of a full detector program.
-#    What "top jet" means is decided by the radius and by the matching.
+#    What "top jet" means is decided by the radius and by the matching; the mass alone does not know.
 #
 # **One limitation:** the agreement with the public set is a fit.
-# Besides, our protons collide in one pair of partons alone, and no second collision lies on top; at the LHC there are fifty.
+# Besides, in our collisions only one pair of partons meets, and no other pair of protons collides at the same time; at the LHC there are about fifty such collisions on top of each other.
 #
 # **Next:** lesson 7 turns jets into images, and needs your `delta_phi` for it; lesson 8 measures them.
 #

@@ -19,17 +19,21 @@ Formulas and code keep their braces. The alt texts of ``figures.toml`` are shown
 so that they take only statements, the forms with ``=``.
 """
 
+from __future__ import annotations
+
 import ast
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-
-from nbformat import NotebookNode
+from typing import TYPE_CHECKING
 
 from coursekit.files import read_toml
 from coursekit.words import near
+
+if TYPE_CHECKING:  # it takes two seconds to import, and the set-up cell of every lesson would wait for it
+    from nbformat import NotebookNode
 
 __all__ = ["fill", "printed", "stated"]
 
@@ -120,14 +124,14 @@ class _Number:
     unit: str
 
     @classmethod
-    def read(cls, text: str) -> "_Number | None":
+    def read(cls, text: str) -> _Number | None:
         """Read a number as `show` prints it, or as a sentence states it."""
         if not (found := _NUMBER.fullmatch(text.strip())):
             return None
         error = _decimal(found["error"]) if found["error"] else None
         return cls(_decimal(found["value"]), error, (found["unit"] or "").strip())
 
-    def seen_with(self, unit: str) -> "_Number":
+    def seen_with(self, unit: str) -> _Number:
         """Return a printed number in the unit of a statement."""
         if unit == "%" and not self.unit:
             return _Number(self.value * 100, None if self.error is None else self.error * 100, "%")

@@ -126,7 +126,7 @@ def test_importing_the_package_loads_next_to_nothing():
 
 def test_the_names_of_the_lessons_load_no_framework():
     code = "from coursekit import *; import sys, json; print(json.dumps([m.split('.')[0] for m in sys.modules]))"
-    assert not set(fresh(code)) & HEAVY
+    assert not set(fresh(code)) & (HEAVY | {"nbformat", "jsonschema"})  # whose grammars take two seconds
 
 
 def test_what_exports_loads_no_framework_before_it_is_used():

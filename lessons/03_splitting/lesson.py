@@ -6,7 +6,7 @@
 # **After this lesson you will be able to**
 #
 # 1. shuffle inputs, labels and weights together, and cut them into training, validation and test parts in which every class has its share;
-# 2. store the split so that a run a year later tests on the same events, and refuses to start with others;
+# 2. store the split, so that a run a year later tests on the same events and refuses to start with others;
 # 3. find events that leak from the training into the test, and split by a hash so that what belongs together stays together.
 #
 # **You need** lesson 2: weights of mean one, labels, one table of inputs.
@@ -26,16 +26,16 @@ seed: int = 1
 # ## Three parts
 #
 # A network with enough parameters learns its training events by heart.
-# What it has understood shows on events that it has not seen.
-# So we split:
+# Only events that it has never seen show what it has understood.
+# So we split them into three parts:
 #
-# - the **training** part: the network adjusts its weights to it;
-# - the **validation** part: we look at it while we choose, when to stop, how many layers, which inputs.
-#   Each choice makes it a little less unseen;
-# - the **test** part: looked at once, when all choices are made.
+# - the **training** part, to which the network adjusts its weights;
+# - the **validation** part, at which we look while we make our choices: when to stop, how many layers to use, which inputs to take.
+#   With each choice it is a little less unseen;
+# - the **test** part, at which we look once, when all choices are made.
 #   Its result is the one to report.
 #
-# We load the three samples of lessons 1 and 2, with the three numbers that identify an event: `run`, `luminosityBlock` (a stretch of a run) and `event`.
+# We load the three samples of lessons 1 and 2, together with the three numbers that identify an event: `run`, `luminosityBlock` (a stretch of a run) and `event`.
 
 # %%
 import hashlib
@@ -67,14 +67,14 @@ show("signal events among the first 1000", int(labels[:1000].sum()))
 # %% [markdown]
 # ## Shuffling
 #
-# Training goes through the events in *batches* of some hundreds, one step for each.
-# In file order the first batches would hold signal alone, and the network would learn to answer "signal", then "background", and so on in turns.
-# So the events are shuffled first, and here is the one thing to get right: an event is a row of inputs, a label and a weight, and the three must move together.
+# Training goes through the events in *batches* of some hundreds, and makes one step for each batch.
+# In the order of the files the first batches would hold signal alone, and the network would learn to answer "signal", then "background", and so on in turns.
+# So the events are shuffled first, and one thing is to be got right: an event is a row of inputs, a label and a weight, and these three must move together.
 #
 # ### Your turn 3.1 · 5 min · ★
 #
-# Write `shuffle(rng, inputs, labels, weights)`: the three arrays in one common random order drawn from the generator `rng`.
-# New arrays; the old ones stay as they are.
+# Write `shuffle(rng, inputs, labels, weights)`: it returns the three arrays, in this order, as new arrays in one common random order that is drawn from the generator `rng`.
+# The old ones stay as they are.
 
 
 # %% tags=["exercise", "ex-3.1"]
@@ -93,9 +93,9 @@ show("signal events among the first 1000, shuffled", int(mixed_labels[:1000].sum
 # %% [markdown]
 # ### A failure worth seeing
 #
-# Suppose the inputs of the background are shuffled and its weights are forgotten.
-# All signal and background events keep their labels, all weights are still there, their mean is still one.
-# **Guess:** can any number that we would print betray it?
+# Suppose that the inputs of the background are shuffled and that its weights are forgotten.
+# All signal and background events keep their labels, all weights are still there, and their mean is still one.
+# **Guess:** which number that we could print would betray it?
 
 # %%
 is_background = labels == 0
@@ -120,17 +120,21 @@ with figure("mass-lepton-pair") as ax:
 # %%
 show("background below 50 GeV, shuffled together [%]", 100 * np.average(mll[order] < 50, weights=right_w[order]), 1)
 show("background below 50 GeV, weights left behind [%]", 100 * np.average(mll[order] < 50, weights=right_w), 1)
+show("weighted mean of mll, shuffled together", np.average(mll[order], weights=right_w[order]), 1, unit="GeV")
+show("weighted mean of mll, weights left behind", np.average(mll[order], weights=right_w), 1, unit="GeV")
 
 # %% [markdown]
-# The picture of lesson 2 again, by another road: the large weights of the sample above 50 GeV sit on events of the other, and half of the background seems to lie below 50 GeV instead of a twelfth.
-# No mean and no sum shows it; only a *weighted distribution* does.
+# This is the picture of lesson 2 again, reached by another road.
+# The large weights of the sample above 50 GeV sit on events of the other sample, and {{half = 50 within 1 = background below 50 GeV, weights left behind [%]}} of the background seems to lie below 50 GeV instead of {{a twelfth = 8.3 = background below 50 GeV, shuffled together [%]}}.
+# Nothing that is computed from the weights alone shows it, and nothing that is computed from the inputs alone.
+# It takes a number that needs both, such as the weighted mean of the mass, which falls from {{85.4 = weighted mean of mll, shuffled together}} to {{61.1 GeV = weighted mean of mll, weights left behind}}; and best of all a *weighted distribution*, because it shows where the fault is.
 # So plot one after every step that moves events.
 #
 # ## Cutting by fractions
 #
 # ### Your turn 3.2 · 10 min · ★★
 #
-# Write `split(array, fractions)`: a list of arrays, one for each fraction, cut one after the other from an array that is shuffled already.
+# Write `split(array, fractions)`: it returns a list of arrays, one for each fraction, which are cut one after the other from an array that is shuffled already.
 # The fractions $f_1, f_2, \dots$ sum to one, and part $k$ of $N$ events ends at $N (f_1 + \dots + f_k)$, rounded to the nearest whole number.
 # So each event is in exactly one part.
 # The array may have one axis or more; events lie along the first.
@@ -152,14 +156,15 @@ for name, part in zip(PARTS, split(mixed_labels, FRACTIONS), strict=True):
 # %% [markdown]
 # The shares of signal differ from part to part by chance.
 # With 20 000 signal events that is a small matter.
-# With 50, a fifth of them is 10 give or take 3, and a validation on 7 differs from one on 13.
-# So we split signal and background separately, which makes the shares exact, merge each part, and shuffle it again.
+# With 50 it is not: a fifth of them is 10 give or take 3, and a validation on 7 signal events is another thing than one on 13.
+# So we split signal and background separately, which makes the shares exact; then we merge each part and shuffle it again.
 #
 # ### Your turn 3.3 · 8 min · ★★
 #
 # Write `merge(rng, signal, background)`.
 # Each of the two is a pair `(inputs, weights)`.
-# Return inputs, labels (1.0 for signal, 0.0 for background) and weights of both together, shuffled with `rng`.
+# Return inputs, labels (1.0 for signal, 0.0 for background) and weights of both together, in this order, shuffled in common with `rng`.
+# Your `shuffle` may help.
 
 
 # %% tags=["exercise", "ex-3.3"]
@@ -171,8 +176,11 @@ check("3.3", merge)
 merge = or_reference("3.3", merge)
 
 # %% [markdown]
-# Now all three steps: shuffle each class, split it, merge the parts.
-# We shuffle and split *positions*, the row numbers of the events: they are small, they pick inputs and weights alike, and they can be stored.
+# Now we take all three steps: we shuffle each class, split it, and merge the parts.
+#
+# ![Two bars, one of signal and one of background with twice the height, are each cut into 60, 20 and 20 percent. Below, the two pieces of each part are merged into one bar in which stripes of signal and background alternate at random. The three bars are called training, for the network, which adjusts its weights to these events; validation, for us, while we choose settings; and test, for the result, looked at once.](split.svg)
+#
+# We shuffle and split *positions*, the row numbers of the events: they take little room, they pick inputs and weights alike, and they can be stored.
 
 # %%
 rng = np.random.default_rng(seed)  # anew in each cell that draws: run again, it gives the same
@@ -190,15 +198,15 @@ for name, (part_inputs, part_labels, part_weights) in arrays.items():
     show(f"{name}: mean weight", part_weights.mean(), 2)
 
 # %% [markdown]
-# Exactly a third of signal in each, and a mean weight of one but for chance.
-# These are the arrays that lesson 4 trains on.
+# In each part exactly a third of the events is signal, and the mean weight is one but for chance.
+# These are the arrays on which lesson 4 trains.
 #
 # ## The same events a year later
 #
-# A test is worth something as long as nobody has trained on it.
-# In a year the network will be trained again, by someone else, perhaps with another version of NumPy whose generator gives other numbers.
-# So the positions are stored.
-# Before we store them, a test.
+# A test is worth something only as long as nobody has trained on its events.
+# In a year the network will be trained again, by someone else, and perhaps with another version of NumPy whose generator gives other numbers.
+# So we store the positions.
+# But before we do, we test whether they are what they should be.
 #
 # ### Your turn 3.4 · 8 min · ★★
 #
@@ -218,8 +226,8 @@ is_partition = or_reference("3.4", is_partition)
 show("our parts are a partition", is_partition(list(parts.values()), len(labels)))
 
 # %% [markdown]
-# Positions mean something for one file in one order only.
-# So we store with them a *fingerprint*: a checksum of run, luminosity block and event number of all events, in their order.
+# Positions mean something only for one file in one order.
+# So we store a *fingerprint* with them: a checksum of run, luminosity block and event number of all events, in their order.
 
 # %%
 from coursekit.splitting import fingerprint, load_indices, save_indices
@@ -232,9 +240,9 @@ again = load_indices(path, fingerprint(*identity))
 show("the same test events", bool(np.array_equal(again["test"], parts["test"])))
 
 # %% [markdown]
-# A year passes, and somewhere on the way the files were sorted by `ptll`.
+# A year passes, and somewhere on the way the files have been sorted by `ptll`.
 # The events are the same, and so is their number.
-# **Guess:** what share of the events that now stand at the old test positions was the network trained on?
+# **Guess:** on what share of the events that now stand at the old test positions was the network trained?
 
 # %%
 by_ptll = np.argsort(events["ptll"], kind="stable")
@@ -247,13 +255,15 @@ except ValueError as error:
     print(str(error).replace(str(path), path.name))
 
 # %% [markdown]
-# Without the fingerprint the test would have run on those events, and its result would have been far too good: a classifier that we meet below, *nearest neighbour*, scores 0.93 there instead of 0.84.
+# {{59% = trained on [%]}} of them are training events.
+# Without the fingerprint the test would have run on these, and its result would have been far too good: a classifier that we meet below, *nearest neighbour*, scores {{0.93 = right answers, old test positions in the sorted file}} there instead of {{0.84 = right answers, unseen events}}.
 #
 # ## Folds
 #
-# One validation part wastes events, and its result depends on which ones it got.
-# With *k-fold cross-validation* the events are divided into $k$ folds; we train $k$ times, each time validating on another fold, and every event is validated once.
-# *Stratified* folds hold equal shares of every class.
+# A single validation part wastes events, and its result depends on which of them it got.
+# With *k-fold cross-validation* the events are divided into $k$ folds.
+# We train $k$ times, and each time we validate on another fold, so that every event is validated once; lesson 13 does this with networks.
+# Folds are *stratified* if each holds an equal share of every class.
 #
 # ### Your turn 3.5 · 10 min · ★★★
 #
@@ -272,8 +282,8 @@ check("3.5", fold_numbers)
 fold_numbers = or_reference("3.5", fold_numbers)
 
 # %% [markdown]
-# To see what stratifying is good for, we take a rare signal: 50 signal events among 5000 of background.
-# **Guess:** how unequal are the folds if chance alone deals?
+# To see what stratified folds are good for, we take a rare signal: 50 signal events among 5000 of background.
+# **Guess:** how unequal are the folds if chance alone deals the events?
 
 # %%
 rare = np.concatenate([np.flatnonzero(labels == 1)[:50], np.flatnonzero(labels == 0)[:5000]])
@@ -285,16 +295,16 @@ for name, fold in [("by chance", by_chance), ("stratified", stratified)]:
     show(f"signal events per fold, {name}", tuple(int(np.sum(of_signal == k)) for k in range(5)))
 
 # %% [markdown]
-# A fifth of 50 is 10, and chance spreads the folds around it with a standard deviation of $\sqrt{50 \cdot 0.2 \cdot 0.8} = 2.8$: one network would be judged by 6 signal events, another by 15.
-# Stratified, each is judged by 10.
+# A fifth of 50 is 10, and chance spreads the folds around it with a standard deviation of $\sqrt{50 \cdot 0.2 \cdot 0.8} = 2.8$: one network would be judged by {{6 = signal events per fold, by chance[0]}} signal events and another by {{15 = signal events per fold, by chance[3]}}.
+# With stratified folds each is judged by {{10 = signal events per fold, stratified[0]}}.
 # `stratified_folds` of `coursekit.splitting` gives the folds as lists of positions.
 #
 # ## Leaks
 #
-# The split is random, exact and stored.
-# It can still leak: if an event is in the file twice, one copy may go to the training and the other to the test.
-# It happens more easily than one thinks: a job that ran twice, two overlapping selections merged, a sample enlarged by slightly changed copies before the split.
-# We do it on purpose: every tenth event twice.
+# Our split is random, exact and stored.
+# It can still leak: if an event is in the file twice, one copy may go to the training part and the other to the test part.
+# That happens more easily than one thinks: a job has run twice, two overlapping selections were merged, or a sample was enlarged by slightly changed copies before it was split.
+# We do it on purpose, and take every tenth event twice.
 
 
 # %%
@@ -315,7 +325,7 @@ show("training and test events", (len(train), len(test)))
 # ### Your turn 3.6 · 8 min · ★★
 #
 # Write `leaked(train, test)`.
-# Both are integer arrays of shape $(N, 3)$ with run, luminosity block and event number.
+# Both are integer arrays with three columns, run, luminosity block and event number, and with one row per event.
 # Return an array of `True` and `False`, one for each test event: `True` if that event is also in the training part.
 
 
@@ -334,7 +344,7 @@ show("share [%]", 100 * seen.mean(), 1)
 
 # %% [markdown]
 # Is that bad?
-# We ask the classifier with the best memory of all: nearest neighbour answers with the label of the training event that is closest in the inputs.
+# We ask the classifier that has the best memory of all: *nearest neighbour* answers with the label of the training event whose inputs are closest.
 # **Guess** its share of right answers on the leaked events.
 
 # %%
@@ -359,17 +369,17 @@ right = answers_right(train, test)
 for name, chosen in [("leaked events", right[seen]), ("unseen events", right[~seen]), ("all test events", right)]:
     share, error = share_and_error(chosen)
     show(f"right answers, {name}", share, 3, error=error)
+show("too good, in errors of all test events", (right.mean() - right[~seen].mean()) / error, 1)
 
 share, error = share_and_error(answers_right(parts["training"], at_test_positions))
 show("right answers, old test positions in the sorted file", share, 3, error=error)
 
 # %% [markdown]
 # On leaked events it is never wrong: the nearest event is the copy, at distance zero.
-# The other events show what it can really do, 0.836.
-# The test as a whole says 0.854, six standard errors too good, and papers have been written about less.
-# The last line is the year-old split of the sorted file without its fingerprint:
-# six events in ten known by heart, and 0.93.
-# A network remembers less sharply than nearest neighbour, but in the same direction.
+# The other events show what it can really do, {{0.836 = right answers, unseen events}}.
+# The test as a whole says {{0.854 = right answers, all test events}}, which is too good by {{nearly six = 5.7 = too good, in errors of all test events}} standard errors, and papers have been written about less.
+# The last line is the split of a year ago, used on the sorted file without its fingerprint: six events in ten are known by heart, and the test says {{0.93 = right answers, old test positions in the sorted file}}.
+# A network remembers less sharply than nearest neighbour, but it errs in the same direction.
 # **Guess:** what will the test say if four events in ten have a copy?
 
 # %%
@@ -382,6 +392,7 @@ for share in shares:
     unseen.append(verdicts[~np.isin(test_rows, train_rows)])
 sizes, values, errors = np.transpose(results)
 honest = np.concatenate(unseen).mean()
+show("right answers, unseen events of the five tests", honest, 3)
 
 with figure("share-of-right-answers") as ax:
     twice = np.linspace(0, 0.4, 41)
@@ -399,20 +410,34 @@ with figure("share-of-right-answers") as ax:
 show("right answers with 40% copied", values[-1], 3, error=errors[-1])
 
 # %% [markdown]
-# The method is the same at every point, and so is what it makes of unseen events: right in 0.838 of them, averaged over the five tests, which is where the line begins.
-# All that rises is our good opinion of it.
+# The method is the same at every point, and so is what it makes of unseen events: it is right for {{0.838 = right answers, unseen events of the five tests}} of them, averaged over the five tests, and there the line begins.
+# All that rises is our good opinion of it, up to {{0.893 = right answers with 40% copied}}.
 #
 # ## Splitting by identity
 #
-# `duplicates_across` of `coursekit.splitting` finds copies; better is a split that cannot separate them.
-# We let the identity of an event decide: a *hash* function turns it into a number between 0 and 1 that looks random, yet is always the same for the same event.
-# Below 0.6 is training, and so on.
-# Copies go to the same part; no list needs to be stored; an event stays in its part when others are added or removed.
+# `duplicates_across` of `coursekit.splitting` finds copies.
+# A split that cannot separate them is better, and for that we let the identity of an event decide.
+# A *hash* function turns it into a number between 0 and 1 that looks random and yet is always the same for the same event.
+# If that number is below 0.6, the event belongs to the training part, and so on.
+# Copies then go to the same part, no list needs to be stored, and an event stays in its part when others are added or removed.
 #
-# The same trick keeps groups together.
-# In recorded data, events of one run share the beam and the broken detector modules of that day; a network may learn the run instead of the physics, and the test will not notice as long as each run is on both sides.
+# The same idea keeps groups together.
+# In recorded data, the events of one run share the beam and the broken detector modules of that day.
+# A network may learn to know the run instead of the physics, and the test will not notice it as long as each run is on both sides.
 # So we hash the run number alone, and whole runs go to one part or the other.
-# (In our simulation all runs are alike: nothing to learn there, but the habit is the same.)
+#
+# Our simulation has an even worse case of this, and it deserves a look before we split.
+
+# %%
+runs, run_of_event = np.unique(events["run"], return_inverse=True)
+share_of_signal = np.bincount(run_of_event, weights=labels) / np.bincount(run_of_event)
+show("runs", len(runs))
+show("runs with signal and background", int(np.sum((share_of_signal > 0) & (share_of_signal < 1))))
+
+# %% [markdown]
+# Each sample was simulated in runs of its own, so that every run is purely signal or purely background: the run number *is* the label.
+# A network that were given `run` as an input would learn this table of {{600 = runs}} runs, would be right in every event of a test that was split by event, and would be of no use for the first run that it has not seen.
+# Numbers that identify an event serve for splitting, and never as inputs.
 
 
 # %%
@@ -425,7 +450,7 @@ for run in (1, 2, 3):
     show(f"run {run}", hash_to_unit(run), 3)
 
 # %% [markdown]
-# Python's own `hash` is no good here: for text it gives other numbers each time Python starts, and for small integers it returns the integer.
+# Python's own `hash` is of no use here: for text it gives other numbers each time Python starts, and for small integers it returns the integer.
 #
 # ### Your turn 3.7 · 5 min · ★
 #
@@ -441,20 +466,22 @@ check("3.7", part_numbers)
 part_numbers = or_reference("3.7", part_numbers)
 
 # %%
-runs, run_of_event = np.unique(events["run"], return_inverse=True)
 part_of_event = part_numbers(np.array([hash_to_unit(run) for run in runs]), FRACTIONS)[run_of_event]
-show("runs", len(runs))
 for number, name in enumerate(PARTS):
     chosen = part_of_event == number
     show(f"{name}: runs, events", (len(np.unique(events["run"][chosen])), int(chosen.sum())))
+    show(f"{name}: share of signal, split by run", labels[chosen].mean(), 3)
 
 # %% [markdown]
 # Each of the 600 runs is in one part, as a whole.
 # The sizes follow the fractions on average only: of 600 runs a fifth is 120, give or take $\sqrt{600 \cdot 0.2 \cdot 0.8} \approx 10$.
+# The shares of signal follow on average only, too, and scatter from {{0.322 = training: share of signal, split by run}} to {{0.362 = validation: share of signal, split by run}}.
+# That is much more than before, but it is chance all the same: what is dealt is 117 whole runs, not 12 000 events, and the share of signal among 117 runs scatters by $\sqrt{(1/3) \cdot (2/3) / 117} \approx 0.04$.
+# A split by groups is only as fine as the groups are many.
 #
 # `split_by_hash` does this for any number of keys, with a faster hash.
-# With run, block and event number as keys every event is on its own, but its copies go where it goes.
-# Once more every tenth event twice:
+# With run, block and event number as keys every event is dealt by itself, but its copies go where it goes.
+# Once more we take every tenth event twice:
 
 # %%
 from coursekit.splitting import split_by_hash, split_indices
@@ -466,8 +493,8 @@ show("training and test events", (len(hash_train), len(hash_test)))
 show("test events seen in training", int(np.isin(doubled[hash_test], doubled[hash_train]).sum()))
 
 # %% [markdown]
-# Does it matter that a split can be computed again instead of looked up?
-# Take one single event out of the file, event number 1000 of 60 000, and split again with the same seed.
+# Why do we want a split that follows from the event itself, when a seed can repeat a random one?
+# We take one single event out of the file, number 1000 of 60 000, and split again with the same seed.
 # **Guess:** how many of the others stay in their part?
 
 
@@ -487,8 +514,8 @@ show("still in the same part, split by chance [%]", 100 * chance.mean(), 0)
 show("still in the same part, split by hash [%]", 100 * hashed.mean(), 0)
 
 # %% [markdown]
-# By chance, half of the events change sides, and many that a network was trained on are now in the test.
-# By hash, none does.
+# Split by chance, {{53% = still in the same part, split by chance [%]}} of the events stay where they were; the others change sides, and many on which a network was trained are now in the test.
+# Split by hash, all of them stay.
 #
 # ## Where you stand
 
@@ -499,13 +526,13 @@ progress()
 # ## What we found
 #
 # 1. An event is inputs, label and weight.
-#    Whatever moves one moves all three; a forgotten weight changes no mean and spoils the physics.
+#    Whatever moves one of them moves all three: a forgotten weight changes no mean weight, and spoils the physics.
 # 2. A split is part of the result.
-#    Stored with a fingerprint of its events, it is the same a year later, or refused.
+#    Stored with a fingerprint of its events, it is still the same a year later, or it is refused.
 # 3. Copies on both sides of a split make a test flatter the network.
-#    A split by the hash of the identity keeps copies, and whole runs, together.
+#    A split by the hash of the identity keeps copies together, and whole runs as well.
 #
-# **One limitation:** a hash follows the fractions only on average over its keys; with few runs the parts come out unequal.
+# **One limitation:** a hash follows the fractions only on average over its keys; with few runs the parts and their shares of signal come out unequal.
 #
 # **Next:** lesson 4 trains the first network on these three parts.
 #

@@ -247,6 +247,7 @@ def buffered(
     n_out=lambda n, size: n // size * size,
     keep=lambda waiting, pool, n_out: [tuple(array[n_out:] for array in pool)],
     end=lambda waiting, pool, size: cut(pool, size),
+    first=cut,
 ):
     """Return what those write who fill a buffer as the exercise says, but for one thing."""
 
@@ -257,7 +258,7 @@ def buffered(
             if sum(len(part[1]) for part in waiting) >= buffer:
                 pool = mix(waiting, rng)
                 n = n_out(len(pool[1]), batch_size)
-                yield from cut(pool, batch_size, n)
+                yield from first(pool, batch_size, n)
                 waiting = keep(waiting, pool, n)
         if waiting:
             yield from end(waiting, mix(waiting, rng), batch_size)
@@ -288,6 +289,7 @@ def buffered(
         "Events are lost at the end: what waits in the buffer after the last chunk is a part.": buffered(end=lambda *_: ()),
         "Events are lost at each filling: what does not fill a batch waits for the next filling.": buffered(keep=lambda *_: []),
         "Events are lost at each filling: all that waits takes part, also what is beyond `buffer`.": buffered(mix=lambda waiting, rng: [array[:200] for array in shuffled(waiting, rng)]),
+        "The last event of each batch out of a full buffer is lost: the slice `at : at + batch_size` ends before its stop.": buffered(first=lambda pool, size, n: ([a[:-1] for a in batch] for batch in cut(pool, size, n))),
         "The last event of each batch is lost: the slice `at : at + batch_size` ends before its stop.": lambda *given: ([array[:-1] for array in batch] for batch in batches(*given)),
         "Smaller batches come in between; only the last may differ. What does not fill a batch waits for the next filling.": buffered(n_out=lambda n, size: n),
         "What waits at the end is given as one batch. Cut it into batches, too; only the last of them is smaller.": buffered(end=lambda waiting, pool, size: [pool]),

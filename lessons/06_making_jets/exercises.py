@@ -351,6 +351,8 @@ def jets_and_partons():
     jet_eta, jet_phi = rng.uniform(-2, 2, 500), rng.uniform(-np.pi, np.pi, 500)
     eta = jet_eta[:, np.newaxis] + rng.normal(0, 0.35, (500, 4))
     phi = delta_phi(jet_phi[:, np.newaxis] + rng.normal(0, 0.35, (500, 4)), 0)
+    jet_eta[:20], eta[:20] = -3.1, rng.normal(-3.1, 0.1, (20, 4))
+    eta[:20, 1] += 2 * np.pi  # far away: only phi goes round
     yield from ((jet_eta, jet_phi, eta, phi, radius) for radius in (0.8, 0.5))
 
 
@@ -373,6 +375,7 @@ def inside(test, difference=delta_phi):
         "This has one answer for each parton. A jet contains its top when all four are inside: .all(axis=1).": inside(lambda x, y, r: np.hypot(x, y) < r),
         "One parton inside is enough here. All four must be: .all(axis=1).": inside(lambda x, y, r: (np.hypot(x, y) < r).any(axis=1)),
         "The angles are not wrapped, so jets near phi = pi lose their tops. Use delta_phi.": inside(lambda x, y, r: (np.hypot(x, y) < r).all(axis=1), np.subtract),
+        "Eta was wrapped as well: a quark at 3.1 became the neighbour of a jet at -3.1. Only phi goes round; eta is subtracted as it is.": lambda jet_eta, jet_phi, eta, phi, r: contained(jet_eta, jet_phi, jet_eta[:, None] + delta_phi(eta, jet_eta[:, None]), phi, r),
         "Only the top itself is asked for, column 0. Its quarks may be outside.": inside(lambda x, y, r: np.hypot(x, y)[:, 0] < r),
         "The mean distance is compared. One lost quark changes the jet: all four must be inside.": inside(lambda x, y, r: np.hypot(x, y).mean(axis=1) < r),
         "The squared distance is compared with R. Compare it with R squared, or take the root.": inside(lambda x, y, r: (x**2 + y**2 < r).all(axis=1)),

@@ -19,8 +19,10 @@ def scores_with_known_parameters(build, n_inputs, units):
     if not isinstance(model, keras.Model):
         fail(f"build should return a keras.Sequential; what came is {describe(model)}.")
     rng, before = np.random.default_rng(41), model.get_weights()
+    if not before:
+        fail("the network does not know its number of inputs, and has no parameters: first keras.Input((n_inputs,)).")
     model.set_weights([rng.normal(0, 0.5, w.shape) for w in before])
-    x = rng.normal(size=(50, before[0].shape[0] if before else n_inputs)).astype("float32")
+    x = rng.normal(size=(50, before[0].shape[0])).astype("float32")
     scores, training = (keras.ops.convert_to_numpy(call(model, x, training=on, name="it")) for on in (False, True))
     return {
         "the list of the parameters' shapes": " ".join(str(w.shape) for w in before),
@@ -67,15 +69,21 @@ relu, sigmoid = dense("relu"), dense("sigmoid", 1)
         "The network has two outputs. Signal and background exclude each other: one score is enough.": stack(relu, dense("softmax", 2)),
         "The output layer has as many units as the hidden one. One score is one unit.": stack(relu, dense("sigmoid")),
         "The network takes 6 inputs. It should take whatever n_inputs says.": lambda n_inputs, units: build(6, units),
-        "The network does not know its number of inputs, and has no parameters: first keras.Input((n_inputs,)).": lambda n_inputs, units: keras.Sequential([relu(units), sigmoid(units)]),
+        "the network does not know its number of inputs, and has no parameters": lambda n_inputs, units: keras.Sequential([relu(units), sigmoid(units)]),
         "The hidden layer has no activation. Without one, two linear layers in a row are one, and the score depends on one weighted sum of the inputs alone.": stack(dense(None), sigmoid),
         "The hidden layer is missing: this is one weighted sum of the inputs, and its sigmoid.": stack(sigmoid),
         "The hidden layer has 16 units whatever `units` says.": stack(dense("relu", 16), sigmoid),
         "There are two hidden layers; one is asked for.": stack(relu, relu, sigmoid),
         **{f'The hidden layer has activation="{other}". ReLU is asked for.': stack(dense(other), sigmoid) for other in ("sigmoid", "tanh", "leaky_relu", "gelu")},
         "The ReLU stands before the hidden layer, where it cuts off the inputs below zero. It belongs behind.": stack(lambda _: keras.layers.ReLU(), dense(None), sigmoid),
+        "There is a BatchNormalization too many: a hidden layer and an output are asked for.": stack(relu, lambda _: keras.layers.BatchNormalization(), sigmoid),
         "A layer does something else while it trains, such as a dropout. The lesson tries that later.": stack(relu, lambda _: keras.layers.Dropout(0.5), sigmoid),
         "A layer too many: the scores are positive already, and a ReLU behind the sigmoid changes nothing.": stack(relu, sigmoid, lambda _: keras.layers.ReLU()),
+        "A tanh at the output gives numbers from -1 to 1. Use a sigmoid.": stack(relu, dense("tanh", 1)),
+        "The hidden layer has n_inputs units. It should have `units` of them.": lambda n_inputs, units: build(n_inputs, n_inputs),
+        "n_inputs and units are exchanged.": lambda n_inputs, units: build(units, n_inputs),
+        "The inputs got a dense layer of their own. keras.Input((n_inputs,)) is not a layer that computes; one hidden layer is asked for.": lambda n_inputs, units: stack(dense(None, n_inputs), relu, sigmoid)(n_inputs, units),
+        "keras.Input takes a shape, which is a tuple: keras.Input((n_inputs,)).": lambda n_inputs, units: keras.Sequential([keras.Input(n_inputs), relu(units), sigmoid(units)]),
         "The constants are switched off. Without them every score is 0.5 where all inputs are zero: leave use_bias alone.": stack(dense("relu", use_bias=False), dense("sigmoid", 1, use_bias=False)),
         "All weights start at zero, and then all hidden units stay the same for ever: leave the random start to Keras.": stack(dense("relu", kernel_initializer="zeros"), dense("sigmoid", 1, kernel_initializer="zeros")),
         "The network has been trained already. An untrained one is asked for: no compile, no fit.":
@@ -101,9 +109,11 @@ def build(n_inputs, units):
 
 def scored_events():
     rng = np.random.default_rng(42)
-    labels, score = rng.integers(0, 2, 300).astype(float), rng.uniform(0.05, 0.95, 300)
-    score[:2] = 0.0004, 0.9997  # no clipping is asked for
-    yield labels, score, rng.exponential(2.0, 300) * (rng.random(300) < 0.8)
+    labels, score = (rng.random(300) < 0.3).astype(float), rng.uniform(0.05, 0.95, 300)
+    score[:2], labels[:2] = (0.0004, 0.9997), (1, 0)  # no clipping is asked for
+    weights = rng.exponential(2.0, 300) * (rng.random(300) < 0.8)
+    weights[:2] = 1.5
+    yield labels, score, weights
 
 
 @exercise(
@@ -124,6 +134,7 @@ def scored_events():
         "This is divided by the number of events. These weights do not have a mean of one: divide by their sum.": lambda y, p, w: cross_entropy(y, p, w) * w.mean(),
         "The logarithms are exchanged: ln p belongs to the signal, y = 1, and ln(1 - p) to the background.": lambda y, p, w: cross_entropy(1 - y, p, w),
         "Signal and background were averaged each by itself. It is one mean over all events, so the larger class counts more.": lambda y, p, w: sum(np.average(-np.log(q[c]), weights=w[c]) for q, c in ((p, y == 1), (1 - p, y == 0))),
+        "Signal and background were averaged each by itself, and then with each other, as if there were as much of both. It is one mean over all events.": lambda y, p, w: np.mean([np.average(-np.log(q[c]), weights=w[c]) for q, c in ((p, y == 1), (1 - p, y == 0))]),
         "Labels and scores are exchanged: the logarithm is of the score.": lambda y, p, w: cross_entropy(p, y, w),
         "This is the mean squared error; the cross-entropy has logarithms.": lambda y, p, w: np.average((y - p) ** 2, weights=w),
         **{f"The logarithm is natural, np.log, not the one to base {base}.": lambda *events, base=base: cross_entropy(*events) / np.log(base) for base in (10, 2)},
@@ -145,7 +156,7 @@ def cross_entropy(labels, score, weights):
 
 def single_events():
     yield np.array([2.0, 1.0]), 1.0, np.array([0.5, -1.0]), 0.0, 0.1  # the numbers of the text
-    yield np.array([1.0, -2.0, 0.5]), 0.0, np.array([0.3, 0.4, -0.8]), 0.7, 0.25
+    yield np.array([1.0, -2.0, 0.5]), 0.0, np.array([0.3, 0.4, -1.8]), 0.9, 0.25
     yield np.array([-0.6, 1.7]), 1.0, np.array([1.2, 0.9]), -1.5, 0.4
 
 
@@ -203,9 +214,18 @@ def numerically(x, y, w, b, rate, h=1e-6):
         "The slope was multiplied by the weights and not by the inputs.": and_then(lambda p, loss, new, b_new, x, y, w, b, rate: (p, loss, w - rate * (p - y) * w, b_new)),
         "The constant has not moved. It is a parameter, too, whose input is always 1.": stepped(of_constant=lambda pull, x: 0),
         "The constant was moved by the sum of the weights' slopes. Its own slope is p - y.": stepped(of_constant=lambda pull, x: pull * x.sum()),
+        "The constant is one number. Its slope is p - y, without the inputs.": stepped(of_constant=lambda pull, x: pull * x),
+        "The products are not added up: z is one number, w1 x1 + w2 x2 + ... + b, or w @ x + b.": stepped(score=lambda x, w, b: 1 / (1 + np.exp(-(w * x + b)))),
+        "All weights make the same step, by the sum of the slopes. Each has a slope of its own, (p - y) times its input.": and_then(lambda p, loss, new, b_new, x, y, w, b, rate: (p, loss, w - rate * (p - y) * x.sum(), b_new)),
+        "All weights make the same step, by the mean of the slopes. Each has a slope of its own, (p - y) times its input.": and_then(lambda p, loss, new, b_new, x, y, w, b, rate: (p, loss, w - rate * (p - y) * x.mean(), b_new)),
+        "The order is: score, loss, new weights, new constant.": and_then(lambda p, loss, new, b_new, *_: (new, b_new, p, loss)),
+        "These are the numbers of the example. Write the formulas that give them, for any event.": lambda *_: (0.5, 0.693, np.array([0.6, -0.95]), 0.05),
         "These are the slopes; the new parameters are the old ones minus rate times slope.": and_then(lambda p, loss, new, b_new, x, y, w, b, rate: (p, loss, (p - y) * x, p - y)),
         "These are the steps; they are still to be added to the old parameters.": and_then(lambda p, loss, new, b_new, x, y, w, b, rate: (p, loss, new - w, b_new - b)),
         "The score is z itself, without the sigmoid.": and_then(lambda p, loss, new, b_new, x, y, w, b, rate: (w @ x + b, loss, new, b_new)),
+        "The activation at the output is a sigmoid here, not a ReLU.": stepped(score=lambda x, w, b: max(0.0, w @ x + b)),
+        "Only the first two inputs enter. `x` and `w` may have any length: w @ x.": stepped(score=lambda x, w, b: 1 / (1 + np.exp(-(w[:2] @ x[:2] + b)))),
+        "The label is not used: this is the loss and the step of a signal event, y = 1, whatever y is.": and_then(lambda p, loss, new, b_new, x, y, w, b, rate: (p, -np.log(p), w - rate * (p - 1) * x, b - rate * (p - 1))),
         "The sigmoid has the wrong sign: 1 / (1 + exp(-z)) rises with z.": stepped(score=lambda x, w, b: 1 / (1 + np.exp(w @ x + b))),
         "The constant is missing in z = w1 x1 + w2 x2 + ... + b.": stepped(score=lambda x, w, b: 1 / (1 + np.exp(-(w @ x)))),
         "Score and loss are those after the step. Asked for are those that the step is made from.": and_then(lambda p, loss, new, b_new, x, y, *_: (*gradient_step(x, y, new, b_new, 0)[:2], new, b_new)),
@@ -300,10 +320,14 @@ def unpacks_two(model, train_set, validation_set, **options):
         "validation_data should be the tuple (inputs, labels, weights)": passes(validation_data=lambda t, v: v[0]),
         "The training events serve as validation events, too: the loss on them cannot show overtraining.": passes(validation_data=lambda t, v: t),
         "The validation weights stand in the place of the labels: the order is inputs, labels, weights.": passes(validation_data=lambda t, v: (v[0], v[2], v[1])),
+        "The validation events have the weights of the training events.": passes(validation_data=lambda t, v: (v[0], v[1], t[2])),
         "The validation weights are missing: with (inputs, labels) alone every event counts the same, and the validation loss cannot be compared with the training loss.": passes(validation_data=lambda t, v: v[:2]),
         "The weights are missing in both parts: sample_weight=w, and the whole of validation_set.": passes(sample_weight=None, validation_data=lambda t, v: v[:2]),
         "fit was called with epochs and batch_size, and model.fit without: the options are lost. Pass **options.": lambda *arguments, **options: fit(*arguments),
         "epochs is among the options already: leave the choice to the caller.": passes(epochs=lambda t, v: 6),
+        "The third argument of model.fit is the batch size: name the weights, sample_weight=w.": lambda model, t, v, **options: model.fit(t[0], t[1], t[2], validation_data=v, verbose=0, **options),
+        "options=options gives one argument of this name; two stars unpack the options: **options.": lambda model, t, v, **options: model.fit(t[0], t[1], sample_weight=t[2], validation_data=v, verbose=0, options=options),
+        "train_on_batch makes one single step. model.fit trains.": lambda model, t, v, **options: model.train_on_batch(t[0], t[1], sample_weight=t[2]),
         "verbose is given twice, once among the options.": lambda model, *sets, **options: passes()(model, *sets, **options, verbose=0),
         "class_weight weighs the classes a second time: the event weights have done it.": passes(class_weight=lambda t, v: {0: 1.0, 1: 2.0}),
         "The training prints a progress bar for each epoch: verbose=0 keeps it silent.": passes(verbose=None),
@@ -329,7 +353,9 @@ def overlapping_classes():
     score = rng.normal(labels, 1.5)
     # heavy background at high scores: forgetting the weights is then a large mistake
     weights = rng.exponential(1.0, 600) * np.where((labels == 0) & (score > 0.5), 5, 1)
-    yield labels, np.round(1 / (1 + np.exp(-score)), 2), weights  # rounded: a score can occur twice
+    score = np.round(1 / (1 + np.exp(-score)), 2)  # rounded: a score can occur twice
+    yield labels, score, np.where(labels == 0, weights[::-1], weights)
+    yield labels, score, weights  # an AUC below one half stays what it is
 
 
 @exercise(
@@ -345,6 +371,10 @@ def overlapping_classes():
         "The weights are forgotten: sample_weight=weights.": lambda y, score, w: roc_auc_score(y, score),
         "This is one minus the AUC: as if signal scores below background. Signal has label 1 and a high score.": lambda y, score, w: weighted_auc(1 - y, score, w),
         "One minus the AUC, and the weights are forgotten.": lambda y, score, w: roc_auc_score(1 - y, score),
+        "This is the larger one of the AUC and one minus it. An AUC below one half is a message: signal scores below background.": lambda *events: max(weighted_auc(*events), 1 - weighted_auc(*events)),
+        "This is 2 AUC - 1, the Gini coefficient.": lambda *events: 2 * weighted_auc(*events) - 1,
+        "The first argument should be the labels themselves, 0 and 1: roc_auc_score(labels, score, ...).": lambda y, score, w: roc_auc_score(score, y, sample_weight=w),
+        "roc_auc_score takes two arguments by position; the weights have a name, sample_weight=weights.": lambda y, score, w: roc_auc_score(y, score, w),
         "The scores were cut to 0 and 1 first: that is one single threshold, and the AUC is over all of them.": lambda y, score, w: weighted_auc(y, score > 0.5, w),
         "The scores were cut to 0 and 1 first, and the weights are forgotten.": lambda y, score, w: roc_auc_score(y, score > 0.5),
         "The weights were multiplied into the scores. They say how much an event counts.": lambda y, score, w: roc_auc_score(y, score * w),
@@ -388,9 +418,12 @@ def simulated_events():
         "These are numbers of simulated events. Expected ones are sums of weights.": lambda y, p, w, cut, *_: expected_events(y, p, np.ones(len(w)), cut, 1, 1),
         "These are the events that fail the cut: signal has high scores.": lambda y, p, w, cut, *scale: expected_events(y, p < cut, w, 1, *scale),
         "b is the sum over both classes; the background has label 0.": lambda *sample: (expected_events(*sample)[0], sum(expected_events(*sample))),
+        "These are means of the expected events; s and b are sums.": lambda y, p, w, cut, luminosity, fraction: [(w * luminosity / fraction)[(p >= cut) & (y == label)].mean() for label in (1, 0)],
+        "& binds more strongly than ==: put brackets round each comparison, (score >= threshold) & (labels == 1).": lambda y, p, w, cut, *_: w[(p >= cut) & y == 1].sum(),
         "The two are exchanged: first s, then b.": lambda *sample: expected_events(*sample)[::-1],
         "An event exactly at the threshold passes: score >= threshold.": lambda y, p, w, cut, *scale: expected_events(y, p > cut, w, 1, *scale),
         "The threshold is not applied.": lambda y, p, w, cut, *scale: expected_events(y, p, w, 0, *scale),
+        "The share of all events that pass was applied to both classes. Signal and background pass with different shares: sum over the events of each that pass.": lambda y, p, w, cut, *scale: np.multiply(expected_events(y, p, w, 0, *scale), (p >= cut).mean()),
         "The threshold of 0.5 is built in. Use the argument.": lambda y, p, w, cut, *scale: expected_events(y, p, w, 0.5, *scale),
         "These are the expected events one by one; their sums are still missing.": lambda y, p, w, cut, luminosity, fraction: [(w * luminosity / fraction)[(p >= cut) & (y == label)] for label in (1, 0)],
         "should return s and b; what came is": lambda *sample: sum(expected_events(*sample)),
@@ -432,8 +465,11 @@ def at(choose):
         "The cut is chosen on the test part, and so the test is no test any more.": lambda thresholds, z, z_test: choose_and_quote(thresholds, z_test, z_test),
         "The cut is chosen on both parts together: the test had a part in it. Choose on the validation part alone.": lambda thresholds, z, z_test: choose_and_quote(thresholds, z + z_test, z_test),
         "The significance is quoted from the validation part, the largest of many: it is flattered.": lambda thresholds, z, z_test: choose_and_quote(thresholds, z, z),
+        "The largest threshold and the largest significance of the test part belong to no common cut.": lambda thresholds, z, z_test: (np.nanmax(thresholds), np.nanmax(z_test)),
         "The significance belongs to another cut: it is the largest of the test part, at whatever threshold.": lambda thresholds, z, z_test: (thresholds[np.nanargmax(z)], np.nanmax(z_test)),
         "np.argmax: NaN counts as the largest number there. np.nanargmax passes over it.": at(np.argmax),
+        "np.argsort puts NaN last, as if it were the largest number. np.nanargmax passes over it.": at(lambda z: np.argsort(z)[-1]),
+        "A comparison picks arrays of one entry. Take the position, np.nanargmax, and you get numbers.": lambda thresholds, z, z_test: (thresholds[z == np.nanmax(z)], z_test[z == np.nanmax(z)]),
         "max() and index() do not pass over NaN: no comparison with it is ever true.": at(lambda z: list(z).index(max(z))),
         "A loop that starts from NaN finds nothing larger: no comparison with NaN is true.": at(lambda z: max(range(len(z)), key=lambda i: z[i])),
         "NaN were dropped from z_validation alone, so that its positions are no longer those of the other arrays.": at(lambda z: np.argmax(z[~np.isnan(z)])),
@@ -465,6 +501,8 @@ def traces(permuted, inputs, column, rng):
     if result.shape != inputs.shape:
         fail(f"permuted should return a table of shape {inputs.shape}; what came is {describe(result)}.")
     before, after, half = inputs[:, column], result[:, column], len(inputs) // 2
+    if np.ptp(after) > 0 and not np.isin(after, before).all():  # neither NaN nor all the same
+        fail("the column has entries that it did not have. It should keep its own, each once: use rng.permutation.")
     return {
         "the part outside the column": np.delete(result, column, axis=1),
         "the sorted column": np.sort(after),
@@ -498,10 +536,11 @@ def column_becomes(new):
         "Nothing has changed: assign the shuffled entries to the column of the copy.": column_becomes(lambda x, *_: x),
         "The entries of a row instead of a column were shuffled: all rows of a column are [:, column].": lambda x, column, rng: (copy := x.copy(), rng.shuffle(copy[column]))[0],
         "The other columns changed, too: whole rows were shuffled.": lambda x, column, rng: rng.permutation(x),
+        "the column has entries that it did not have": column_becomes(lambda x, column, rng: rng.normal(size=len(x))),
+        "The columns were exchanged, axis=1. The entries of one column should change rows.": lambda x, column, rng: rng.permutation(x, axis=1),
         "All columns were shuffled; only one is asked for.": lambda x, column, rng: rng.permuted(x, axis=0),
         "Another column was shuffled than the one asked for.": lambda x, column, rng: permuted(x, 2 - column, rng),
         "The column is now all the same, a value the network may never have seen. Shuffle its entries.": column_becomes(lambda x, column, rng: 0),
-        "The column is distributed otherwise than before: its entries should be the same in another order, each once. Use rng.permutation.": column_becomes(lambda x, column, rng: rng.normal(size=len(x))),
         "rng.choice draws with replacement: some entries come twice, others not at all. Use rng.permutation.": column_becomes(lambda x, column, rng: rng.choice(x, len(x))),
         "The column is now NaN: rng.shuffle(x) shuffles x itself and returns None. Use rng.permutation.": column_becomes(lambda x, column, rng: rng.shuffle(x.copy())),
         "rng.permutation(column) shuffles the numbers below `column`. Give it the entries, inputs[:, column].": column_becomes(lambda x, column, rng: rng.permutation(column)),

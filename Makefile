@@ -18,7 +18,7 @@ lab: .venv/lab
 test: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 3
 
 ## benchmarks: ours beside the obvious way, as ratios
 benchmarks: .venv/test

@@ -98,6 +98,7 @@ def searched(first="right", last="right", back=1, plus=1):
     ),
     mistakes={
         "Each basket is counted once. Nobody keeps it until the next chunk: it is decompressed again.": lambda b, e: len(e) - 1,
+        "Each basket is counted once for all chunks together. The next chunk that touches it decompresses it again: add up the chunks.": lambda b, e: len({k for i, j in b for k in range(len(e) - 1) if e[k] < j and i < e[k + 1]}),
         "This is the number of edges, one more than there are baskets.": lambda b, e: len(e),
         "This counts the basket that begins where the chunk stops: stop is one past the last event.": searched(back=0),
         "One basket of each chunk is missing: last - first + 1, as there are 3 numbers from 5 to 7.": searched(plus=0),
@@ -248,6 +249,7 @@ def buffered(
     keep=lambda waiting, pool, n_out: [tuple(array[n_out:] for array in pool)],
     end=lambda waiting, pool, size: cut(pool, size),
     first=cut,
+    full=lambda waiting, buffer: sum(len(part[1]) for part in waiting) >= buffer,
 ):
     """Return what those write who fill a buffer as the exercise says, but for one thing."""
 
@@ -255,7 +257,7 @@ def buffered(
         waiting = []
         for chunk in chunks:
             waiting.append(chunk)
-            if sum(len(part[1]) for part in waiting) >= buffer:
+            if full(waiting, buffer):
                 pool = mix(waiting, rng)
                 n = n_out(len(pool[1]), batch_size)
                 yield from first(pool, batch_size, n)
@@ -296,6 +298,7 @@ def buffered(
         "Only one batch comes from each full buffer, so that all that waits is shuffled again for each batch. Give all the whole batches.": buffered(n_out=lambda n, size: size),
         "The first batch came before the buffer was full: events are shuffled among few others. Fill it first.": lambda c, size, n, rng: batches(c, size, 1, rng),
         "The buffer is full with `buffer` events, and this waits for more: >=, not >.": lambda c, size, n, rng: batches(c, size, n + 1, rng),
+        "The pieces that wait are not equally long: what is left of a filling is a short one. Add up the lengths of all.": buffered(full=lambda waiting, buffer: len(waiting) * len(waiting[-1][1]) >= buffer),
         "After the first filling every chunk passes for a full buffer. The number of events that wait must come down to that of the rest.":
             lambda c, size, n, rng: batches(itertools.chain([merged(itertools.islice(c, n // 50))], c), size, 1, rng),
         "The events come in the order of the file: shuffle the full buffer with shuffled(..., rng).": buffered(mix=lambda waiting, rng: merged(waiting)),

@@ -27,7 +27,7 @@ seed: int = 1
 #
 # Nobody wants to download 100 GB for an exercise.
 # So we do the opposite: we allow ourselves one megabyte for events, and make a file that is ten times larger (fifty times in full mode, which takes a minute or two on two CPU cores; a GPU would not make networks this small faster).
-# The megabyte is for the events alone: Python and TensorFlow take hundreds of them, whatever we read.
+# The megabyte is for the events alone: Python and TensorFlow take hundreds of megabytes, whatever we read.
 
 # %%
 MEMORY = 1_000_000  # bytes that we allow ourselves for events
@@ -351,7 +351,7 @@ show("share of signal with a score above 0.5", signal_seen_as_signal, 2, spread=
 #
 # ### Your turn 5.6 · 10 min · ★★
 #
-# Write the first step for one chunk, `scatter(u, n_buckets)`: a list that gives for each bucket the positions in `u` of its events, in the order of the file.
+# Write the first step for one chunk, `scatter(u, n_buckets)`: a list that has for each bucket an array with the positions in `u` of its events, in the order of the file.
 
 
 # %% tags=["exercise", "ex-5.6"]
@@ -548,7 +548,7 @@ show("difference between file and memory", difference, 3, error=rounded_up(error
 # Within that, a file ten times the memory allowed trains as well as memory does.
 #
 # What was saved should be said honestly, too.
-# The events took a megabyte for the training and five for the shuffle; the process as a whole takes about one gigabyte, nearly all of it TensorFlow.
+# The events took about one megabyte for the training and five for the shuffle; the process as a whole takes a gigabyte, nearly all of it for TensorFlow and its like.
 # The method pays when the events, and not the libraries, are what does not fit.
 #
 # ## Where you stand

@@ -44,6 +44,12 @@ def follow(rows=daughters, same=lambda a, b: a == b, steps=99):
     return last
 
 
+def both_asked(p, row):
+    while p.pdgid[row] in p.pdgid[daughters(p, row)]:
+        row = p.daughter1[row]
+    return row
+
+
 @exercise(
     "6.1",
     "the last copy of a particle",
@@ -60,6 +66,7 @@ def follow(rows=daughters, same=lambda a, b: a == b, steps=99):
         "This goes one step only. The copy may have been copied again: repeat until no daughter has the same code.": follow(steps=1),
         "This looks at daughter1 alone. When a particle radiates, it can go on as daughter2.": follow(lambda p, i: daughters(p, i)[:1]),
         "This looks at daughter2 alone. When a particle radiates, it can go on as daughter1.": follow(lambda p, i: daughters(p, i)[1:]),
+        "This asks both daughters and then goes on with daughter1, whichever of them is the copy.": both_asked,
         "This takes all rows from daughter1 to daughter2, and there are none where daughter2 is the smaller. Ask the two.": follow(lambda p, i: range(p.daughter1[i], p.daughter2[i] + 1)),
         "This follows tops only. Compare with the particle's own code, so that a W boson can be followed as well.": follow(same=lambda a, b: a == b and abs(a) == 6),
         "This takes an antiparticle for a copy. Its code has the other sign.": follow(same=lambda a, b: abs(a) == abs(b)),
@@ -115,6 +122,7 @@ def bottom_by_code(p, top):
         "These are the daughters of the top itself, a W boson and a bottom quark. The W boson decays on.": daughters,
         "The first daughter was taken for the W boson, the second for the bottom quark. Either may come first: look at the codes.": lambda p, top: decayed(p, *daughters(p, top)[::-1]),
         "The second daughter was taken for the W boson, the first for the bottom quark. Either may come first: look at the codes.": lambda p, top: decayed(p, *daughters(p, top)),
+        "The W boson of an antitop has the code -24, so it was taken for the bottom quark. Compare the absolute value.": lambda p, top: decayed(p, *sorted(daughters(p, top), key=lambda d: p.pdgid[d] == 24)),
         "Once in 600 the quark is a lighter one. It is the daughter that is no W boson, whatever its code.": bottom_by_code,
         "The bottom quark is missing.": lambda p, top: quarks_of(p, top)[1:],
         "The order differs: the bottom quark first, then the two of the W boson.": lambda p, top: np.roll(quarks_of(p, top), -1),
@@ -149,6 +157,7 @@ def quarks_of(particles, top):
         "The antineutrinos are counted as seen; their codes are negative. Compare np.abs(pdgid).": lambda code, status: (status > 0) & ~np.isin(code, (12, 14, 16)),
         "Only electron neutrinos are left out. Muon and tau neutrinos have the codes 14 and 16.": lambda code, status: (status > 0) & (np.abs(code) != 12),
         "Particles on the way are counted, which have decayed or radiated since: each momentum enters several times. Keep status > 0.": lambda code, status: ~np.isin(np.abs(code), (12, 14, 16)),
+        "Final particles have the status 1 in HepMC files. In Pythia's own record every positive status is final: status > 0.": lambda code, status: (status == 1) & ~np.isin(np.abs(code), (12, 14, 16)),
         "Only charged particles are kept. The calorimeter sees photons and neutral hadrons too.": lambda code, status: (status > 0) & np.isin(np.abs(code), (11, 13, 211, 321, 2212)),
         "Muons are left out as well. They leave little in the calorimeter but a track in the tracker.": lambda code, status: visible(code, status) & (np.abs(code) != 13),
         "This is the opposite: True for what cannot be seen.": lambda code, status: ~visible(code, status),
@@ -207,6 +216,7 @@ def of_many_tracks(function, pt):
         "The two terms were added as they are. Independent errors add in quadrature: np.hypot(a, b).": lambda pt, rng: rng.normal(pt, pt * (0.06 + 0.0015 * pt)),
         "The spread is the same number of GeV for all tracks. The formula is for sigma / pT: multiply by pt.": lambda pt, rng: rng.normal(pt, np.hypot(0.06, 0.0015 * pt)),
         "All tracks are smeared by 0.06 GeV. The 0.06 is relative: multiply by pt, and add the second term in quadrature.": lambda pt, rng: rng.normal(pt, 0.06),
+        "This is Gaussian in 1/pT, as the error of a real tracker is, and so on average too large in pT. Here pT itself is drawn from a Gaussian; the lesson comes to this next.": lambda pt, rng: 1 / rng.normal(1 / pt, np.hypot(0.06, 0.0015 * pt) / pt),
         "Only the first term is there, 6% at every momentum. The second grows with pt.": lambda pt, rng: rng.normal(pt, 0.06 * pt),
         "Only the second term is there.": lambda pt, rng: rng.normal(pt, 0.0015 * pt**2),
         "These are the squares added in quadrature: take the square root, as np.hypot does.": lambda pt, rng: rng.normal(pt, pt * (0.06**2 + (0.0015 * pt) ** 2)),

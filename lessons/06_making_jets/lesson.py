@@ -305,7 +305,7 @@ with figure("resolutions") as ax:
 # A good detector uses both.
 #
 # Where they cross is a property of this detector and no law of nature.
-# The 6% come from a widely used fast simulation, which is cautious about tracks inside jets.
+# The 6% are those of Delphes, a widely used fast simulation, for the middle of its detectors.
 # ATLAS was designed for tracks with $0.01 \oplus 0.0005\, p_T/\mathrm{GeV}$ and hadrons with $a = 0.50$, $b = 0.03$ ([JINST 3 S08003](https://doi.org/10.1088/1748-0221/3/08/S08003)), which cross at about 110 GeV.
 #
 # ### Your turn 6.4 · 8 min · ★★
@@ -683,7 +683,7 @@ for rank, top in [(0, 1), (1, 0)]:  # the leading jet lies near the antitop, the
     show(f"jet {rank + 1}: distance of the bottom quark from the axis", to_bottom[0], 2)
 
 # %% [markdown]
-# Both have the mass of a top, and only one of them is one.
+# Both have the mass of a top, but only one of them contains its top.
 # The bottom quark of the antitop has a mere 34 GeV and flew off at a distance of {{jet 1: distance of the bottom quark from the axis}}.
 # Two of the three prongs of the leading jet are the quarks of the W boson; the third, of about 90 GeV, is a gluon that was radiated *before* the tops were made, and happened to fly that way.
 # That the three make {{jet 1: mass}} is an accident.

@@ -514,7 +514,7 @@ with figure("three-planes", columns=3, size=(13, 4.4)) as axes:
 #
 # ### Your turn 8.6 · 8 min · ★★
 #
-# Write `fit_and_score(train_inputs, train_labels, inputs)`: scale and fit with the training jets, and return the probability of a top for each row of `inputs`, shape $(N,)$.
+# Write `fit_and_score(train_inputs, train_labels, inputs)`: scale and fit with the training jets, all of equal weight, and return the probability of a top for each row of `inputs`, shape $(N,)$.
 # scikit-learn has `StandardScaler`, `LogisticRegression` and `make_pipeline`, which chains them.
 # (Its `LogisticRegression` adds a small penalty on large weights, the sum of their squares; with so few inputs and so many jets you will not see it, and we come back to it at the end.)
 

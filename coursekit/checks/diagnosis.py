@@ -126,7 +126,7 @@ class Diagnosis:
             return all(self._same(functions, self.cases[i], self.right[i]) for i in order)
 
         def confirmed(functions: tuple) -> bool:
-            return all(self._same(functions, case, wanted) for case, wanted in zip(others, expected, strict=True))
+            return self._all_same(lambda: functions, others, expected)
 
         return repair.places_to_repair(self.written, right, confirmed, took, tables.constants_in(self.exercise))
 
@@ -135,16 +135,17 @@ class Diagnosis:
             return False
         changed = Written(self.written.text, tree, self.written.names, self.written.namespace, self.written.of_values)
         try:
-            with at_most(repair.AT_MOST):
-                functions = changed.functions()
-                return all(
-                    self._same(functions, case, right) for case, right in zip(self.cases, self.right, strict=True)
-                )
+            with at_most(repair.AT_MOST):  # one call, which a limit can end on every Python
+                return self._all_same(changed.functions, self.cases, self.right)
         except (Exception, TooLong, SystemExit):
             return False
 
     def _outcome(self, functions: tuple, case):
         return self.exercise._outcome(functions, case)
+
+    def _all_same(self, made: Callable, cases: list, rights: list) -> bool:
+        functions = made()
+        return all(self._same(functions, case, right) for case, right in zip(cases, rights, strict=True))
 
     def _same(self, functions: tuple, case, right) -> bool:
         return self.exercise._first_difference([self._outcome(functions, case)], [right]) is None

@@ -173,8 +173,8 @@ class Exercise:
                 found = 0
             elif self._agree(got[case], made[case]) and (not what or telling(list(got[case].values()))):
                 found = 1
-            elif what and not isinstance(made[case], str) and telling(got[case][what]):
-                found = 2 if agree(got[case][what], made[case][what], **self.tolerance) else 3
+            elif what and self._shares(what, case, got, made):
+                found = 2
             else:
                 found = 3
             if found < rank:
@@ -182,6 +182,18 @@ class Exercise:
             if found == 0:
                 break
         return best, rank
+
+    def _shares(self, what: str, case: int, got: list, made: list) -> bool:
+        """Whether the first part that is wrong agrees with a mistake's, there or, if chance can do that, everywhere."""
+        both = [
+            not isinstance(one, str)
+            and not isinstance(other, str)
+            and what in one
+            and what in other
+            and agree(one[what], other[what], **self.tolerance)
+            for one, other in zip(got, made, strict=True)
+        ]
+        return both[case] and (telling(got[case][what]) or all(both))
 
     def _agree(self, one: dict | str, other: dict | str) -> bool:
         if isinstance(one, str) or isinstance(other, str):  # errors: of which function, and where, does not matter

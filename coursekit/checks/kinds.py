@@ -94,12 +94,21 @@ def as_array(value):
         except (TypeError, ValueError):
             return value.to_list()
     if isinstance(value, list | tuple):
+        if _holds_itself(value, ()):  # of which NumPy would make an array for ever
+            return ["a list that contains itself"]
         try:  # NumPy warns of what is masked
             array = np.asarray([np.nan if entry is np.ma.masked else entry for entry in value])
         except (TypeError, ValueError, RuntimeError):  # jagged, or something that is no number, or has gradients
             return [as_array(entry) for entry in value]
         return array if is_numeric(array) else [as_array(entry) for entry in value]
     return value
+
+
+def _holds_itself(value, above: tuple) -> bool:
+    inside = [entry for entry in value if isinstance(entry, list)]
+    return any(entry is outer for entry in inside for outer in (*above, value)) or any(
+        _holds_itself(entry, (*above, value)) for entry in {id(entry): entry for entry in inside}.values()
+    )
 
 
 def unfit(value) -> str:

@@ -3,9 +3,38 @@
 import ast
 from collections.abc import Iterator
 
-from coursekit.checks.slips import COMPARISONS, edited, numpy_call
+from coursekit.checks.slips import COMPARISONS, edited, name_of, numpy_call
 
 __all__ = ["everywhere", "what_may_be_missing"]
+
+#: Functions that work along an axis, and choose one where none is named.
+_ALONG = frozenset(
+    (
+        "sum",
+        "mean",
+        "std",
+        "max",
+        "min",
+        "any",
+        "all",
+        "stack",
+        "concatenate",
+        "cumsum",
+        "argmax",
+        "argmin",
+        "argsort",
+        "sort",
+        "prod",
+        "median",
+        "average",
+        "diff",
+        "roll",
+        "flip",
+        "norm",
+        "append",
+    )
+)
+_SIGNS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=", ast.In: "in"}
 
 
 def what_may_be_missing(node: ast.expr, names: list, parent: ast.AST) -> Iterator[tuple[str, ast.expr, str]]:
@@ -14,6 +43,9 @@ def what_may_be_missing(node: ast.expr, names: list, parent: ast.AST) -> Iterato
         return
     if isinstance(getattr(node, "ctx", ast.Load()), ast.Store | ast.Del):
         return
+    if isinstance(node, ast.Call) and name_of(node.func) in _ALONG and not any(map(_is_axis, node.keywords)):
+        for axis in (0, 1, -1):
+            yield "missing option", edited(node, keywords=[*node.keywords, ast.keyword("axis", ast.Constant(axis))]), ""
     if isinstance(node, ast.Compare):
         yield "missing sign", ast.UnaryOp(ast.Invert(), node), ""
         return
@@ -70,10 +102,20 @@ def everywhere(places, arguments: list, names: list, numbers: tuple) -> Iterator
         for other in COMPARISONS.get(kind, ()):
             yield (
                 "comparison",
-                "all comparisons of this kind",
+                _SIGNS.get(kind, "the comparison"),
                 lambda node, kind=kind: isinstance(node, ast.Compare) and [type(op) for op in node.ops] == [kind],
                 lambda node, other=other: edited(node, ops=[other()]),
             )
+    strict = {ast.Lt: ast.LtE, ast.Gt: ast.GtE, ast.LtE: ast.Lt, ast.GtE: ast.Gt}
+    for kinds in ((ast.Lt, ast.Gt), (ast.LtE, ast.GtE)):
+        yield (
+            "comparison",
+            " and ".join(_SIGNS[kind] for kind in kinds),
+            lambda node, kinds=kinds: isinstance(node, ast.Compare) and any(type(op) in kinds for op in node.ops),
+            lambda node, kinds=kinds: edited(
+                node, ops=[strict[type(o)]() if type(o) in kinds else o for o in node.ops]
+            ),
+        )
     for axis in (0, 1, -1):
         yield (
             "axis",

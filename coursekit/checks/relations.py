@@ -31,6 +31,10 @@ _OF_ARRAYS = {  # what is done to the right array
     "Rows and columns are exchanged": lambda r: r.T,
     "The order of the entries is reversed": lambda r: r[::-1],
     "Each row is reversed": lambda r: r[..., ::-1],
+    **{
+        "The axes stand in another order" + " " * i: lambda r, order=order: r.transpose(order)
+        for i, order in enumerate([(0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+    },
     "The entries are sorted": np.sort,
     "The entries are sorted downwards": lambda r: -np.sort(-r),
     "All entries are shifted by one place": lambda r: np.roll(r, 1),
@@ -97,7 +101,9 @@ def relations(got: list, right: list, cases: list, names: list[str]) -> Iterator
     for i, one in enumerate(wrong):
         for other in wrong[:i]:
             pairs = list(zip(got, right, strict=True))
-            if all(agree(g[one], r[other]) and agree(g[other], r[one]) for g, r in pairs):
+            if telling([r[one] for r in right]) and all(
+                agree(g[one], r[other]) and agree(g[other], r[one]) for g, r in pairs
+            ):
                 yield f"{_capital(other)} and {one} are exchanged."
                 return
     for what in wrong:
@@ -106,17 +112,19 @@ def relations(got: list, right: list, cases: list, names: list[str]) -> Iterator
             continue
         about = f" in {what}" if len(right[0]) > 1 else ""
         for sentence in _of_one(mine, theirs, cases, names):
-            yield f"{sentence}{about}."
+            yield f"{sentence.strip()}{about}."
         others = [name for name in right[0] if name != what]
         for other in others:
-            if all(agree(g[what], r[other]) for g, r in zip(got, right, strict=True)):
+            if telling([r[other] for r in right]) and all(
+                agree(g[what], r[other]) for g, r in zip(got, right, strict=True)
+            ):
                 yield f"What you give for {what} is {other}."
 
 
 def _of_one(got: list, right: list, cases: list, names: list) -> Iterator[str]:
     not_by_chance = telling(right)
     if _constant(got) and not _constant(right):
-        yield f"It is {got[0].flat[0]:.4g} everywhere, whatever the arguments are"
+        yield f"There is {got[0].flat[0]:.4g} everywhere"
         return
     if not all(np.isfinite(g).any() for g in got if g.size):
         return
@@ -167,7 +175,7 @@ def _in_proportion(got: list, right: list, cases: list, names: list) -> Iterator
                 if known
                 else f"All values are {factors[0]:.4g} times the right ones: a constant factor"
             )
-    elif all(s.size and np.allclose(s, s[0], rtol=1e-6) for s in shifts) and np.allclose(
+    elif all(s.size and s[0] and np.allclose(s, s[0], rtol=1e-6) for s in shifts) and np.allclose(
         [s[0] for s in shifts], shifts[0][0]
     ):
         shift = shifts[0][0]
@@ -181,6 +189,7 @@ def _known(factors: np.ndarray) -> str:
 def _cause(factors: np.ndarray, cases: list, names: list) -> str:
     """Name the argument, or its length or sum, which is the factor in every case; "" if none is."""
     measures = {
+        "the square root of the length of `{}`": lambda x: np.sqrt(len(x)),
         "`{}`": lambda x: float(x) if np.ndim(x) == 0 else np.nan,
         "the length of `{}`": len,
         "the sum of `{}`": np.sum,
@@ -255,6 +264,8 @@ def _array(value) -> np.ndarray | None:
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    if one.size == other.size == 0:
+        return True  # an empty list has no columns
     return one.shape == other.shape and np.allclose(one, other, rtol=1e-6, atol=1e-9, equal_nan=True)
 
 

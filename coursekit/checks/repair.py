@@ -90,8 +90,11 @@ def _chosen(found: list[Place], tree: ast.Module) -> list[Place]:
     What may be missing can be added in many places that come to the same. If all are in one statement, this is the
     place; beside a plain change they count only if they are few.
     """
+    single = {place.kind for place in found if place.line}
+    found = [place for place in found if place.line or place.kind not in single]
     plain = _apart([place for place in found if place.kind in _PLAIN])
     missing = _apart([place for place in found if place.kind not in _PLAIN])
+    missing = [place for place in missing if len(_apart([*plain, place])) > len(plain)]
     if len(missing) > 2 and len({(place.kind, _statement(tree, place.line)) for place in missing}) == 1:
         missing = [missing[0]._replace(code=_statement(tree, missing[0].line))]
     if len(plain) + len(missing) <= 2:
@@ -132,5 +135,5 @@ def _sentences(places: list[Place], where: bool) -> Iterator[str]:
         return
     for place in places:
         code = place.code if len(place.code) <= 60 else place.code[:57] + "..."
-        at = f"line {place.line}, `{code}`" if place.line else f"`{code}`"
+        at = f"line {place.line}, `{code}`" if place.line else f"`{code}`, wherever it stands"
         yield f"look at {at}: {KINDS[place.kind]}; the rest is right."

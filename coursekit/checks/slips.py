@@ -8,6 +8,7 @@ __all__ = ["COMPARISONS", "KINDS", "edited", "name_of", "numpy_call", "of_expres
 
 #: What a change that makes the code right says about the code, when it is quoted before.
 KINDS = {
+    "step": "this step does not belong here",
     "comparison": "the comparison is not the right one",
     "operation": "the operation is not the right one",
     "order": "the two sides, or two arguments, stand in the wrong order",
@@ -32,7 +33,6 @@ KINDS = {
     "parentheses": "parentheses are missing, or stand in another place",
     "distance": "the two are not combined in the right way",
     "transposed": "rows and columns are exchanged",
-    "step": "this step does not belong here",
     "once": "this repeats, and should happen once",
     "always": "this depends on a condition, and should not",
     "summing": "each turn overwrites what the last one left; they should add up",
@@ -40,6 +40,7 @@ KINDS = {
     "early": "the function returns inside the loop, before the loop has ended",
     "fixed": "this value is built in, where an argument belongs",
     "exchanged": "two quantities are exchanged, in all places",
+    "missing option": "an option is missing in this call: along which axis",
     "missing factor": "a factor or a term is missing here",
     "missing selection": "a selection in brackets is missing here",
     "missing function": "a function is missing round this",

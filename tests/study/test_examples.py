@@ -229,7 +229,7 @@ def test_the_table_of_lesson_04_comes_out(root, examples, tmp_path, name, tagger
 
 
 def require_the_rest_of_lesson_04(root, tmp_path, study, dataset, outcome):
-    """Its significances, whose errors it estimates more coarsely, and its KS distances, of the first training."""
+    """Its significances, whose errors it takes from a bootstrap, and its KS distances, of the first training."""
     found = add_significance(page_of(tmp_path / "significance"), study, dataset, outcome)
     names = {"s_sqrt_sb": "s/√(s+b)", "s_sqrt_b": "s/√b", "asimov_uncertain": "Asimov, uncertain b"}
     for key, name in names.items():

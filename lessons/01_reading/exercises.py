@@ -81,7 +81,7 @@ def pair(centre=np.mean, spread=np.std):
         "This is the root mean square; the mean is to be subtracted first.": pair(spread=lambda x: np.sqrt((x**2).mean())),
         "This is the error of the mean; do not divide by the root of the number of events.": pair(spread=lambda x: x.std() / np.sqrt(len(x))),
         "These are the methods themselves; brackets call them: mtw1.mean().": lambda *, mtw1: (mtw1.mean, mtw1.std),
-        "what came is '": lambda *, mtw1: (f"{mtw1.mean():.1f}", f"{mtw1.std():.1f}"),
+        "what came is text": lambda *, mtw1: (f"{mtw1.mean():.1f}", f"{mtw1.std():.1f}"),
     },
     accepted=[pair(lambda x: sum(x.tolist()) / len(x), lambda x: np.sqrt(np.var(x.astype(np.float64))))],
     alternatives=[pair(spread=lambda x: x.std(ddof=1))],

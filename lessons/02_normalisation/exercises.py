@@ -182,7 +182,7 @@ def fitted(choose=lambda x, d: x[x != d], offset=lambda x: -x.mean(), scale=lamb
         "np.unique keeps one of equal values. Each event counts.": fitted(lambda x, d: np.unique(x[x != d])),
         "The offset is for (x * scale) + offset. Here the offset is added first: offset = -mean.": fitted(offset=lambda x: -x.mean() / x.std()),
         "The function compares with -1 whatever it is told. Use its argument `default`.": fitted(lambda x, d: x[x != -1]),
-        "what came is '": fitted(offset=lambda x: f"{-x.mean():.3f}", scale=lambda x: f"{1 / x.std():.5f}"),
+        "what came is text": fitted(offset=lambda x: f"{-x.mean():.3f}", scale=lambda x: f"{1 / x.std():.5f}"),
         "should return the offset and the scale": lambda x, d: {"offset": -x[x != d].mean(), "scale": 1 / x.std()},
     },
     accepted=[fitted(np.ma.masked_equal), lambda x, d: np.array(fitted(lambda x, d: pd.Series(x).mask(x == d))(x, d))],

@@ -329,7 +329,7 @@ def in_first_places(rng, labels, k):
         "The events were sorted by class, but their folds not brought back: fold[order] = numbers, and not numbers[order].": lambda rng, y, k: (np.arange(len(y)) % k)[np.lexsort((rng.random(len(y)), y))],
         "Shuffle the events of each class": class_by_itself(lambda rng, n, k: np.arange(n) % k),
         "the folds follow a pattern": class_by_itself(lambda rng, n, k: (np.arange(n) + rng.integers(k)) % k),
-        "deal each class by itself": lambda rng, y, k: (np.arange(len(y)) + rng.integers(k)) % k,
+        "The folds follow the order of the file: shuffle, and deal each class by itself.": lambda rng, y, k: (np.arange(len(y)) + rng.integers(k)) % k,
         "The folds are numbered 1 to k; count from 0.": lambda *arguments: fold_numbers(*arguments) + 1,
         "the folds should be numbered 0 to 2": lambda rng, y, k: fold_numbers(rng, y, 5),
         "lists of positions came": lambda rng, y, k: list(np.split(rng.permutation(len(y))[: len(y) // k * k], k)),

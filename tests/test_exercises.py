@@ -7,8 +7,9 @@ import os
 
 import pytest
 
-from coursekit.checks import compare, engine
+from coursekit.checks import compare, engine, tables
 from coursekit.checks.exercise import exercises_of
+from coursekit.checks.reading import read
 from tests.conftest import LESSONS
 
 EXERCISES = [found for lesson in LESSONS for found in exercises_of(lesson.name[:2])]
@@ -98,6 +99,13 @@ def test_an_exercise_is_complete(exercise):
     assert len(set(sentences)) == len(sentences) >= 3, "an exercise needs three mistakes that people make"
     assert exercise.hints, "an exercise needs a hint"
     assert exercise.accepted, "an exercise needs another right answer, in another idiom"
+
+
+@pytest.mark.parametrize("exercise", [e for e in EXERCISES if not e.of_values], ids=lambda e: e.number)
+def test_nothing_is_read_into_a_right_answer(exercise):
+    tree, namespace = tables.answer_tree(exercise.answers)
+    names = tuple(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
+    assert not [reading.sentence for reading in read(tree, names, namespace) if reading.sure]
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)

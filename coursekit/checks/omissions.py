@@ -120,7 +120,9 @@ def everywhere(places, arguments: list, names: list, numbers: tuple) -> Iterator
         yield (
             "axis",
             "axis=",
-            lambda node: isinstance(node, ast.Call) and any(map(_is_axis, node.keywords)),
+            lambda node, axis=axis: (
+                isinstance(node, ast.Call) and any(_is_axis(w, other_than=axis) for w in node.keywords)
+            ),
             lambda node, axis=axis: edited(node, keywords=[_along(axis, word) for word in node.keywords]),
         )
     two = ast.Constant(2)
@@ -147,8 +149,8 @@ def _is_read(node: ast.Name) -> bool:
     return isinstance(node.ctx, ast.Load)
 
 
-def _is_axis(word: ast.keyword) -> bool:
-    return word.arg in ("axis", "dim")
+def _is_axis(word: ast.keyword, other_than: int | None = None) -> bool:
+    return word.arg in ("axis", "dim") and ast.unparse(word.value) != str(other_than)
 
 
 def _along(axis: int, word: ast.keyword) -> ast.keyword:

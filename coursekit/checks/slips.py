@@ -247,7 +247,8 @@ def _of_call(node: ast.Call, arguments: list) -> Iterator[_Slip]:
         if word.arg in ("axis", "dim"):
             for other, said in ((0, "along axis 0"), (1, "along axis 1"), (-1, "along the last axis")):
                 changed = ast.keyword(word.arg, ast.Constant(other))
-                yield "axis", edited(node, keywords=[*rest, changed]), f"`{name}` runs {said}"
+                if ast.unparse(changed.value) != ast.unparse(word.value):
+                    yield "axis", edited(node, keywords=[*rest, changed]), f"`{name}` runs {said}"
             yield "axis", edited(node, keywords=rest), f"`{name}` runs over everything at once"
         elif word.arg:
             yield "option", edited(node, keywords=rest), f"the option `{word.arg}=` is left out"
@@ -335,7 +336,10 @@ def of_statements(block: list) -> Iterator[tuple[str, ast.stmt, list, str]]:
     """Yield (kind, the statement, the block without the slip or with it, what a result is due to)."""
     for i, line in enumerate(block):
         before, after = block[:i], block[i + 1 :]
-        if not isinstance(line, ast.Return | ast.FunctionDef | ast.Import | ast.ImportFrom | ast.Pass):
+        docstring = isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
+        if not docstring and not isinstance(
+            line, ast.Return | ast.FunctionDef | ast.Import | ast.ImportFrom | ast.Pass
+        ):
             yield "step", line, [*before, *after] or [ast.copy_location(ast.Pass(), line)], "a step is left out"
         if isinstance(line, ast.AugAssign):
             target = edited(line.target, ctx=ast.Store())

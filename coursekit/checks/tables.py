@@ -145,11 +145,13 @@ def fingerprint(outcomes: list) -> tuple | None:
     """
     if any(isinstance(outcome, str) for outcome in outcomes):
         return None
-    values = np.array([x for outcome in outcomes for x in _leaves(list(outcome.values()))], dtype=np.float64)
+    leaves = [leaf for outcome in outcomes for leaf in _leaves(list(outcome.values()))]
+    told = np.array([number for number, is_length in leaves if not is_length and np.isfinite(number)])
+    if told.size == 0 or (told.size > 1 and (told == told[0]).all()):
+        return None
+    values = np.array([number for number, _ in leaves])
     finite = np.isfinite(values)
     known = values[finite]
-    if known.size == 0 or (known.size > 2 and (known == known[0]).all()):
-        return None
     place = np.arange(len(values))[finite]
     sums = [float(known @ np.cos(1 + frequency * place)) for frequency in (0.37, 1.91)]
     return (len(values), int((~finite).sum()), *(float(f"{x:.9g}") for x in (np.abs(known).sum(), *sums)))
@@ -162,18 +164,19 @@ def alike(one: tuple | None, other: tuple | None) -> bool:
     return bool(np.allclose(one[2:], other[2:], rtol=0, atol=2e-6 * max(one[2], other[2], 1e-9)))
 
 
-def _leaves(value) -> Iterator[float]:
+def _leaves(value) -> Iterator[tuple[float, bool]]:
+    """Yield all numbers of a result, and whether each is but the length of something."""
     value = as_array(value)
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list):
-        yield float(len(value))
+        yield float(len(value)), True
         for entry in value:
             yield from _leaves(entry)
     elif isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-        yield from (float(n) for n in value.shape)
-        yield from value.ravel().astype(np.float64)
+        yield from ((float(length), True) for length in value.shape)
+        yield from ((float(number), False) for number in value.ravel())
     elif isinstance(value, bool | int | float | np.number | np.bool_):
-        yield float(value)
+        yield float(value), False
     else:
-        yield float(zlib.crc32(repr(value).encode()))
+        yield float(zlib.crc32(repr(value).encode())), False

@@ -69,7 +69,10 @@ def counted(body):
             "return weights[(score >= cut) & (kind != 1) & (kind != 2)].mean() / weights.sum()",
             "another function belongs",
         ),
-        ("return weights[(score >= 0.6) & (kind != 1) & (kind != 2)].sum() / weights.sum()", "`0.6`"),
+        (
+            "return weights[(score >= 0.6) & (kind != 1) & (kind != 2)].sum() / weights.sum()",
+            "this value is built in, where an argument",
+        ),
         ("return score[(score >= cut) & (kind != 1) & (kind != 2)].sum() / weights.sum()", "another quantity belongs"),
         ("return -weights[(score >= cut) & (kind != 1) & (kind != 2)].sum() / weights.sum()", "a minus sign"),
     ],

@@ -73,38 +73,36 @@ class Diagnosis:
     def sure(self) -> str:
         """Return what is known of the whole of a mistake, or ""."""
         failed = isinstance(self.got[self.at], str)
-        if failed and (plain := next((r.sentence for r in self.readings if r.sure), "")):
+        plain = next((reading.sentence for reading in self.readings if reading.sure), "")
+        if failed and (plain or "raised" not in self.got[self.at]):
             return plain
-        if (self.written is not None and not failed) or (self.written is not None and "raised" in self.got[self.at]):
-            places = self._repairs()
-            if places:
-                return _capital(repair.words(places, where=self.tries > 0))
-        if failed:
-            return ""
-        said, precise = tables.due_to(self.exercise, self.got)
-        if said and precise:
-            return f"This is what comes out when {', or when '.join(said)}."
-        return next((r.sentence for r in self.readings if r.sure), "")
+        related = "" if any(isinstance(outcome, str) for outcome in self.got) else next(self._related(), "")
+        if "still missing" in related:
+            return related
+        if self.written is not None and (places := self._repairs()):
+            return _capital(repair.words(places, where=self.tries > 0))
+        said, precise = ([], False) if failed else tables.due_to(self.exercise, self.got)
+        return _comes_of(said) if precise else plain
 
     def possible(self) -> str:
         """Return what is known of a part of it, or ""."""
         if any(isinstance(outcome, str) for outcome in self.got):
             return next((r.sentence for r in self.readings if not r.sure and "turn" in r.sentence), "")
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            found = list(itertools.islice(self._related(), 2))
+        found = list(itertools.islice(self._related(), 2))
         if found:
             return " ".join(found)
         said, _ = tables.due_to(self.exercise, self.got)
         if said:
-            return f"This is what comes out when {', or when '.join(said)}."
+            return _comes_of(said)
         return self._without_effect() or next((r.sentence for r in self.readings if r.fixed is None), "")
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _related(self) -> Iterator[str]:
         cases = [tuple(c.values()) if isinstance(c, Mapping) else tuple(c) for c in self.cases]
-        return relations(self.got, self.right, cases, self._parameters())
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            yield from relations(self.got, self.right, cases, self._parameters())
 
     def _parameters(self) -> list[str]:
         if self.exercise.of_values:
@@ -197,6 +195,10 @@ def _resampled(given: Mapping) -> dict:
         long = isinstance(value, np.ndarray | ak.Array) and getattr(value, "ndim", 0) > 0 and len(value) > 1
         other[name] = value[rows.setdefault(len(value), rng.integers(0, len(value), len(value)))] if long else value
     return other
+
+
+def _comes_of(said: list[str]) -> str:
+    return f"This is what comes out when {', or when '.join(said)}."
 
 
 def _capital(text: str) -> str:

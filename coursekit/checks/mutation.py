@@ -34,6 +34,7 @@ class _Place(NamedTuple):
     field: str
     index: int | None
     node: ast.expr
+    code: str  # of the node; of a number, what it stands in
 
     def put(self, node) -> None:
         if self.index is None:
@@ -85,9 +86,10 @@ def mutants(tree: ast.Module, *, repairing: bool = False, constants: tuple = (),
         for kind, other, said in what_may_be_missing(place.node, names, place.parent):
             yield from _with(place, kind, other, said)
     if repairing:
-        for kind, was, changed, back in _everywhere(places, arguments, names, numbers):
+        for kind, was, chosen, changed, back in _everywhere(places, arguments, names, numbers):
             changed()
-            yield Mutant(kind, 0, was, "")
+            alone = chosen[0] if len(chosen) == 1 else None
+            yield Mutant(kind, alone.node.lineno if alone else 0, alone.code if alone else was, "")
             back()
 
 
@@ -95,7 +97,7 @@ def _with(place: _Place, kind: str, other: ast.expr, said: str) -> Iterator[Muta
     ast.copy_location(other, place.node)
     ast.fix_missing_locations(other)
     place.put(other)
-    yield Mutant(kind, place.node.lineno, ast.unparse(place.node), said)
+    yield Mutant(kind, place.node.lineno, place.code, said)
     place.put(place.node)
 
 
@@ -107,6 +109,7 @@ def _arguments(roots: list) -> list[str]:
 def _places(root: ast.AST) -> list[_Place]:
     """Return every expression that can be another one: no docstring, default, target, annotation or module."""
     found = []
+    above = {child: parent for parent in ast.walk(root) for child in ast.iter_child_nodes(parent)}
     for parent in ast.walk(root):
         if isinstance(parent, ast.arguments | ast.keyword) and not isinstance(parent, ast.keyword):
             continue
@@ -123,8 +126,17 @@ def _places(root: ast.AST) -> list[_Place]:
                 continue
             for index, node in enumerate(value) if isinstance(value, list) else [(None, value)]:
                 if isinstance(node, ast.expr) and not _fixed(parent, field, node):
-                    found.append(_Place(parent, field, index, node))
+                    code = ast.unparse(_around(node, above)) if isinstance(node, ast.Constant) else ast.unparse(node)
+                    found.append(_Place(parent, field, index, node, code))
     return found
+
+
+def _around(node: ast.expr, above: dict) -> ast.AST:
+    """Return the smallest thing that shows which of several equal numbers is meant."""
+    outer = above.get(node, node)
+    while isinstance(outer, ast.UnaryOp | ast.keyword | ast.Slice | ast.Tuple):
+        outer = above[outer]
+    return outer if isinstance(outer, ast.expr) else node
 
 
 def _fixed(parent: ast.AST, field: str, node: ast.expr) -> bool:
@@ -162,7 +174,7 @@ def _statements(root: ast.AST) -> Iterator[Mutant]:
 
 
 def _everywhere(places: list, arguments: list, names: list, numbers: tuple) -> Iterator[tuple]:
-    """Yield changes that are made in all places at once: (kind, code that is replaced, change it, change it back)."""
+    """Yield changes that are made in all places at once: (kind, code, places, change them, change them back)."""
     for kind, was, applies, other in everywhere(places, arguments, names, numbers):
         chosen = [place for place in places if applies(place.node)]
         if len(chosen) < 1:
@@ -176,4 +188,4 @@ def _everywhere(places: list, arguments: list, names: list, numbers: tuple) -> I
             for place in chosen:
                 place.put(place.node)
 
-        yield kind, was, changed, back
+        yield kind, was, chosen, changed, back

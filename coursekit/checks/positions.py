@@ -86,7 +86,7 @@ def _by_argument(bad: list, cases: list, names: list[str]) -> str:
         return ""
     for i, name in enumerate(names):
         given = [case[i] if i < len(case) else None for case in cases]
-        if any(x is None or x.shape != b.shape for x, b in zip(given, bad, strict=True)):
+        if any(x is None or x.ndim == 0 or x.shape != b.shape for x, b in zip(given, bad, strict=True)):
             continue
         values = np.concatenate([x.ravel() for x in given])
         for said, hit in (

@@ -90,8 +90,8 @@ def _chosen(found: list[Place], tree: ast.Module) -> list[Place]:
     What may be missing can be added in many places that come to the same. If all are in one statement, this is the
     place; beside a plain change they count only if they are few.
     """
-    single = {place.kind for place in found if place.line}
-    found = [place for place in found if place.line or place.kind not in single]
+    if any(place.line and place.kind in _PLAIN for place in found):  # then it need not be changed in many places
+        found = [place for place in found if place.line]
     plain = _apart([place for place in found if place.kind in _PLAIN])
     missing = _apart([place for place in found if place.kind not in _PLAIN])
     missing = [place for place in missing if len(_apart([*plain, place])) > len(plain)]

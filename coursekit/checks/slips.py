@@ -7,8 +7,16 @@ from collections.abc import Iterator
 __all__ = ["COMPARISONS", "KINDS", "edited", "name_of", "numpy_call", "of_expression", "of_statements"]
 
 #: What a change that makes the code right says about the code, when it is quoted before.
-KINDS = {
+KINDS = {  # what is too much comes before what is another
     "step": "this step does not belong here",
+    "call": "the outermost call does not belong here",
+    "selection": "the selection in brackets does not belong here",
+    "term": "one side of it does not belong here",
+    "condition": "one of the conditions does not belong here",
+    "option": "an option does not belong here, or not with this value",
+    "entry": "an entry of the list is too many",
+    "sign": "a minus sign, a `~` or a `not` does not belong here",
+    "fixed": "this value is built in, where an argument belongs",
     "comparison": "the comparison is not the right one",
     "operation": "the operation is not the right one",
     "order": "the two sides, or two arguments, stand in the wrong order",
@@ -17,16 +25,9 @@ KINDS = {
     "quantity": "another quantity belongs here",
     "text": "the name in quotes is not the right one",
     "axis": "the axis is not the right one",
-    "term": "one side of it does not belong here",
-    "condition": "one of the conditions does not belong here",
     "joined": "the conditions are joined the wrong way",
-    "sign": "a minus sign, a `~` or a `not` does not belong here",
-    "call": "the outermost call does not belong here",
-    "option": "an option does not belong here, or not with this value",
-    "selection": "the selection in brackets does not belong here",
     "slice": "the range is off",
     "mask": "the other entries belong here",
-    "entry": "an entry of the list is too many",
     "range": "the range of the loop is off",
     "case": "one of the two cases belongs here always",
     "angle": "the angle is not the right one",
@@ -38,7 +39,6 @@ KINDS = {
     "summing": "each turn overwrites what the last one left; they should add up",
     "replacing": "this adds to what was there, where it should replace it",
     "early": "the function returns inside the loop, before the loop has ended",
-    "fixed": "this value is built in, where an argument belongs",
     "exchanged": "two quantities are exchanged, in all places",
     "missing option": "an option is missing in this call: along which axis",
     "missing factor": "a factor or a term is missing here",

@@ -127,6 +127,7 @@ def build(
     root: Annotated[Path | None, typer.Option(help="The clone of the course.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Build aside and compare with what is committed.")] = False,
     shake: Annotated[int, typer.Option(min=0, help="Build aside so many times, disturbed by rounding; compare.")] = 0,
+    mutants: Annotated[bool, typer.Option("--mutants", help="Test the checks with changed answers instead.")] = False,
     jobs: Jobs = 1,
 ) -> None:
     """Build notebooks/ and solutions/ from lessons/; a solution that fails its own check fails the build."""
@@ -135,6 +136,9 @@ def build(
     with clear_errors(), contextlib.ExitStack() as stack:
         root = authoring.find_root(root)
         sources = authoring.select(root, lessons or [])
+        if mutants:
+            _mutants(root, sources, jobs, others=[full, parameter, output, check, shake])
+            return
         if shake:
             _shake(root, sources, shake, jobs, others=[full, parameter, output, check])
             return
@@ -161,6 +165,15 @@ def build(
             table.add_row(row.lesson, passed, f"{row.seconds:.0f}", f"{row.peak_mib:.0f}", place)
         # A path is no use when it is cut: rather a line longer than the terminal.
         Console(width=max(out.width, 64 + max(map(len, places)))).print(table)
+
+
+def _mutants(root, sources, jobs: int, others) -> None:
+    from coursekit.mutants import write_mutants
+
+    if any(others):
+        raise ValueError("--mutants writes lessons/*/mutants.json: it takes --root and --jobs, and no more")
+    with progress() as report:
+        write_mutants(sources, root, jobs, report)
 
 
 def _shake(root, sources, times: int, jobs: int, others) -> None:

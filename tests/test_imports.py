@@ -29,7 +29,7 @@ LEVELS = [
     | {"streaming"},
     {"doctor", "lesson", "prepared", "training"},
     {"authoring", "checks", "export"},
-    {"building"},
+    {"building", "mutants"},
     {"shaking", "study"},
     {"cli"},
 ]

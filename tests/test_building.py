@@ -210,16 +210,20 @@ def test_check_compares_with_what_is_committed(clone):
     assert check().exit_code == 0
     solution, exercise = clone / "solutions/01_toy.ipynb", clone / "notebooks/01_toy.ipynb"
     originals = [path.read_text(encoding="utf-8") for path in (solution, exercise, clone / "README.md")]
-    for path, old, new in (
+    changes = (
         (solution, "only in the solution: 2.500", "only in the solution: 2.501"),
         (exercise, "mean = ...", "mean = 2.5"),
         (clone / "README.md", "5 minutes", "6 minutes"),
-    ):
+    )
+    for path, old, new in changes:
         assert old in path.read_text(encoding="utf-8")
         path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
-        done = check()
-        assert done.exit_code == 1
-        assert "run `coursekit build`" in done.output
+    done = check()
+    assert done.exit_code == 1
+    assert "run `coursekit build`" in done.output
+    for path in (solution, exercise, clone / "README.md"):
+        assert str(path.relative_to(clone)) in done.output
+    for path, old, new in changes:
         path.write_text(path.read_text(encoding="utf-8").replace(new, old), encoding="utf-8")
     assert originals == [path.read_text(encoding="utf-8") for path in (solution, exercise, clone / "README.md")]
     edit(clone, "    centred = x - x.mean()\n", "    centred = (x - x.mean())\n", "exercises.py")

@@ -78,19 +78,19 @@ def mutants(tree: ast.Module, *, repairing: bool = False, constants: tuple = (),
     for place in places:
         in_size = _is_a_size(place)
         for kind, other, said in of_expression(place.node, names, strings, numbers, arguments):
-            if not (in_size and kind in ("arithmetic", "constant")):  # such an array can be too large for the memory
+            if not (in_size and kind in ("operation", "number")):  # such an array can be too large for the memory
                 yield from _with(place, kind, other, said)
     for root in roots:
         yield from _statements(root)
-    for place in places if repairing else ():
-        for kind, other, said in what_may_be_missing(place.node, names, place.parent):
-            yield from _with(place, kind, other, said)
     if repairing:
         for kind, was, chosen, changed, back in _everywhere(places, arguments, names, numbers):
             changed()
             alone = chosen[0] if len(chosen) == 1 else None
             yield Mutant(kind, alone.node.lineno if alone else 0, alone.code if alone else was, "")
             back()
+    for place in places if repairing else ():
+        for kind, other, said in what_may_be_missing(place.node, names, place.parent):
+            yield from _with(place, kind, other, said)
 
 
 def _with(place: _Place, kind: str, other: ast.expr, said: str) -> Iterator[Mutant]:

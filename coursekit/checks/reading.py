@@ -160,9 +160,25 @@ def _of_variables(tree: ast.Module, function: ast.FunctionDef, namespace: Mappin
         for argument in unused:
             yield Reading(f"The argument `{argument}` is never used.", False)
     own = [n for n in _own(function) if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name)]
+    yield from _of_standing_still(function, own)
     for node in own:
         if node.targets[0].id not in loaded and not node.targets[0].id.startswith("_"):
             yield Reading(f"`{node.targets[0].id}` is computed, and never used.", False)
+
+
+def _of_standing_still(function: ast.FunctionDef, assigned: list[ast.Assign]) -> Iterator[Reading]:
+    """Read a counter, ``start = 0``, that a loop uses as an index and never changes."""
+    for loop in (n for n in ast.walk(function) if isinstance(n, ast.For | ast.While)):
+        indices = {
+            n.id for s in ast.walk(loop) if isinstance(s, ast.Slice) for n in ast.walk(s) if isinstance(n, ast.Name)
+        }
+        stored = {n.id for n in ast.walk(loop) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        for node in assigned:
+            name, value = node.targets[0].id, node.value
+            if name in indices - stored and isinstance(value, ast.Constant) and node.lineno < loop.lineno:
+                yield Reading(
+                    f"`{name}` is {ast.unparse(value)} before the loop, and the loop never moves it on.", True
+                )
 
 
 def _is_data(value) -> bool:
@@ -186,17 +202,16 @@ def _renamed(tree: ast.Module, function: ast.FunctionDef, name: str, other: str)
 def _of_generators(function: ast.FunctionDef) -> Iterator[Reading]:
     arguments = [a.arg for a in [*function.args.args, *function.args.kwonlyargs]]
     given = next((a for a in arguments if a in ("rng", "generator", "gen", "random")), "")
-    for node in ast.walk(function) if given else ():
-        if isinstance(node, ast.Call) and name_of(node.func) in ("default_rng", "RandomState"):
+    for node in (n for n in ast.walk(function) if isinstance(n, ast.Call)):
+        drawn = ast.unparse(node.func).startswith(("np.random.", "random."))
+        if given and name_of(node.func) in ("default_rng", "RandomState"):
             yield Reading(
-                f"{_quoted(node)} makes a generator of its own; the one that is passed in, `{given}`, is to be used.",
-                True,
+                f"{_quoted(node)} makes a generator of its own. Use the one that is passed in, `{given}`.", True
             )
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).startswith(("np.random.", "random.")):
-            yield Reading(
-                f"{_quoted(node.func)} is not the generator that is passed in, `{given}`.",
-                True,
-            )
+        elif given and drawn:
+            yield Reading(f"{_quoted(node.func)} is not the generator that is passed in, `{given}`.", True)
+        elif drawn:
+            yield Reading(f"{_quoted(node.func)} draws at random: each call gives another result.", False)
 
 
 # --- of single nodes --------------------------------------------------------------------------------------------------

@@ -143,6 +143,7 @@ def _of_one(got: list, right: list, cases: list, names: list) -> Iterator[str]:
             return
     if not_by_chance:
         yield from _in_proportion(got, right, cases, names)
+    yield from _of_shapes(got, right)
     if all(g.shape == r.shape for g, r in zip(got, right, strict=True)):
         if sum(r.size for r in right) > 3 and all(
             _same(np.sort(g, axis=None), np.sort(r, axis=None)) for g, r in zip(got, right, strict=True)
@@ -150,6 +151,26 @@ def _of_one(got: list, right: list, cases: list, names: list) -> Iterator[str]:
             yield "These are the right values in another order"
             return
         yield from where_it_is_wrong(got, right, [[_array(x) for x in case] for case in cases], names)
+
+
+def _of_shapes(got: list, right: list) -> Iterator[str]:
+    shapes = [(g.shape, r.shape) for g, r in zip(got, right, strict=True)]
+    if all(mine == theirs for mine, theirs in shapes):
+        return
+    if all(mine == () and theirs != () for mine, theirs in shapes):
+        yield f"There is one number for all together, and {shapes[0][1][0]} are asked for, one for each"
+    elif all(mine != () and theirs == () for mine, theirs in shapes):
+        yield "There are several numbers, and one for all together is asked for"
+    elif all(mine and mine[1:] == theirs[1:] and len(mine) == len(theirs) for mine, theirs in shapes):
+        more = {mine[0] - theirs[0] for mine, theirs in shapes}
+        if len(more) == 1 and (n := more.pop()):
+            yield f"There {'is one entry' if abs(n) == 1 else f'are {abs(n)} entries'} too {'many' if n > 0 else 'few'}"
+    elif all(sorted(mine) == sorted(theirs) for mine, theirs in shapes):
+        yield "The axes stand in another order"
+    elif all(len(mine) > len(theirs) for mine, theirs in shapes):
+        yield "There is an axis too many"
+    elif all(len(mine) < len(theirs) for mine, theirs in shapes):
+        yield "An axis is missing"
 
 
 def _in_proportion(got: list, right: list, cases: list, names: list) -> Iterator[str]:

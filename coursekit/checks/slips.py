@@ -258,6 +258,10 @@ def _of_call(node: ast.Call, arguments: list) -> Iterator[_Slip]:
         yield "range", edited(node, args=[one, n]), "the first turn of a loop is left out"
         yield "range", edited(node, args=[less]), "the last turn of a loop is left out"
         yield "range", edited(node, args=[more]), "a loop makes one turn too many"
+    elif name == "range" and len(given) == 2:
+        for op in (ast.Add(), ast.Sub()):
+            moved = [ast.BinOp(bound, op, ast.Constant(1)) for bound in given]
+            yield "range", edited(node, args=moved), "both ends of a loop are off by one"
 
 
 def _of_distance(one: ast.expr, other: ast.expr) -> Iterator[_Slip]:

@@ -501,6 +501,8 @@ def traces(permuted, inputs, column, rng):
     if result.shape != inputs.shape:
         fail(f"permuted should return a table of shape {inputs.shape}; what came is {describe(result)}.")
     before, after, half = inputs[:, column], result[:, column], len(inputs) // 2
+    others = (call(permuted, inputs, column, np.random.default_rng(seed), name="permuted") for seed in range(4))
+    stays = np.array([np.asarray(other)[:, column] == before for other in others])
     if np.ptp(after) > 0 and not np.isin(after, before).all():  # neither NaN nor all the same
         fail("the column has entries that it did not have. It should keep its own, each once: use rng.permutation.")
     return {
@@ -509,7 +511,18 @@ def traces(permuted, inputs, column, rng):
         "'some entries have moved'": bool((after != before).any()),
         "'some have moved from one half to the other'": not np.isin(after[:half], before[:half]).all(),
         "'the new order is random'": not follows_a_rule(before, after),
+        "what keeps its entry every time": " and ".join(f"row {i}" for i in np.flatnonzero(stays.all(axis=0))) or "no row",
     }
+
+
+def all_but_the_first(inputs, column, rng):
+    shuffled = inputs.copy()
+    shuffled[1:, column] = rng.permutation(inputs[1:, column])
+    return shuffled
+
+
+def all_but_the_last(inputs, column, rng):
+    return all_but_the_first(inputs[::-1], column, rng)[::-1]
 
 
 def column_becomes(new):
@@ -547,6 +560,8 @@ def column_becomes(new):
         "inputs is an array, not a pandas table: its column is inputs[:, column].": column_becomes(lambda x, column, rng: rng.permutation(x.values)),
         "The halves of the column were shuffled each by itself. Every entry should be able to reach every row.": column_becomes(lambda x, column, rng: np.concatenate([rng.permutation(half) for half in np.split(x, 2)])),
         "The entries were sorted, reversed or moved by a fixed number of rows. Let chance decide: rng.permutation.": column_becomes(lambda x, column, rng: np.sort(x)),
+        "The first row always keeps its entry. Every entry should be able to reach every row.": all_but_the_first,
+        "The last row always keeps its entry. Every entry should be able to reach every row.": all_but_the_last,
         "Three dots are left in the answer: they stand for what you write.": column_becomes(lambda *_: ...),
         "changes its input in place": lambda x, column, rng: (x, rng.shuffle(x[:, column]))[0],
         "another generator gives the same result": column_becomes(lambda x, *_: np.random.permutation(x)),  # noqa: NPY002

@@ -26,7 +26,7 @@ seed: int = 1
 # ## What does one simulated event stand for?
 #
 # We have simulated about as many Higgs bosons as Z bosons.
-# The LHC does not produce them so.
+# The LHC does not produce them in this ratio.
 # Therefore each event carries a *weight*, the number of real events for which it stands.
 # Six branches hold its factors, and the weight is their product:
 #
@@ -215,7 +215,7 @@ for name, sample in samples.items():
 # %% [markdown]
 # Each W boson chooses its lepton by itself, so that {{half of the signal = 50 within 1 = one electron and one muon, H → WW [%]}} has one of each.
 # Drell-Yan has that almost only by way of two tau leptons, in {{less than one event in a hundred = < 1 = one electron and one muon, Drell-Yan, above 50 GeV [%]}}.
-# A real analysis begins with this cut; we leave flavour and mass out on purpose, because the task would be too easy to learn from.
+# Many analyses of this decay begin with a cut on it; we leave flavour and mass out on purpose, because the task would be too easy to learn from.
 # But `mll` is kept as a witness: in lesson 4 we look whether the answer of a network that has never seen it bends its spectrum.
 #
 # A network starts with random numbers of order one and moves them in small steps, and inputs of order one suit it.
@@ -412,7 +412,7 @@ for name, inputs in [("ptTOT_cut and mTOT_cut", x[:, 4:]), ("all six inputs", x)
 # Of the two inputs alone, little can be learned without the flag, and with it the mark rises from {{0.566 = balanced accuracy, ptTOT_cut and mTOT_cut, alone}} to {{0.607 = balanced accuracy, ptTOT_cut and mTOT_cut, with the flag}}.
 # Beside four other inputs the gain is smaller, from {{0.852 = balanced accuracy, all six inputs, alone}} to {{0.859 = balanced accuracy, all six inputs, with the flag}}: those know something about the jets as well.
 # The flag is not scaled, since it is of order one already.
-# Lesson 4 does without it, in order to stay with six inputs; lesson 12, where most jets have some value missing, has three of them.
+# Lesson 4 does without it, in order to stay with six inputs; lesson 12, where many jets have some value missing, has three of them.
 #
 # ## The variables file
 #
@@ -624,7 +624,7 @@ for i, (low, high) in enumerate(zip(BINS[0], BINS[0][1:], strict=False)):
 
 # %% [markdown]
 # Averaged over 40 other pairs of halves the ratio is one, and there is no slope.
-# Behind the sign $\pm$ stands by how much a single pair scatters, and that is more than the error bars of the figure say, for the reason given above.
+# The number behind $\pm$ says by how much a single pair scatters, and it is larger than the error bars of the figure, for the reason given above.
 # The slope that we saw was chance; without this look we might have tried to repair it.
 #
 # A reweighting has a price.
@@ -671,7 +671,7 @@ show("effective events", effective_events(signed), 0)
 # The sign belongs to the weight, and this is why your function in 2.1 had to keep it.
 #
 # It has a price as well: the {{20 000 = simulated events}} events are as precise as {{9800 = 9757 within 50 = effective events}} of equal weight.
-# And a network that trains on them is rewarded for a wrong answer wherever a weight is negative, which is right on average and restless in a small batch.
+# And a network that trains on them is rewarded for a wrong answer wherever a weight is negative, which is right on average and makes small batches unstable.
 # Lesson 13 compares what can be done about that.
 #
 # ## Where you stand

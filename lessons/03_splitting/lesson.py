@@ -433,11 +433,14 @@ runs, run_of_event = np.unique(events["run"], return_inverse=True)
 share_of_signal = np.bincount(run_of_event, weights=labels) / np.bincount(run_of_event)
 show("runs", len(runs))
 show("runs with signal and background", int(np.sum((share_of_signal > 0) & (share_of_signal < 1))))
+show("highest run of the signal", int(events["run"][labels == 1].max()))
+show("lowest run of the background", int(events["run"][labels == 0].min()))
 
 # %% [markdown]
 # Each sample was simulated in runs of its own, so that every run is purely signal or purely background: the run number *is* the label.
-# A network that were given `run` as an input would learn this table of {{600 = runs}} runs, would be right in every event of a test that was split by event, and would be of no use for the first run that it has not seen.
-# Numbers that identify an event serve for splitting, and never as inputs.
+# The runs of the signal even have the lowest numbers of the {{600 = runs}}, so that a single cut on `run` separates the classes.
+# A network that was given this input would find the cut at once, would be right in every event of every test that we could make here, however it was split, and would be of no use for a single recorded collision.
+# Numbers that identify an event serve for splitting, and never as inputs of a network.
 
 
 # %%
@@ -477,7 +480,7 @@ for number, name in enumerate(PARTS):
 # The sizes follow the fractions on average only: of 600 runs a fifth is 120, give or take $\sqrt{600 \cdot 0.2 \cdot 0.8} \approx 10$.
 # The shares of signal follow on average only, too, and scatter from {{0.322 = training: share of signal, split by run}} to {{0.362 = validation: share of signal, split by run}}.
 # That is much more than before, but it is chance all the same: what is dealt is 117 whole runs, not 12 000 events, and the share of signal among 117 runs scatters by $\sqrt{(1/3) \cdot (2/3) / 117} \approx 0.04$.
-# A split by groups is only as fine as the groups are many.
+# The fewer the groups are, the coarser is a split by groups.
 #
 # `split_by_hash` does this for any number of keys, with a faster hash.
 # With run, block and event number as keys every event is dealt by itself, but its copies go where it goes.

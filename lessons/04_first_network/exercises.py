@@ -446,6 +446,7 @@ def scans():
     z_test = np.array([0.4, 1.1, 1.3, 1.4, 1.8, 1.7, 2.2, 2.3, 1.5, 0.9, nan])
     yield np.linspace(0.45, 0.95, 11), z_validation, z_test
     yield np.array([0.2, 0.4, 0.6, 0.8]), np.array([0.3, nan, 0.1, 0.2]), np.array([0.15, 0.2, 0.1, 0.4])
+    yield np.array([0.5, 0.7, 0.9]), np.array([0.1, 0.5, 0.3]), np.array([0.2, nan, 0.4])  # no background left in the test
 
 
 def at(choose):
@@ -463,6 +464,7 @@ def at(choose):
     ),
     mistakes={
         "The cut is chosen on the test part, and so the test is no test any more.": lambda thresholds, z, z_test: choose_and_quote(thresholds, z_test, z_test),
+        "Cuts that have no significance on the test part are left out, and so the test had a part in the choice.": lambda thresholds, z, z_test: choose_and_quote(thresholds[k := ~np.isnan(z_test)], z[k], z_test[k]),
         "The cut is chosen on both parts together: the test had a part in it. Choose on the validation part alone.": lambda thresholds, z, z_test: choose_and_quote(thresholds, z + z_test, z_test),
         "The significance is quoted from the validation part, the largest of many: it is flattered.": lambda thresholds, z, z_test: choose_and_quote(thresholds, z, z),
         "The largest threshold and the largest significance of the test part belong to no common cut.": lambda thresholds, z, z_test: (np.nanmax(thresholds), np.nanmax(z_test)),

@@ -271,7 +271,7 @@ def buffered(
 @exercise(
     "5.5",
     "batches out of a buffer",
-    cases=lambda: [(1030, 50, 16, 200), (400, 50, 16, 200), (30, 50, 16, 200)],
+    cases=lambda: [(1030, 50, 16, 200), (400, 50, 16, 200), (200, 50, 16, 200), (30, 50, 16, 200)],
     observe=batches_of_a_file,
     hints=(
         "Keep a list of pieces and their number of events. Once there are `buffer` or more, it is time to shuffle.",

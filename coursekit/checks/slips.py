@@ -11,7 +11,7 @@ KINDS = {  # what is too much comes before what is another
     "step": "this step does not belong here",
     "call": "the outermost call does not belong here",
     "selection": "the selection in brackets does not belong here",
-    "term": "one side of it does not belong here",
+    "term": "a term or a factor does not belong here",
     "condition": "one of the conditions does not belong here",
     "option": "an option does not belong here, or not with this value",
     "entry": "an entry of the list is too many",
@@ -63,9 +63,9 @@ FUNCTIONS = _mapping(
     nanmean; nanmean: mean nansum; median: mean; std: var; var: std; any: all; all: any; log: log10 log2 log1p exp;
     log10: log; log2: log; log1p: log; exp: expm1 log; floor: ceil rint; ceil: floor rint; rint: floor ceil; round:
     floor ceil int; int: round; sin: cos tan sinh; cos: sin cosh; tan: sin tanh; sinh: cosh sin tanh; cosh: sinh
-    cos; tanh: sinh tan; max: min sum mean; min: max sum; cumsum: sum; quantile: percentile; percentile: quantile;
-    zeros: ones; ones: zeros; zeros_like: ones_like; ones_like: zeros_like; vstack: hstack column_stack; hstack:
-    vstack concatenate; stack: concatenate; concatenate: stack; repeat: tile; tile: repeat; append: extend; extend:
+    cos; tanh: sinh tan; max: min sum mean; min: max sum mean median; cumsum: sum; quantile: percentile; percentile:
+    quantile; zeros: ones; ones: zeros; zeros_like: ones_like; ones_like: zeros_like; vstack: hstack column_stack;
+    hstack: vstack concatenate; stack: concatenate; concatenate: stack; repeat: tile; tile: repeat; append: extend; extend:
     append; sqrt: square; square: sqrt; permutation: shuffle; argsort: sort; sort: argsort; sigmoid: softmax tanh;
     intersect1d: union1d; union1d: intersect1d; dot: multiply; prod: sum; arctan2: arctan; floor_divide: divide
     """

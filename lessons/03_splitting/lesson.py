@@ -262,7 +262,7 @@ except ValueError as error:
 #
 # A single validation part wastes events, and its result depends on which of them it got.
 # With *k-fold cross-validation* the events are divided into $k$ folds.
-# We train $k$ times, and each time we validate on another fold, so that every event is validated once; lesson 13 does this with networks.
+# We train $k$ times, and each time we validate on another fold, so that every event is validated once; lesson 4 does so with boosted trees, lesson 13 with networks.
 # Folds are *stratified* if each holds an equal share of every class.
 #
 # ### Your turn 3.5 · 10 min · ★★★

@@ -65,9 +65,10 @@ FUNCTIONS = _mapping(
     floor ceil int; int: round; sin: cos tan sinh; cos: sin cosh; tan: sin tanh; sinh: cosh sin tanh; cosh: sinh
     cos; tanh: sinh tan; max: min sum mean; min: max sum mean median; cumsum: sum; quantile: percentile; percentile:
     quantile; zeros: ones; ones: zeros; zeros_like: ones_like; ones_like: zeros_like; vstack: hstack column_stack;
-    hstack: vstack concatenate; stack: concatenate; concatenate: stack; repeat: tile; tile: repeat; append: extend; extend:
-    append; sqrt: square; square: sqrt; permutation: shuffle; argsort: sort; sort: argsort; sigmoid: softmax tanh;
-    intersect1d: union1d; union1d: intersect1d; dot: multiply; prod: sum; arctan2: arctan; floor_divide: divide
+    hstack: vstack concatenate; stack: concatenate; concatenate: stack; repeat: tile; tile: repeat; append: extend;
+    extend: append; sqrt: square; square: sqrt; permutation: shuffle; argsort: sort; sort: argsort; sigmoid: softmax
+    tanh; intersect1d: union1d; union1d: intersect1d; dot: multiply; prod: sum; arctan2: arctan; floor_divide:
+    divide
     """
 )
 WORDS = _mapping(

@@ -198,7 +198,7 @@ class Exercise:
     def _agree(self, one: dict | str, other: dict | str) -> bool:
         if isinstance(one, str) or isinstance(other, str):  # errors: of which function, and where, does not matter
             aside = re.compile(
-                r"^\S+ (?=raised|changes|ends|was)|( The error came)? at `.*|\.$|_\d+\b|0x[0-9a-f]+", re.DOTALL
+                r"^\S+ (?=raised|changes|ends|was)|(\. The error came)? at `.*|\.$|_\d+\b|0x[0-9a-f]+", re.DOTALL
             )
             return aside.sub("", str(one)) == aside.sub("", str(other))
         return all(agree(one[what], other[what], **self.tolerance) for what in other)

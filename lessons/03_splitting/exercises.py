@@ -211,6 +211,7 @@ def parts_to_judge():
     yield [[0, 0, 3], [3, 4]], 5, "is none, though length and sum agree: 0 and 3 are there twice, 1 and 2 never"
     yield [[0, 1, 2], [3, 5]], 5, "is none: 5 is no event, and 4 is missing. Look at the values themselves"
     yield [[0, 1, 2], [4, -1]], 5, "is none: 3 is missing, and -1 is no event's number"
+    yield [[0, 1], [4]], 5, "is none: 2 and 3 are missing. First and last number alone do not show a gap"
     yield [[0, 2, 1], [], [3]], 4, "is one: a part may be empty"
 
 

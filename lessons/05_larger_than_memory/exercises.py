@@ -179,7 +179,7 @@ def taken(take):
 @exercise(
     "5.4",
     "pieces merged and shuffled together",
-    cases=lambda: [([events(0, 40), events(40, n), events(n, 120)],) for n in (70, 40)],
+    cases=lambda: [*[([events(0, 40), events(40, n), events(n, 120)],) for n in (70, 40)], ([events(0, 120)],)],
     observe=merged_order,
     hints=(
         "zip(*parts) turns a list of triples into three tuples: all inputs, all labels, all weights.",

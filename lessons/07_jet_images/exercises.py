@@ -525,10 +525,10 @@ def single_precision(function, *arguments):
         "There is no dropout: layers.Dropout(0.5) stands in front of the output.": network(*range(8), 9),
         "the layers' rate[0] is 0.2, expected 0.5": network(at=[8], rate=0.2),
         "The dropout belongs between the dense layer and the output.": network(*range(7), 8, 7, 9),
-        "There is a layer too many, Rescaling. The network of the study does without.": network(put={-1: lambda: layers.Rescaling(0.01)}),
-        "There is a layer too many, BatchNormalization. The network of the study does without.": network(0, 10, *range(1, 10), put={10: layers.BatchNormalization}),
+        "There is a layer too many, Rescaling. This network does without.": network(put={-1: lambda: layers.Rescaling(0.01)}),
+        "There is a layer too many, BatchNormalization. This network does without.": network(0, 10, *range(1, 10), put={10: layers.BatchNormalization}),
         "The convolutions are frozen, trainable=False: they would never learn.": network(trainable=False),
-        "There is a regulariser; the network of the study does without.": network(kernel_regularizer="l2"),
+        "There is a regulariser; this network does without.": network(kernel_regularizer="l2"),
         "Weights begin at zero, where no gradient reaches them.": network(kernel_initializer="zeros"),
         "One convolution is applied twice, with the same weights. Each is a layer of its own.": network(0, 1, *range(1, 10)),
         "its dropout is always on": network(put={8: lambda: partial(layers.Dropout(0.5), training=True)}),
@@ -657,6 +657,54 @@ def rejection_at(labels, score, efficiency):
     return 1 / np.mean(score[labels == 0] >= threshold)
 
 
+def jets_in_columns():
+    for n, share, width in ((9000, 0.6, 1.6), (6000, 0.3, 0.8)):  # classes of unequal size; one is easier than the other
+        rng = np.random.default_rng(n)
+        labels = (rng.random(n) < share).astype(int)
+        top = 1 / (1 + np.exp(-rng.normal(3 * labels - 1.4, np.where(labels, 1.2, width))))
+        yield from ((np.eye(2, dtype=int)[labels], np.stack([1 - top, top], axis=1), e) for e in (0.6, 0.8))
+
+
+def of_column(labels=lambda y: y[:, 1], score=lambda p: p[:, 1], rejection=lambda y, p, e: rejection_at(y, p, e)):
+    return lambda one_hot, probabilities, efficiency: rejection(labels(one_hot), score(probabilities), efficiency)
+
+
+@exercise(
+    "7.10",
+    "the rejection of QCD jets from labels and scores in two columns",
+    cases=jets_in_columns,
+    returns=("the rejection",),
+    tolerance={"rtol": 0.01},
+    hints=(
+        "One column is enough: that of the tops says all, since the two probabilities add up to 1.",
+        "one_hot[:, 1] is 1 for a top and 0 for a QCD jet; probabilities[:, 1] rises with the top.",
+        "return rejection_at(one_hot[:, 1], probabilities[:, 1], efficiency)",
+    ),
+    mistakes={
+        "Both classes are pooled: flattened, each jet comes twice, once as a top and once as a QCD jet, and the numbers of the two columns share one threshold. What you asked is how often a class is told from the other one, whichever it is. Take the column of the tops alone.": of_column(np.ravel, np.ravel),
+        "This is the rejection of tops: here QCD jets are the signal. The tops are in column 1.": of_column(lambda y: y[:, 0], lambda p: p[:, 0]),
+        "The labels are those of one column and the scores those of the other, so that the score falls where it should rise.": of_column(score=lambda p: p[:, 0]),
+        "The labels are those of the QCD jets, and the scores those of the tops. Both are in column 1.": of_column(lambda y: y[:, 0]),
+        "The scores became decisions, 0 or 1, by np.argmax: with two values there is one threshold, and the efficiency cannot be chosen. Keep the probability.": of_column(score=lambda p: p.argmax(axis=1)),
+        "The scores were rounded to decisions, 0 or 1: with two values there is one threshold, and the efficiency cannot be chosen. Keep the probability.": of_column(score=lambda p: p[:, 1] > 0.5),
+        "one_hot[1] and probabilities[1] are the second jet. The second column is one_hot[:, 1], of all jets.": lambda y, p, e: rejection_at(y[1], p[1], e),
+        "The larger of the two probabilities says how sure the network is, not of what. Take that of the tops.": of_column(score=lambda p: p.max(axis=1)),
+        "This is the mean of the rejections of both classes. An analysis needs that of the QCD jets.": lambda y, p, e: (rejection_at(y[:, 0], p[:, 0], e) + rejection_at(y[:, 1], p[:, 1], e)) / 2,
+        "This is the background efficiency. The rejection is one over it.": of_column(rejection=lambda *jets: 1 / rejection_at(*jets)),
+        "This is the rejection at 0.6, whatever is asked for. Use `efficiency`.": lambda y, p, e: rejection_at(y[:, 1], p[:, 1], 0.6),
+        "The threshold is a quantile of all scores. The efficiency is a share of the tops alone.": of_column(rejection=above(lambda y, p, e: np.quantile(p, 1 - e))),
+        "The threshold is a quantile of the background's scores. The efficiency is a share of the tops.": of_column(rejection=above(lambda y, p, e: np.quantile(p[y == 0], 1 - e))),
+        "The threshold is the efficiency itself. A score above 0.6 does not mean that 60% of the tops pass.": of_column(rejection=above(lambda y, p, e: e)),
+    },
+    accepted=[
+        of_column(lambda y: y.argmax(axis=1), lambda p: p[:, 1] - p[:, 0]),
+        lambda y, p, e: 1 / np.mean(p[y[:, 0] == 1, 1] >= np.quantile(p[y[:, 1] == 1, 1], 1 - e)),
+    ],
+)
+def rejection_of_columns(one_hot, probabilities, efficiency):
+    return rejection_at(one_hot[:, 1], probabilities[:, 1], efficiency)
+
+
 def three_thousand_jets():
     rng = np.random.default_rng(710)
     labels = rng.integers(0, 2, 3000)
@@ -684,7 +732,7 @@ def among(label, key):
 
 
 @exercise(
-    "7.10",
+    "7.11",
     "the most certain, uncertain and wrong jets",
     cases=three_thousand_jets,
     returns=(*(f"the array of the most {k} jets" for k in ("top-like", "QCD-like", "uncertain", "confidently wrong")),),

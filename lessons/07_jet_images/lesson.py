@@ -727,7 +727,7 @@ for name, history in histories.items():
 # Logistic regression cannot do better, however long it is trained.
 # The MLP has a validation loss *below* its training loss, because dropout handicaps it in training only (lesson 4).
 # The CNN has the smallest loss by far, with {{less than half = < 0.5 = parameters, CNN over MLP}} of the parameters of the MLP, and its training loss begins to run ahead.
-# The lower row shows the *accuracy*, the share of the jets whose score is on the right side of 0.5: about {{83% = accuracy on the validation jets, logistic regression [%]}}, {{86% = accuracy on the validation jets, MLP [%]}} and {{88% = accuracy on the validation jets, CNN [%]}}.
+# The lower row shows the *accuracy*, the share of the jets whose score is on the right side of 0.5: {{accuracy on the validation jets, logistic regression [%]}}, {{accuracy on the validation jets, MLP [%]}} and {{accuracy on the validation jets, CNN [%]}}.
 # It is easy to read, but it says little to an analysis, which never cuts at 0.5 on equal numbers of both classes.
 # The training itself looks at the loss, which is also pleased if a jet that was right becomes more certain.
 #

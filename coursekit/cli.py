@@ -168,12 +168,18 @@ def build(
 
 
 def _mutants(root, sources, jobs: int, others) -> None:
-    from coursekit.mutants import write_mutants
+    from coursekit import mutants
 
     if any(others):
         raise ValueError("--mutants writes lessons/*/mutants.json: it takes --root and --jobs, and no more")
     with progress() as report:
-        write_mutants(sources, root, jobs, report)
+        found = mutants.write_mutants(sources, root, jobs, report)
+    with replacing(root / mutants.PAGE) as partial:
+        partial.write_text(mutants.page(root), encoding="utf-8", newline="\n")
+    table = Table("", *mutants.COLUMNS, box=None)
+    for row in mutants.totals(found):
+        table.add_row(*map(str, row))
+    out.print(table)
 
 
 def _shake(root, sources, times: int, jobs: int, others) -> None:

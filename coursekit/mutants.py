@@ -13,10 +13,15 @@ from pathlib import Path
 from coursekit.checks import tables
 from coursekit.checks.exercise import find
 from coursekit.checks.origins import origins
+from coursekit.checks.survivors import judged
 from coursekit.files import replacing
 from coursekit.threads import share
 
-__all__ = ["record", "write_mutants"]
+__all__ = ["page", "record", "totals", "write_mutants"]
+
+PAGE = Path("docs") / "checks.md"
+BEGIN, END = "<!-- mutants: written by `coursekit build --mutants` -->", "<!-- end of mutants -->"
+COLUMNS = ("made", "killed", "equivalent", "harmless", "surviving", "lucky")
 
 
 def record(number: str, root: Path | None = None) -> dict:
@@ -33,7 +38,22 @@ def record(number: str, root: Path | None = None) -> dict:
         warnings.simplefilter("ignore")
         exercise = find(number)
         origin = origins(tables.table_path(number.split(".")[0]).with_name("exercises.py"))[number]
-        return {"made_from": origin.digest, "table": tables.table(exercise)}
+        return {"made_from": origin.digest, "mutants": _counted(exercise, origin), "table": tables.table(exercise)}
+
+
+def _counted(exercise, origin) -> dict:
+    """Return the numbers of mutants, and those that tell of a hole in the cases, or that one is explained."""
+    found = judged(exercise, origin)
+    unlike = [list(row) for row in dict.fromkeys(map(tuple, found["survivors"]))]
+    return {
+        "made": found["made"],
+        "killed": found["killed"],
+        "equivalent": len(found["equivalent"]),
+        "tried": found["tried"],
+        "harmless": [[*row, exercise.harmless[row[1]]] for row in unlike if row[1] in exercise.harmless],
+        "surviving": [row for row in unlike if row[1] not in exercise.harmless],
+        "lucky": found["lucky"],
+    }
 
 
 def write_mutants(
@@ -74,6 +94,44 @@ def write_mutants(
                 text = written({number: found[number] for number in numbers[folder]})
                 partial_file.write_text(text, encoding="utf-8", newline="\n")
     return found
+
+
+def totals(records: dict[str, dict]) -> list[tuple]:
+    """Return a row for each exercise, and one for each lesson: its number, and the numbers of `COLUMNS`."""
+    rows, lessons = [], {}
+    for number, entry in records.items():
+        counts = [n if isinstance(n := entry["mutants"][name], int) else len(n) for name in COLUMNS]
+        rows.append((number, *counts))
+        lessons.setdefault(number.split(".")[0], []).append(counts)
+    return rows + [(f"lesson {n:0>2}", *map(sum, zip(*counts, strict=True))) for n, counts in lessons.items()]
+
+
+def page(root: Path) -> str:
+    """Return ``docs/checks.md`` with the numbers of all ``mutants.json``, and the reasons that exercises give.
+
+    Raises
+    ------
+    ValueError
+        When the page lacks the lines that the table stands between.
+    """
+    records = {}
+    for path in sorted((root / "lessons").glob(f"*/{tables.FILE}")):
+        records |= json.loads(path.read_text(encoding="utf-8"))
+    lines = [f"| | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|"]
+    lines += [f"| {' | '.join(map(str, row))} |" for row in totals(records)]
+    for number, entry in records.items():
+        for name, text in (("surviving", "not caught"), ("lucky", "caught with these random numbers, not with others")):
+            lines += [f"\n{number}, {text}: {_told(row)}." for row in entry["mutants"][name]]
+        reasons = {row[1]: row[4] for row in entry["mutants"]["harmless"]}
+        lines += [f"\n{number}, harmless: `{code}`. {reason}" for code, reason in reasons.items()]
+    text = (root / PAGE).read_text(encoding="utf-8")
+    if BEGIN not in text or END not in text:
+        raise ValueError(f"{root / PAGE} needs the lines {BEGIN!r} and {END!r} round the table of mutants")
+    return text.split(BEGIN)[0] + f"{BEGIN}\n" + "\n".join(lines) + f"\n{END}" + text.split(END)[1]
+
+
+def _told(row: list) -> str:
+    return f"in `{row[1]}` of {row[0]}, {row[2]}" + "".join(f" ({where})" for where in row[3:4])
 
 
 def written(records: dict[str, dict]) -> str:

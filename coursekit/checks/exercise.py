@@ -48,6 +48,7 @@ class Exercise:
     demands: tuple[Callable, ...] = ()
     tolerance: Mapping[str, float] = field(default_factory=dict)
     accept: tuple[type, ...] = ()
+    harmless: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def of_values(self) -> bool:
@@ -294,6 +295,9 @@ def exercise(number: str, goal: str, **settings) -> Callable:
         ``rtol`` and ``atol`` of `coursekit.checks.compare.difference`.
     accept : tuple of type
         As there.
+    harmless : mapping
+        Code of a right answer that may be another without the check noticing, and why nobody is misled; see
+        `coursekit.checks.survivors`.
     """
 
     def register(*answers: Callable) -> Callable:
@@ -314,7 +318,8 @@ def _check_settings(number: str, settings: Mapping) -> None:
     for name in {"cases", "hints", "mistakes"} - settings.keys():
         raise TypeError(f"exercise {number} needs {name}=, see coursekit.checks.exercise")
     kinds = dict.fromkeys(("hints", "returns", "accept"), tuple) | dict.fromkeys(("accepted", "alternatives"), list)
-    kinds |= {"demands": list, "mistakes": Mapping, "tolerance": Mapping, "cases": Callable, "observe": Callable}
+    kinds |= dict.fromkeys(("harmless", "mistakes", "tolerance"), Mapping)
+    kinds |= {"demands": list, "cases": Callable, "observe": Callable}
     for name, value in settings.items():
         if not isinstance(value, kinds[name]):
             kind = kinds[name].__name__.lower()

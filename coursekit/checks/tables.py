@@ -24,10 +24,20 @@ from coursekit.checks.mutation import KINDS, Mutant, mutants
 from coursekit.checks.origins import origins
 from coursekit.lesson import lesson_folder
 
-__all__ = ["answer_tree", "constants_in", "due_to", "mutants_of_answer", "seconds_for", "table", "table_path", "within"]
+__all__ = [
+    "answer_tree",
+    "constants_in",
+    "due_to",
+    "leaves",
+    "mutants_of_answer",
+    "seconds_for",
+    "table",
+    "table_path",
+    "within",
+]
 
 FILE = "mutants.json"
-MEMORY = 2_000_000_000  # bytes that a mutant may take
+MEMORY = 1_000_000_000  # bytes that a mutant may take
 #: Words that say that something is wrong, and not what.
 _VAGUE = re.compile(
     r"another (quantity|number|name)|an? (quantity|part|step|function|entry|constant|method|range|index|condition)\b|"
@@ -185,7 +195,7 @@ def fingerprint(outcomes: list) -> tuple | None:
     """
     if any(isinstance(outcome, str) for outcome in outcomes):
         return None
-    leaves = [leaf for outcome in outcomes for leaf in _leaves(list(outcome.values()))]
+    leaves = [leaf for outcome in outcomes for leaf in leaves(list(outcome.values()))]
     told = np.array([number for number, is_length in leaves if not is_length and np.isfinite(number)])
     if told.size == 0 or (told.size > 1 and (told == told[0]).all()):
         return None
@@ -204,7 +214,7 @@ def alike(one: tuple | None, other: tuple | None) -> bool:
     return bool(np.allclose(one[2:], other[2:], rtol=0, atol=2e-6 * max(one[2], other[2], 1e-9)))
 
 
-def _leaves(value) -> Iterator[tuple[float, bool]]:
+def leaves(value) -> Iterator[tuple[float, bool]]:
     """Yield all numbers of a result, and whether each is but the length of something."""
     value = as_array(value)
     if isinstance(value, Mapping):
@@ -212,7 +222,7 @@ def _leaves(value) -> Iterator[tuple[float, bool]]:
     if isinstance(value, list):
         yield float(len(value)), True
         for entry in value:
-            yield from _leaves(entry)
+            yield from leaves(entry)
     elif isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         yield from ((float(length), True) for length in value.shape)
         yield from ((float(number), False) for number in value.ravel())

@@ -1,0 +1,203 @@
+"""The checks tested: mutants of every right answer that pass, and what tells them from one.
+
+A mutant that a check refuses is killed. One that passes and differs from all right answers somewhere is a survivor: the
+cases fail to try something. One that differs nowhere, as far as was tried, is equivalent.
+"""
+
+import ast
+import contextlib
+import copy
+import dataclasses
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from coursekit.checks.altered import altered
+from coursekit.checks.compare import Mistake
+from coursekit.checks.exercise import Exercise
+from coursekit.checks.limits import TooLong
+from coursekit.checks.mutation import Mutant, mutants
+from coursekit.checks.origins import Origin
+from coursekit.checks.tables import constants_in, leaves, mutants_of_answer, seconds_for, within
+
+__all__ = ["judged"]
+
+_SEEDS = (7919, 104729, 1299709)
+
+
+class _Bare(Exercise):
+    """The test of an exercise, without the words for what is wrong."""
+
+    def _named(self, case, what, text, *_) -> str:
+        return text
+
+
+def judged(exercise: Exercise, origin: Origin) -> dict:
+    """Return how many mutants there are, what became of them, which survive, and which are killed by luck.
+
+    Parameters
+    ----------
+    exercise : Exercise
+    origin : Origin
+        Where it stands in its ``exercises.py``.
+
+    Returns
+    -------
+    dict
+        How many were ``made`` and ``killed``; ``survivors``, each ``[of which answer, code, what is changed, on which
+        arguments it differs]``; without the last, those that are ``equivalent`` as far as was tried, and ``lucky``
+        ones, which pass with other random numbers; on how many altered arguments it was ``tried``.
+    """
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return _judged(exercise, origin)
+
+
+def _judged(exercise: Exercise, origin: Origin) -> dict:
+    own = _with_cases(exercise, exercise.number, exercise.cases)
+    others = [_with_cases(exercise, f"{exercise.number} {s}", _seeded(exercise, s)) for s in _SEEDS]
+    others = [other for other in others if _passes(other, exercise.answers, None)]
+    pool = None
+    counts, equivalent, survivors, lucky = {"made": 0, "killed": 0}, [], [], []
+    seconds = seconds_for(exercise, list(exercise.cases()))
+    for whose, mutant, made in _all_mutants(exercise, origin):
+        counts["made"] += 1
+        row = [whose, mutant.code.split("\n")[0][:100], mutant.said or mutant.kind]
+        try:
+            functions = made()
+        except Exception:
+            counts["killed"] += 1
+            continue
+        if not _passes(own, functions, seconds):
+            counts["killed"] += 1
+            if whose == "answer" and any(_passes(other, functions, seconds) for other in others):
+                lucky.append(row)
+            continue
+        if not all(_passes(other, functions, seconds) for other in others):
+            survivors.append([*row, "other random numbers"])
+            continue
+        pool = _pool(exercise, seconds) if pool is None else pool
+        where = next((words for words, case, rights in pool if _differs(own, functions, case, rights, seconds)), "")
+        if where:
+            survivors.append([*row, where])
+        else:
+            equivalent.append(row)
+    return {**counts, "equivalent": equivalent, "survivors": survivors, "lucky": lucky, "tried": len(pool or ())}
+
+
+# --- mutants ----------------------------------------------------------------------------------------------------------
+
+
+def _all_mutants(exercise: Exercise, origin: Origin) -> Iterator[tuple[str, Mutant, Callable[[], tuple]]]:
+    for mutant, made in mutants_of_answer(exercise.answers):
+        yield "answer", mutant, made
+    listed = origin.settings.get("accepted")
+    for at, element in enumerate(getattr(listed, "elts", ())):
+        if not isinstance(element, ast.Starred):
+            for mutant, made in _mutants_of_expression(element, origin, exercise.answers[0]):
+                yield f"accepted {at + 1}", mutant, made
+
+
+def _mutants_of_expression(element: ast.expr, origin: Origin, answer) -> Iterator[tuple[Mutant, Callable[[], tuple]]]:
+    """Yield the mutants of one accepted answer: of its expression, and of the function that it names or calls."""
+    parts = element.elts if isinstance(element, ast.Tuple) else [element]
+    named = {getattr(part.func if isinstance(part, ast.Call) else part, "id", None) for part in parts}
+    made_by = [n for n in origin.needed if isinstance(n, ast.FunctionDef) and n.name in named and not n.decorator_list]
+    tree = copy.deepcopy(ast.Module([*made_by, ast.Expr(element)], []))
+    namespace = (vars(answer).get("__init__", answer) if isinstance(answer, type) else answer).__globals__
+
+    def made():
+        inside = dict(namespace)
+        exec(compile(ast.Module(tree.body[:-1], []), "<mutant>", "exec"), inside)
+        found = eval(compile(ast.Expression(tree.body[-1].value), "<mutant>", "eval"), inside)
+        return found if isinstance(found, tuple) else (found,)
+
+    for mutant in mutants(tree):
+        yield mutant, made
+
+
+# --- cases ------------------------------------------------------------------------------------------------------------
+
+
+def _with_cases(exercise: Exercise, number: str, cases: Callable) -> _Bare:
+    settings = {field.name: getattr(exercise, field.name) for field in dataclasses.fields(exercise)}
+    return _Bare(**{**settings, "number": number, "cases": cases})
+
+
+def _seeded(exercise: Exercise, seed: int) -> Callable[[], list]:
+    def cases() -> list:
+        with other_seeds(seed):
+            return list(exercise.cases())
+
+    return cases
+
+
+@contextlib.contextmanager
+def other_seeds(more: int) -> Iterator[None]:
+    """Let every generator that is made with a seed inside have another one."""
+    made = np.random.default_rng
+    np.random.default_rng = lambda seed=None: made(seed + more if isinstance(seed, int) else seed)
+    try:
+        yield
+    finally:
+        np.random.default_rng = made
+
+
+def _passes(exercise: _Bare, functions: tuple, seconds: float | None) -> bool:
+    def run() -> bool:
+        if exercise.of_values:
+            for given in exercise.cases():
+                values = functions[0](**given)
+                exercise.test(tuple(values) if len(exercise.returns) > 1 else (values,), given)
+        else:
+            exercise.test(functions, {})
+        return True
+
+    try:
+        return within(60.0 if seconds is None else 3 * seconds, run)
+    except (Mistake, Exception, TooLong, SystemExit):
+        return False
+
+
+def _pool(exercise: Exercise, seconds: float) -> list[tuple[str, tuple | Mapping, list]]:
+    """Return altered cases in which all right answers agree, and what they give."""
+    found, numbers = [], [n for n in constants_in(exercise) if not isinstance(n, str)]
+    for case in exercise.cases():
+        for words, other in altered(case, numbers):
+            rights = _agreed(exercise, other, seconds)
+            if rights:
+                found.append((words, other, rights))
+    return found
+
+
+def _agreed(exercise: Exercise, case, seconds: float) -> list:
+    """Return the right outcomes in a case: the answer's, and those of alternatives; none if any fails or differs."""
+    rights = []
+    try:
+        for functions in (exercise.answers, *exercise.alternatives, *exercise.accepted):
+            functions = functions if isinstance(functions, tuple) else (functions,)
+            outcome = within(seconds, lambda functions=functions: exercise._outcome(functions, case))
+            again = any(functions == (other,) for other in exercise.accepted)
+            if isinstance(outcome, str) or not _finite(outcome) or (again and _far(exercise, outcome, rights)):
+                return []
+            rights += [] if again else [outcome]
+    except (Exception, TooLong, SystemExit):
+        return []
+    return rights
+
+
+def _finite(outcome: Mapping) -> bool:
+    """Whether a right answer is one: arguments that lead to NaN ask for something else."""
+    return all(np.isfinite(number) for value in outcome.values() for number, _ in leaves(value))
+
+
+def _far(exercise: Exercise, outcome, rights: list) -> bool:
+    return all(exercise._first_difference([outcome], [right]) for right in rights)
+
+
+def _differs(exercise: Exercise, functions: tuple, case, rights: list, seconds: float) -> bool:
+    try:
+        return bool(_far(exercise, within(1 + seconds, lambda: exercise._outcome(functions, case)), rights))
+    except (Exception, TooLong, SystemExit):
+        return True

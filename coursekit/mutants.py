@@ -44,16 +44,22 @@ def record(number: str, root: Path | None = None) -> dict:
 def _counted(exercise, origin) -> dict:
     """Return the numbers of mutants, and those that tell of a hole in the cases, or that one is explained."""
     found = judged(exercise, origin)
+    why = exercise.harmless
     unlike = [list(row) for row in dict.fromkeys(map(tuple, found["survivors"]))]
     return {
         "made": found["made"],
         "killed": found["killed"],
         "equivalent": len(found["equivalent"]),
         "tried": found["tried"],
-        "harmless": [[*row, exercise.harmless[row[1]]] for row in unlike if row[1] in exercise.harmless],
-        "surviving": [row for row in unlike if row[1] not in exercise.harmless],
+        "harmless": [[*row, why[_place_of(row)]] for row in unlike if _place_of(row) in why],
+        "surviving": [row for row in unlike if _place_of(row) not in why],
         "lucky": found["lucky"],
     }
+
+
+def _place_of(row: list) -> str:
+    """Return where a mutant differs from a right answer, as the setting `harmless` names it."""
+    return f"{row[0]}: {row[1]}"
 
 
 def write_mutants(
@@ -122,8 +128,8 @@ def page(root: Path) -> str:
     for number, entry in records.items():
         for name, text in (("surviving", "not caught"), ("lucky", "caught with these random numbers, not with others")):
             lines += [f"\n{number}, {text}: {_told(row)}." for row in entry["mutants"][name]]
-        reasons = {row[1]: row[4] for row in entry["mutants"]["harmless"]}
-        lines += [f"\n{number}, harmless: `{code}`. {reason}" for code, reason in reasons.items()]
+        reasons = {(row[0], row[1]): row[4] for row in entry["mutants"]["harmless"]}
+        lines += [f"\n{number}, harmless: `{code}` of {whose}. {why}" for (whose, code), why in reasons.items()]
     text = (root / PAGE).read_text(encoding="utf-8")
     if BEGIN not in text or END not in text:
         raise ValueError(f"{root / PAGE} needs the lines {BEGIN!r} and {END!r} round the table of mutants")

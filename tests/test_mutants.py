@@ -28,7 +28,7 @@ def test_no_mutant_passes_that_a_case_could_tell_from_the_answer(lesson):
     for number, entry in kept(lesson).items():
         counts = entry["mutants"]
         assert not counts["surviving"], f"{number} needs another case: {counts['surviving'][0]}"
-        explained = {row[1] for row in counts["harmless"]}
+        explained = {f"{row[0]}: {row[1]}" for row in counts["harmless"]}
         assert explained == set(find(number).harmless), "a reason for what does not survive"
         dead = counts["killed"] + counts["equivalent"]
         assert counts["made"] >= dead

@@ -91,11 +91,13 @@ def _other_arrays(value, scalars: list, arrays: list) -> Iterator[tuple[str, Cal
         yield "all true", np.ones_like
         yield "all false", np.zeros_like
         return
-    yield "zeros", lambda x: _first(x, 0)
-    yield "all zero", np.zeros_like
     yield "all the same", lambda x: np.broadcast_to(x[:1], x.shape).copy()
     yield "ties", lambda x: np.repeat(x, 2, axis=0)[: len(x)]
     yield "values in another order", lambda x: x[::-1].copy()
+    if kind in "iu" and len(value) >= 4 * len(np.unique(np.asarray(value))):
+        return  # labels, codes: no others have a meaning
+    yield "zeros", lambda x: _first(x, 0)
+    yield "all zero", np.zeros_like
     if kind in "iu":
         yield "whole numbers one larger", lambda x: x + 1
         yield "twice the whole numbers", lambda x: 2 * x

@@ -296,8 +296,8 @@ def exercise(number: str, goal: str, **settings) -> Callable:
     accept : tuple of type
         As there.
     harmless : mapping
-        Code of a right answer that may be another without the check noticing, and why nobody is misled; see
-        `coursekit.checks.survivors`.
+        Code that may be another without the check noticing, behind the answer that it stands in, ``"answer: n - 1"``
+        or ``"accepted 2: n - 1"``, and why nobody is misled; see `coursekit.checks.survivors`.
     """
 
     def register(*answers: Callable) -> Callable:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 from coursekit.checks.altered import altered
-from coursekit.checks.compare import Mistake
+from coursekit.checks.compare import Mistake, _copy
 from coursekit.checks.exercise import Exercise
 from coursekit.checks.limits import TooLong
 from coursekit.checks.mutation import Mutant, mutants
@@ -164,7 +164,8 @@ def _pool(exercise: Exercise, seconds: float) -> list[tuple[str, tuple | Mapping
     """Return altered cases in which all right answers agree, and what they give."""
     found, numbers = [], [n for n in constants_in(exercise) if not isinstance(n, str)]
     for case in exercise.cases():
-        for words, other in altered(case, numbers):
+        # a generator may change what it has yielded
+        for words, other in altered(_copy(case), numbers):
             rights = _agreed(exercise, other, seconds)
             if rights:
                 found.append((words, other, rights))

@@ -112,6 +112,7 @@ def bottom_by_code(p, top):
     "the three quarks of a top",
     cases=lambda: [(record(), top) for top in (6, 8, 6 + SIZE, 23)],
     observe=three_rows,
+    harmless={"answer: (particles.daughter1[top], particles.daughter2[top])": "The next line brings the two into order; only of a row that is no top it would make another thing."},
     hints=(
         "The daughters of the top's last copy are a W boson and a bottom quark, in either order. Their codes tell which is which; mind the signs of the antitop.",
         "The W boson may have copies of its own: last_copy(particles, w) before you ask for its daughters.",
@@ -197,6 +198,10 @@ def of_many_tracks(function, pt):
     cases=lambda: [(np.tile([5.0, 100.0], 20_000),)],
     observe=of_many_tracks,
     tolerance={"rtol": 0.02, "atol": 1e-6},
+    harmless={
+        "accepted 1: (1 + (s := (0.06 ** 2 + (0.0015 * pt) ** 2))) ** 0.5": "The mean moves by less than a thousandth, which 20 000 tracks do not show.",
+        "accepted 3: rng.normal(pt, 0.06 * pt) + rng.normal(0, 0.0015 * pt ** 2)": "A Gaussian is symmetric.",
+    },
     hints=(
         "The relative uncertainty of each track is np.hypot(0.06, 0.0015 * pt): a sum in quadrature.",
         "The absolute one is pt times the relative one. Each track needs a random number of its own.",

@@ -15,6 +15,7 @@ import numpy as np
 
 from coursekit.checks.altered import altered
 from coursekit.checks.compare import Mistake, _copy
+from coursekit.checks.errors import NO_END
 from coursekit.checks.exercise import Exercise
 from coursekit.checks.limits import TooLong
 from coursekit.checks.mutation import Mutant, mutants
@@ -69,12 +70,17 @@ def _judged(exercise: Exercise, origin: Origin) -> dict:
         except Exception:
             counts["killed"] += 1
             continue
-        if not _passes(own, functions, seconds):
+        try:
+            passed = _passes(own, functions, seconds)
+        except TooLong:  # with any numbers
             counts["killed"] += 1
-            if whose == "answer" and any(_passes(other, functions, seconds) for other in others):
+            continue
+        if not passed:
+            counts["killed"] += 1
+            if whose == "answer" and any(_passes_in_time(other, functions, seconds) for other in others):
                 lucky.append(row)
             continue
-        if not all(_passes(other, functions, seconds) for other in others):
+        if not all(_passes_in_time(other, functions, seconds) for other in others):
             survivors.append([*row, "other random numbers"])
             continue
         pool = _pool(exercise, seconds) if pool is None else pool
@@ -156,7 +162,18 @@ def _passes(exercise: _Bare, functions: tuple, seconds: float | None) -> bool:
 
     try:
         return within(60.0 if seconds is None else 3 * seconds, run)
-    except (Mistake, Exception, TooLong, SystemExit):
+    except Mistake as mistake:
+        if NO_END in str(mistake):
+            raise TooLong from None
+        return False
+    except (Exception, SystemExit):
+        return False
+
+
+def _passes_in_time(exercise: _Bare, functions: tuple, seconds: float) -> bool:
+    try:
+        return _passes(exercise, functions, seconds)
+    except TooLong:
         return False
 
 

@@ -195,11 +195,11 @@ def fingerprint(outcomes: list) -> tuple | None:
     """
     if any(isinstance(outcome, str) for outcome in outcomes):
         return None
-    leaves = [leaf for outcome in outcomes for leaf in leaves(list(outcome.values()))]
-    told = np.array([number for number, is_length in leaves if not is_length and np.isfinite(number)])
+    found = [leaf for outcome in outcomes for leaf in leaves(list(outcome.values()))]
+    told = np.array([number for number, is_length in found if not is_length and np.isfinite(number)])
     if told.size == 0 or (told.size > 1 and (told == told[0]).all()):
         return None
-    values = np.array([number for number, _ in leaves])
+    values = np.array([number for number, _ in found])
     finite = np.isfinite(values)
     known = values[finite]
     place = np.arange(len(values))[finite]

@@ -273,6 +273,10 @@ def buffered(
     "batches out of a buffer",
     cases=lambda: [(1030, 50, 16, 200), (400, 50, 16, 200), (200, 50, 16, 200), (30, 50, 16, 200)],
     observe=batches_of_a_file,
+    harmless={
+        "answer: n_waiting": "If nothing waits at the end, no batch is made of it; and a buffer of 0 is none.",
+        "accepted 1: waiting": "If nothing waits at the end, no batch is made of it; and a buffer of 0 is none.",
+    },
     hints=(
         "Keep a list of pieces and their number of events. Once there are `buffer` or more, it is time to shuffle.",
         "After a shuffle give n // batch_size whole batches; what remains is the first piece of the next filling.",

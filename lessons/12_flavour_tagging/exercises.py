@@ -34,6 +34,10 @@ def signed(side=lambda d0, dphi: -d0 * np.sin(dphi), size=lambda d0, dphi: np.ab
     "the signed impact parameter over its error",
     cases=tracks_around_a_jet,
     returns=("the array of significances",),
+    harmless={
+        "answer: -d0 * np.sin(dphi)": "Only the sign enters; a track with both zero has none.",
+        "accepted 1: -d0 * np.sign(np.sin(dphi))": "The sign of a number is that of its inverse; a track with both zero has none.",
+    },
     hints=(
         "The jet flies along (cos phi_jet, sin phi_jet). Write out its scalar product with the point of closest approach: only the difference of the two azimuths is left in it.",
         "cos(phi) sin(phi_jet) - sin(phi) cos(phi_jet) is the sine of jet minus track, and dphi is track minus jet.",
@@ -120,6 +124,11 @@ def likelihood(ratio=lambda b, light: (b / b.sum()) / (light / light.sum()), val
     "the log-likelihood ratio of each jet",
     cases=jets_of_tracks,
     returns=("the array of log-likelihood ratios",),
+    harmless={
+        "accepted 3: np.clip(at, 0, len(n_b) - 1) if last else at": "Counted by inner edges alone, no place lies outside, and nothing need be clipped.",
+        "accepted 3: len(n_b) - 1": "Counted by inner edges alone, no place lies outside, and nothing need be clipped.",
+        "accepted 3: n_b": "Counted by inner edges alone, no place lies outside, and nothing need be clipped.",
+    },
     tolerance={"rtol": 1e-5, "atol": 1e-6},
     hints=(
         "Three steps: from counts to shares, from each track to its bin, from tracks to jets.",
@@ -196,7 +205,7 @@ def jet_log_ratio(significance, counts, edges, n_b, n_light):
 
 
 def codes():
-    for flavour in ([5, 0, 4, 4, 0, 5, 0], [5, 5], [4, 0, 0], [0, 5, 4, 15], [4, 0, 3], [-5, 0, 4, 5], [0, 2, 5], [15], [21, 0], [1, 4]):
+    for flavour in ([5, 0, 4, 4, 0, 5, 0], [5, 5], [4, 0, 0], [0, 5, 4, 15], [4, 0, 3], [-5, 0, 4, 5], [0, 2, 5], [15], [21, 0], [1, 4], [3, 0], [0, 6], [-1, 4], [5, -4], [-5, 4]):
         yield (np.array(flavour, dtype=np.int32),)
 
 

@@ -24,7 +24,7 @@ BEGIN, END = "<!-- mutants: written by `coursekit build --mutants` -->", "<!-- e
 COLUMNS = ("made", "killed", "equivalent", "harmless", "surviving", "lucky")
 
 
-def record(number: str, root: Path | None = None) -> dict:
+def record(number: str, root: Path | None = None, every: int = 0) -> dict:
     """Return what ``mutants.json`` holds of one exercise.
 
     Parameters
@@ -33,17 +33,23 @@ def record(number: str, root: Path | None = None) -> dict:
         The exercise, ``"1.2"``.
     root : pathlib.Path, optional
         The clone of the course, by default the one that the package belongs to.
+    every : int, optional
+        As in `coursekit.checks.survivors.judged`.
     """
     with _clone(root), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         exercise = find(number)
         origin = origins(tables.table_path(number.split(".")[0]).with_name("exercises.py"))[number]
-        return {"made_from": origin.digest, "mutants": _counted(exercise, origin), "table": tables.table(exercise)}
+        return {
+            "made_from": origin.digest,
+            "mutants": _counted(exercise, origin, every),
+            "table": tables.table(exercise),
+        }
 
 
-def _counted(exercise, origin) -> dict:
+def _counted(exercise, origin, every: int) -> dict:
     """Return the numbers of mutants, and those that tell of a hole in the cases, or that one is explained."""
-    found = judged(exercise, origin)
+    found = judged(exercise, origin, every)
     why = exercise.harmless
     unlike = [list(row) for row in dict.fromkeys(map(tuple, found["survivors"]))]
     return {
@@ -51,6 +57,7 @@ def _counted(exercise, origin) -> dict:
         "killed": found["killed"],
         "equivalent": len(found["equivalent"]),
         "tried": found["tried"],
+        "every": found["every"],
         "harmless": [[*row, why[_place_of(row)]] for row in unlike if _place_of(row) in why],
         "surviving": [row for row in unlike if _place_of(row) not in why],
         "lucky": found["lucky"],
@@ -126,8 +133,9 @@ def page(root: Path) -> str:
     lines = [f"| | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|"]
     lines += [f"| {' | '.join(map(str, row))} |" for row in totals(records)]
     for number, entry in records.items():
-        for name, text in (("surviving", "not caught"), ("lucky", "caught with these random numbers, not with others")):
-            lines += [f"\n{number}, {text}: {_told(row)}." for row in entry["mutants"][name]]
+        if (every := entry["mutants"]["every"]) > 1:
+            lines += [f"\n{number}: one in {every} mutants, since each takes long."]
+        lines += [f"\n{number}, not caught: {_told(row)}." for row in entry["mutants"]["surviving"]]
         reasons = {(row[0], row[1]): row[4] for row in entry["mutants"]["harmless"]}
         lines += [f"\n{number}, harmless: `{code}` of {whose}. {why}" for (whose, code), why in reasons.items()]
     text = (root / PAGE).read_text(encoding="utf-8")

@@ -20,10 +20,11 @@ from coursekit.checks.exercise import Exercise
 from coursekit.checks.limits import TooLong
 from coursekit.checks.mutation import Mutant, mutants
 from coursekit.checks.origins import Origin
-from coursekit.checks.tables import constants_in, leaves, mutants_of_answer, seconds_for, within
+from coursekit.checks.tables import LITTLE, constants_in, leaves, mutants_of_answer, seconds_for, within
 
 __all__ = ["judged"]
 
+BUDGET = 90  # seconds of an exercise
 _SEEDS = (7919, 104729, 1299709)
 
 
@@ -34,7 +35,7 @@ class _Bare(Exercise):
         return text
 
 
-def judged(exercise: Exercise, origin: Origin) -> dict:
+def judged(exercise: Exercise, origin: Origin, every: int = 0) -> dict:
     """Return how many mutants there are, what became of them, which survive, and which are killed by luck.
 
     Parameters
@@ -42,27 +43,33 @@ def judged(exercise: Exercise, origin: Origin) -> dict:
     exercise : Exercise
     origin : Origin
         Where it stands in its ``exercises.py``.
+    every : int, optional
+        Judge one in so many mutants; by default as many as take about `BUDGET`.
 
     Returns
     -------
     dict
         How many were ``made`` and ``killed``; ``survivors``, each ``[of which answer, code, what is changed, on which
         arguments it differs]``; without the last, those that are ``equivalent`` as far as was tried, and ``lucky``
-        ones, which pass with other random numbers; on how many altered arguments it was ``tried``.
+        ones, which pass with other random numbers; on how many altered arguments it was ``tried``, and one in how many mutants, ``every``.
     """
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        return _judged(exercise, origin)
+        return _judged(exercise, origin, every)
 
 
-def _judged(exercise: Exercise, origin: Origin) -> dict:
+def _judged(exercise: Exercise, origin: Origin, every: int) -> dict:
     own = _with_cases(exercise, exercise.number, exercise.cases)
     others = [_with_cases(exercise, f"{exercise.number} {s}", _seeded(exercise, s)) for s in _SEEDS]
     others = [other for other in others if _passes(other, exercise.answers, None)]
     pool = None
     counts, equivalent, survivors, lucky = {"made": 0, "killed": 0}, [], [], []
     seconds = seconds_for(exercise, list(exercise.cases()))
-    for whose, mutant, made in _all_mutants(exercise, origin):
+    if not every:
+        every = 1 + int(sum(1 for _ in _all_mutants(exercise, origin)) * 2 * (seconds - LITTLE) / 5 / BUDGET)
+    for at, (whose, mutant, made) in enumerate(_all_mutants(exercise, origin)):
+        if at % every:
+            continue
         counts["made"] += 1
         row = [whose, mutant.code.split("\n")[0][:100], mutant.said or mutant.kind]
         try:
@@ -89,7 +96,8 @@ def _judged(exercise: Exercise, origin: Origin) -> dict:
             survivors.append([*row, where])
         else:
             equivalent.append(row)
-    return {**counts, "equivalent": equivalent, "survivors": survivors, "lucky": lucky, "tried": len(pool or ())}
+    found = {"equivalent": equivalent, "survivors": survivors, "lucky": lucky}
+    return counts | found | {"tried": len(pool or ()), "every": every}
 
 
 # --- mutants ----------------------------------------------------------------------------------------------------------

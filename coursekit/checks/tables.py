@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 FILE = "mutants.json"
+LITTLE = 0.2  # seconds that any mutant may take
 MEMORY = 1_000_000_000  # bytes that a mutant may take
 #: Words that say that something is wrong, and not what.
 _VAGUE = re.compile(
@@ -111,7 +112,7 @@ def seconds_for(exercise, cases: list) -> float:
     exercise._outcomes(exercise.answers, cases)  # the first call loads, compiles and caches
     start = time.thread_time()
     exercise._outcomes(exercise.answers, cases)
-    return 5 * (time.thread_time() - start) + 0.2
+    return 5 * (time.thread_time() - start) + LITTLE
 
 
 def table(exercise) -> list[list]:

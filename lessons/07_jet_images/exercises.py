@@ -29,6 +29,10 @@ ONLY_LAST = "A pixel with several constituents keeps only one: `images[...] += p
         (*constituents(71, 60, 0.5), np.linspace(-0.9, 0.6, n), np.linspace(-0.6, 0.8, m)) for n, m in ((9, 9), (6, 8))
     ],
     returns=("the image",),
+    harmless={
+        "accepted 1: a <= y": "No constituent lies on an edge to the last digit.",
+        "accepted 1: y < b": "No constituent lies on an edge to the last digit.",
+    },
     hints=(
         "np.histogram2d(x, y, bins=(x_edges, y_edges), weights=...) returns the sums first and then both edges.",
         "Its first argument makes the rows of the result, the second the columns.",
@@ -298,6 +302,9 @@ def standing(upright, eta, phi, pt):
     "a jet centred and turned upright",
     cases=leaning_jets,
     observe=standing,
+    harmless={
+        "accepted 1: x": "If one of two factors is centred, a sum of their products does not depend on the mean of the other.",
+    },
     tolerance={"atol": 1e-6},
     hints=(
         "Three steps: subtract the mean positions, np.average(eta, weights=pt); compute alpha; turn by pi/2 - alpha.",
@@ -347,6 +354,17 @@ def quadrant(value, best=max):
     "a jet mirrored so that its brightest quadrant is the upper right",
     # The brighter half, the fullest quadrant, the hardest constituent: in these jets they lie elsewhere.
     cases=lambda: [constituents(seed, 24) for seed in (52, 155, 178, 183, 237, 472, 1891)],
+    harmless={
+        "answer: [(1, 1), (-1, 1), (-1, -1), (1, -1)]": "No two quadrants are equally bright.",
+        "answer: np.argmax(brightness)": "No momentum is NaN.",
+        "answer: a * eta > 0": "No constituent lies on an axis to the last digit.",
+        "answer: b * phi > 0": "No constituent lies on an axis to the last digit.",
+        "answer: a * eta": "No constituent lies on an axis to the last digit.",
+        "answer: b * phi": "No constituent lies on an axis to the last digit.",
+        "accepted 1: (1, -1)": "No two quadrants are equally bright.",
+        "accepted 1: at[0] > 0": "No constituent lies on an axis to the last digit.",
+        "accepted 1: at[1] > 0": "No constituent lies on an axis to the last digit.",
+    },
     returns=("the new eta", "the new phi"),
     hints=(
         "Four sums of pT, one for each quadrant: pt[(eta > 0) & (phi > 0)].sum() is that of the upper right.",
@@ -480,7 +498,7 @@ def single_precision(function, *arguments):
 @exercise(
     "7.7",
     "a convolutional network",
-    cases=lambda: [((20, 18, 2), 3, 10)],
+    cases=lambda: [((20, 18, 2), 4, 12)],  # no two of these numbers are those of the text
     observe=seen_in,
     demands=[single_precision],
     tolerance={"rtol": 1e-4, "atol": 1e-5},
@@ -625,6 +643,12 @@ def above(threshold):
     "7.9",
     "the background rejection at a signal efficiency",
     cases=scored_jets,
+    harmless={
+        "answer: score[labels == 0] >= threshold": "No two jets have the same score.",
+        "accepted 1: jets[1][jets[0] == 0] >= threshold(*jets)": "No two jets have the same score.",
+        "accepted 1: sorted(score[labels == 1])[round((1 - efficiency) * labels.sum())]": "One jet more or less among thousands changes the rejection by less than is asked for.",
+        "accepted 1: (1 - efficiency) * labels.sum()": "One jet more or less among thousands changes the rejection by less than is asked for.",
+    },
     returns=("the rejection",),
     tolerance={"rtol": 0.01},
     hints=(

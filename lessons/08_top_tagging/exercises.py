@@ -372,7 +372,8 @@ def confusion(labels, score, threshold):
 def two_taggers():
     rng, labels = np.random.default_rng(88), np.repeat([0, 1], 100)
     score = labels + rng.normal(0, 0.8, 200)
-    yield labels, score, score + rng.normal(0, 0.7, 200), 100, np.random.default_rng(188)
+    other, mixed = score + rng.normal(0, 0.7, 200), rng.permutation(200)  # so that each jet's neighbour is of any class
+    yield labels[mixed], score[mixed], other[mixed], 100, np.random.default_rng(188)
 
 
 def facts(function, y, score, other, n, rng):

@@ -24,7 +24,7 @@ from coursekit.checks.tables import LITTLE, constants_in, leaves, mutants_of_ans
 
 __all__ = ["judged"]
 
-BUDGET = 90  # seconds of an exercise
+BUDGET = 30  # seconds of an exercise
 _SEEDS = (7919, 104729, 1299709)
 
 
@@ -51,7 +51,8 @@ def judged(exercise: Exercise, origin: Origin, every: int = 0) -> dict:
     dict
         How many were ``made`` and ``killed``; ``survivors``, each ``[of which answer, code, what is changed, on which
         arguments it differs]``; without the last, those that are ``equivalent`` as far as was tried, and ``lucky``
-        ones, which pass with other random numbers; on how many altered arguments it was ``tried``, and one in how many mutants, ``every``.
+        ones, which pass with other random numbers; on how many altered arguments it was ``tried``; and one in how
+        many mutants, ``every``.
     """
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -66,7 +67,7 @@ def _judged(exercise: Exercise, origin: Origin, every: int) -> dict:
     counts, equivalent, survivors, lucky = {"made": 0, "killed": 0}, [], [], []
     seconds = seconds_for(exercise, list(exercise.cases()))
     if not every:
-        every = 1 + int(sum(1 for _ in _all_mutants(exercise, origin)) * 2 * (seconds - LITTLE) / 5 / BUDGET)
+        every = 1 + int(sum(1 for _ in _all_mutants(exercise, origin)) * 4 * (seconds - LITTLE) / 5 / BUDGET)
     for at, (whose, mutant, made) in enumerate(_all_mutants(exercise, origin)):
         if at % every:
             continue

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import awkward as ak
 import numpy as np
 
-__all__ = ["altered"]
+__all__ = ["altered", "leaves_of", "replaced"]
 
 _SEED = 7919
 
@@ -22,8 +22,8 @@ def altered(case: tuple | Mapping, numbers: Iterable = ()) -> Iterator[tuple[str
         Tried among the values, as are all numbers of the case: what they are compared with may be one of them.
     """
     yield from _with_other_rows(case)
-    scalars = [*numbers, *(v for v in _leaves(case) if isinstance(v, int | float) and not isinstance(v, bool))]
-    arrays = [np.asarray(v, dtype=float) for v in _leaves(case) if _is_array(v) and _kind(v) in "fiu"]
+    scalars = [*numbers, *(v for v in leaves_of(case) if isinstance(v, int | float) and not isinstance(v, bool))]
+    arrays = [np.asarray(v, dtype=float) for v in leaves_of(case) if _is_array(v) and _kind(v) in "fiu"]
     for path, leaf in _paths(case):
         for words, other in _other_leaves(leaf, scalars, arrays):
             yield words, _put(case, path, other)
@@ -34,7 +34,7 @@ def altered(case: tuple | Mapping, numbers: Iterable = ()) -> Iterator[tuple[str
 
 def _with_other_rows(case) -> Iterator[tuple[str, tuple | dict]]:
     rng = np.random.default_rng(_SEED)
-    lengths = dict.fromkeys(len(v) for v in _leaves(case) if _has_rows(v))
+    lengths = dict.fromkeys(len(v) for v in leaves_of(case) if _has_rows(v))
     for n in lengths:
         if n < 2:
             continue
@@ -48,7 +48,7 @@ def _with_other_rows(case) -> Iterator[tuple[str, tuple | dict]]:
             "no rows": np.arange(0),
         }
         for words, chosen in rows.items():
-            yield words, _map(case, lambda v, n=n, i=chosen: _rows(v, i) if _has_rows(v) and len(v) == n else v)
+            yield words, replaced(case, lambda v, n=n, i=chosen: _rows(v, i) if _has_rows(v) and len(v) == n else v)
 
 
 def _has_rows(value) -> bool:
@@ -169,15 +169,17 @@ def _paths(value, path: tuple = ()) -> Iterator[tuple[tuple, object]]:
         yield path, value
 
 
-def _leaves(value) -> list:
+def leaves_of(value) -> list:
+    """Return what stands in lists, tuples and mappings, and in those within them."""
     return [leaf for _, leaf in _paths(value)]
 
 
-def _map(value, change: Callable):
+def replaced(value, change: Callable):
+    """Return the same lists, tuples and mappings, of what `change` makes of all that stands in them."""
     if isinstance(value, dict):
-        return {key: _map(entry, change) for key, entry in value.items()}
+        return {key: replaced(entry, change) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        entries = [_map(entry, change) for entry in value]
+        entries = [replaced(entry, change) for entry in value]
         return type(value)(*entries) if hasattr(value, "_fields") else type(value)(entries)
     return change(value)
 

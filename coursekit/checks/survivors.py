@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from coursekit.checks.altered import altered
+from coursekit.checks.altered import altered, leaves_of, replaced
 from coursekit.checks.compare import Mistake, _copy
 from coursekit.checks.errors import NO_END
 from coursekit.checks.exercise import Exercise
@@ -62,7 +62,8 @@ def judged(exercise: Exercise, origin: Origin, every: int = 0) -> dict:
 def _judged(exercise: Exercise, origin: Origin, every: int) -> dict:
     own = _with_cases(exercise, exercise.number, exercise.cases)
     others = [_with_cases(exercise, f"{exercise.number} {s}", _seeded(exercise, s)) for s in _SEEDS]
-    others = [other for other in others if _passes(other, exercise.answers, None)]
+    right = [exercise.answers, *((one if isinstance(one, tuple) else (one,)) for one in exercise.accepted)]
+    others = [other for other in others if all(_passes(other, functions, None) for functions in right)]
     pool = None
     counts, equivalent, survivors, lucky = {"made": 0, "killed": 0}, [], [], []
     seconds = seconds_for(exercise, list(exercise.cases()))
@@ -199,19 +200,35 @@ def _pool(exercise: Exercise, seconds: float) -> list[tuple[str, tuple | Mapping
 
 
 def _agreed(exercise: Exercise, case, seconds: float) -> list:
-    """Return the right outcomes in a case: the answer's, and those of alternatives; none if any fails or differs."""
+    """Return the right outcomes in a case: the answer's, and those of alternatives; none if any fails or differs.
+
+    Answers that are right within a tolerance must agree clearly, and those that draw random numbers with any generator.
+    """
+    strict = {"rtol": 1e-5, "atol": 1e-9} | dict(exercise.tolerance)
+    strict = dataclasses.replace(exercise, tolerance={name: value / 5 for name, value in strict.items()})
     rights = []
     try:
-        for functions in (exercise.answers, *exercise.alternatives, *exercise.accepted):
-            functions = functions if isinstance(functions, tuple) else (functions,)
-            outcome = within(seconds, lambda functions=functions: exercise._outcome(functions, case))
-            again = any(functions == (other,) for other in exercise.accepted)
-            if isinstance(outcome, str) or not _finite(outcome) or (again and _far(exercise, outcome, rights)):
-                return []
-            rights += [] if again else [outcome]
+        for at, drawn in enumerate([case, *_with_other_generators(case)]):
+            for functions in (exercise.answers, *exercise.alternatives, *exercise.accepted):
+                functions = functions if isinstance(functions, tuple) else (functions,)
+                outcome = within(seconds, lambda functions=functions, drawn=drawn: exercise._outcome(functions, drawn))
+                if isinstance(outcome, str) or not _finite(outcome):
+                    return []
+                if not at and (functions == exercise.answers or functions[0] in exercise.alternatives):
+                    rights.append(outcome)
+                elif _far(strict, outcome, rights):
+                    return []
     except (Exception, TooLong, SystemExit):
         return []
     return rights
+
+
+def _with_other_generators(case) -> Iterator:
+    if any(isinstance(leaf, np.random.Generator) for leaf in leaves_of(case)):
+        for seed in _SEEDS:
+            yield replaced(
+                case, lambda leaf, s=seed: np.random.default_rng(s) if isinstance(leaf, np.random.Generator) else leaf
+            )
 
 
 def _finite(outcome: Mapping) -> bool:

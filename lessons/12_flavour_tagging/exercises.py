@@ -828,6 +828,9 @@ def of_b(cut):
     "cut and rejections of a working point",
     cases=tagged_jets,
     observe=point,
+    harmless={
+        "accepted 10: len(b) + 1": "An efficiency of 1 is no working point.",
+    },
     returns=("the cut", "the rejection of c jets", "the rejection of light jets"),
     tolerance={"rtol": 1e-6},
     hints=(
@@ -1177,6 +1180,12 @@ def by_place(jet, variables):
     "what the framework hands to the network",
     cases=jets_in_the_framework,
     observe=inputs_or_error,
+    harmless={
+        "accepted 2: missing(x, row) and late": "Only if what is filled in were the default once more would it make a difference.",
+        "accepted 2: late": "Only if what is filled in were the default once more would it make a difference.",
+        "accepted 3: missing(x, row) and late": "Only if what is filled in were the default once more would it make a difference.",
+        "accepted 3: late": "Only if what is filled in were the default once more would it make a difference.",
+    },
     accept=(list,),
     hints=(
         "The list says which value comes first, the map what it is: walk through the list, and look each name up in the map.",

@@ -204,8 +204,8 @@ def _agreed(exercise: Exercise, case, seconds: float) -> list:
 
     Answers that are right within a tolerance must agree clearly, and those that draw random numbers with any generator.
     """
-    strict = {"rtol": 1e-5, "atol": 1e-9} | dict(exercise.tolerance)
-    strict = dataclasses.replace(exercise, tolerance={name: value / 5 for name, value in strict.items()})
+    strict = {name: min(value, max(value / 5, 1e-4)) for name, value in exercise.tolerance.items()}
+    strict = dataclasses.replace(exercise, tolerance=strict)
     rights = []
     try:
         for at, drawn in enumerate([case, *_with_other_generators(case)]):

@@ -350,6 +350,13 @@ def histograms():
         yield source, target
 
 
+def in_used_memory(function, source, target):
+    """Where np.divide is told not to divide, and not where to write, it leaves what lay in memory: let it be NaN."""
+    memory = [np.full(source.shape, np.nan) for _ in range(8)]
+    del memory
+    return ordinary(function, source, target)
+
+
 def shares(norm):
     return lambda source, target: (target / norm(target)) / (source / norm(source))
 
@@ -363,7 +370,7 @@ def in_empty_bins(fill):
     "the factor of each bin",
     cases=histograms,
     returns=("bin_factors(source, target)",),
-    observe=ordinary,
+    observe=in_used_memory,
     harmless={"answer: np.zeros_like(source)": "Only a histogram without any event would tell them apart, and it has no shape."},
     hints=(
         "Compare shapes, not sizes: divide each histogram by its own sum first.",

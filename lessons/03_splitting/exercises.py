@@ -311,6 +311,7 @@ def in_first_places(rng, labels, k):
     "stratified folds",
     cases=labels_to_deal,
     observe=dealt,
+    harmless={"accepted 1: range(3)": "np.piecewise takes the last function for all entries that meet no condition."},
     demands=[given_generator],
     hints=(
         "Treat one class at a time: find its events with np.flatnonzero(labels == label).",

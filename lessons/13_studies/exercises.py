@@ -499,6 +499,7 @@ def uniform_numbers():
     yield np.append(u, [0.0, 0.5]), 1e-4, 1e-1
     yield u[:20], 2.0, 300.0
     yield np.array([0.0, 0.25, 0.5, 0.75]), 1.0, 16.0
+    yield u[:5], 3.0, 10.0  # which are in no whole ratio
 
 
 @exercise(
@@ -753,6 +754,7 @@ def counts():
     yield 10.0, 100.0, 100
     yield 3.0, 0.5, 0
     yield 0.0, 7.0, 4
+    yield 3.0, 0.0, 2
 
 
 def poisson(n, mean):

@@ -201,7 +201,6 @@ def of_many_tracks(function, pt):
     harmless={
         "accepted 1: (1 + (s := (0.06 ** 2 + (0.0015 * pt) ** 2))) ** 0.5": "The mean moves by less than a thousandth, which 20 000 tracks do not show.",
         "accepted 2: np.maximum([rng.normal(p, p * np.hypot(0.06, 0.0015 * p)) for p in pt], 0)": "No track of 5 GeV is measured below 1 GeV, 13 standard deviations away.",
-        "accepted 3: rng.normal(pt, 0.06 * pt) + rng.normal(0, 0.0015 * pt ** 2)": "A Gaussian is symmetric.",
     },
     hints=(
         "The relative uncertainty of each track is np.hypot(0.06, 0.0015 * pt): a sum in quadrature.",

@@ -697,6 +697,10 @@ def of_column(labels=lambda y: y[:, 1], score=lambda p: p[:, 1], rejection=lambd
     "7.10",
     "the rejection of QCD jets from labels and scores in two columns",
     cases=jets_in_columns,
+    harmless={
+        "accepted 1: p[:, 1] - p[:, 0]": "Of two numbers that add up to 1, the ratio rises as the difference does.",
+        "accepted 2: p[y[:, 0] == 1, 1] >= np.quantile(p[y[:, 1] == 1, 1], 1 - e)": "No two jets have the same score.",
+    },
     returns=("the rejection",),
     tolerance={"rtol": 0.01},
     hints=(
@@ -733,6 +737,7 @@ def three_thousand_jets():
     rng = np.random.default_rng(710)
     labels = rng.integers(0, 2, 3000)
     score = 1 / (1 + np.exp(-rng.normal(2 * labels - 1, 1.6)))
+    score[[0, -1]] = score.min() / 2, (1 + score.max()) / 2  # no loop may forget the first, or the last
     labels[np.argsort(score)[[-2, 2]]] = (0, 1)  # a QCD jet among the most top-like, and the other way round
     yield labels, score, 400  # so many that np.argpartition leaves them unsorted on every processor
 

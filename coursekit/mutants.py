@@ -21,7 +21,7 @@ __all__ = ["page", "record", "totals", "write_mutants"]
 
 PAGE = Path("docs") / "checks.md"
 BEGIN, END = "<!-- mutants: written by `coursekit build --mutants` -->", "<!-- end of mutants -->"
-COLUMNS = ("made", "killed", "equivalent", "harmless", "surviving", "lucky")
+COLUMNS = ("made", "killed", "tried", "equivalent", "harmless", "surviving", "lucky")
 
 
 def record(number: str, root: Path | None = None, every: int = 0) -> dict:

@@ -392,6 +392,12 @@ def background_gets(new):
     "a mass for every event",
     cases=events_with_masses,
     observe=what_masses,
+    harmless={
+        "answer: labels == 0": "There are no other labels than 0 and 1.",
+        "accepted 2: labels == 0": "There are no other labels than 0 and 1.",
+        "accepted 3: labels == 0": "There are no other labels than 0 and 1.",
+        "accepted 2: rng.integers(0, len(masses), n)": "That one of 900 events is never drawn does not show in what is drawn.",
+    },
     demands=[demands.given_generator],
     hints=(
         "The signal keeps its mass: copy the array, and assign only where labels == 0.",
@@ -682,7 +688,8 @@ def mixture_ratio(ratio, f1, f2):
 
 
 def numbers_of_trials():
-    for n, error, seed in ((12, 0.8, 1), (100, 0.01, 2), (1, 0.5, 3), (3, 1.0, 4)):
+    # of 50 or 100 the median of the best lies 0.045 below their mean, and is found out sometimes: once more, and again
+    for n, error, seed in ((12, 0.8, 1), (100, 0.01, 2), (1, 0.5, 3), (3, 1.0, 4), (50, 0.3, 5), (100, 2.0, 6)):
         yield n, error, np.random.default_rng(seed)
 
 

@@ -40,9 +40,19 @@ def pytest_xdist_make_scheduler(config, log):
     return ByLesson(config, log)
 
 
+#: Tests that wait for Ray and pip more than they compute: others compute meanwhile, if they begin early.
+WAITING = ("test_tune.py", "test_tuned.py", "test_run_cluster.py", "test_setup_cell.py")
+
+
 def pytest_collection_modifyitems(items):
     """Begin with what takes minutes, so that no worker is alone with it in the end."""
-    items.sort(key=lambda item: (not item.get_closest_marker("lessons"), not isinstance(item, IPyNbCell | Scores)))
+    items.sort(
+        key=lambda item: (
+            item.path.name not in WAITING,
+            not item.get_closest_marker("lessons"),
+            not isinstance(item, IPyNbCell | Scores),
+        )
+    )
 
 
 class Scores(pytest.Item):

@@ -15,6 +15,7 @@ from coursekit.checks.exercise import find
 from coursekit.checks.origins import origins
 from coursekit.checks.survivors import judged
 from coursekit.files import replacing
+from coursekit.lesson import lesson_folder
 from coursekit.threads import share
 
 __all__ = ["page", "record", "totals", "write_mutants"]
@@ -39,7 +40,7 @@ def record(number: str, root: Path | None = None, every: int = 0) -> dict:
     with _clone(root), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         exercise = find(number)
-        origin = origins(tables.table_path(number.split(".")[0]).with_name("exercises.py"))[number]
+        origin = origins(lesson_folder(number.split(".")[0]) / "exercises.py")[number]
         return {
             "made_from": origin.digest,
             "mutants": _counted(exercise, origin, every),

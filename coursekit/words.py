@@ -1,4 +1,4 @@
-"""Ends of error messages about a name that does not exist."""
+"""Parts of sentences: the end of a message about a name that does not exist, a capital letter."""
 
 import difflib
 from collections.abc import Iterable
@@ -39,3 +39,14 @@ def listed(names: Iterable[str]) -> str:
     """
     names = list(dict.fromkeys(map(str, names)))
     return (", ".join(names[:12]) or "none") + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def capital(text: str) -> str:
+    """Begin a text with a capital letter, and leave the rest as it is.
+
+    Examples
+    --------
+    >>> capital("the AUC")
+    'The AUC'
+    """
+    return text[:1].upper() + text[1:]

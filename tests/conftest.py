@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -33,6 +34,17 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if config.option.markexpr == "long" and getattr(item.obj, "is_hypothesis_test", False):
             item.add_marker("long")
+
+
+@pytest.fixture
+def no_exercises(monkeypatch):
+    """No exercise is registered, none was tried, and the course is not being built."""
+    from coursekit.checks import engine, exercise  # here, since most tests check nothing
+
+    monkeypatch.setattr(sys.modules[exercise.__module__], "_exercises", {})
+    for name in ("_attempts", "_handed_out", "_judged"):
+        monkeypatch.setattr(engine, name, {})
+    monkeypatch.delenv("COURSEKIT_BUILD", raising=False)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """The engine behind check, hint, or_reference and progress, and how an exercise tells the mistakes apart."""
 
-import sys
 from types import SimpleNamespace
 
 import awkward as ak
@@ -10,16 +9,12 @@ import pytest
 
 from coursekit.checks import call, engine, fail
 from coursekit.checks import exercise as register
-from coursekit.checks.exercise import Exercise, exercises_of
+from coursekit.checks.exercise import exercises_of
 
 
 @pytest.fixture(autouse=True)
-def own_exercises(monkeypatch):
+def own_exercises(no_exercises):
     """A lesson 99 with one exercise of values and one of a function."""
-    monkeypatch.setattr(sys.modules[Exercise.__module__], "_exercises", {})
-    for name in ("_attempts", "_handed_out", "_judged"):
-        monkeypatch.setattr(engine, name, {})
-    monkeypatch.delenv("COURSEKIT_BUILD", raising=False)
 
     @register(
         "99.1",

@@ -1,25 +1,19 @@
 """What is said of a mistake that nobody listed: the student's code is read, repaired, and its result compared."""
 
 import linecache
-import sys
 
 import numpy as np
 import pytest
 
 from coursekit.checks import engine
 from coursekit.checks import exercise as register
-from coursekit.checks.exercise import Exercise
 
 CELLS = [0]
 
 
 @pytest.fixture(autouse=True)
-def one_exercise(monkeypatch):
+def one_exercise(no_exercises):
     """A lesson 99 with a weighted count above a threshold, of which no mistake is listed."""
-    monkeypatch.setattr(sys.modules[Exercise.__module__], "_exercises", {})
-    for name in ("_attempts", "_handed_out", "_judged"):
-        monkeypatch.setattr(engine, name, {})
-    monkeypatch.delenv("COURSEKIT_BUILD", raising=False)
 
     def cases():
         rng = np.random.default_rng(1)
@@ -133,3 +127,10 @@ def test_an_answer_without_source_gets_the_plain_difference(capsys):
     exec("def turned(phi, by):\n    return phi * 0.3", namespace)
     engine.check("99.2", namespace["turned"])
     assert "is wrong in" in capsys.readouterr().out
+
+
+def test_what_the_answer_prints_is_printed_once_a_call_and_not_by_what_is_tried_again(capsys):
+    code = "def turned(phi, by):\n    print('here')\n    return phi - by\n"
+    text = said(capsys, "99.2", code, 2)
+    assert text.count("here") == 1
+    assert "is not wrapped" in text

@@ -19,12 +19,8 @@ from coursekit.checks.exercise import Exercise
 
 
 @pytest.fixture(autouse=True)
-def own_exercises(monkeypatch):
+def own_exercises(no_exercises):
     """A lesson 99 with one function, tried in two cases."""
-    monkeypatch.setattr(sys.modules[Exercise.__module__], "_exercises", {})
-    for name in ("_attempts", "_handed_out", "_judged"):
-        monkeypatch.setattr(engine, name, {})
-    monkeypatch.delenv("COURSEKIT_BUILD", raising=False)
     ask()
 
 

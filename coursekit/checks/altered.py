@@ -1,12 +1,15 @@
 """Arguments of a case changed so that what its numbers happened to hide is seen: ties, edges, zeros, none at all."""
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import awkward as ak
 import numpy as np
 
-__all__ = ["altered", "leaves_of", "replaced"]
+from coursekit.checks.kinds import is_tensor
+
+__all__ = ["altered", "leaves_of", "other_seeds", "replaced", "resampled"]
 
 _SEED = 7919
 
@@ -27,6 +30,30 @@ def altered(case: tuple | Mapping, numbers: Iterable = ()) -> Iterator[tuple[str
     for path, leaf in _paths(case):
         for words, other in _other_leaves(leaf, scalars, arrays):
             yield words, _put(case, path, other)
+
+
+@contextlib.contextmanager
+def other_seeds(more: int = _SEED) -> Iterator[None]:
+    """Let every generator that is made with a seed inside have another one, larger by `more`."""
+    made = np.random.default_rng
+    np.random.default_rng = lambda seed=None: made(seed + more if isinstance(seed, int) else seed)
+    try:
+        yield
+    finally:
+        np.random.default_rng = made
+
+
+def resampled(case: tuple | Mapping) -> tuple | dict:
+    """Return the arguments with rows drawn from their own, the same ones in all that are equally long."""
+    rng, rows = np.random.default_rng(_SEED), {}
+
+    def drawn(value):
+        if not _has_rows(value) or len(value) < 2:
+            return value
+        n = len(value)
+        return _rows(value, rows[n] if n in rows else rows.setdefault(n, rng.integers(0, n, n)))
+
+    return replaced(case, drawn)
 
 
 # --- all arguments with the same number of rows -----------------------------------------------------------------------
@@ -56,7 +83,7 @@ def _has_rows(value) -> bool:
 
 
 def _rows(value, chosen: np.ndarray):
-    if _is_tensor(value):
+    if is_tensor(value):
         return value.detach()[sys.modules["torch"].from_numpy(chosen)]
     return value[chosen]
 
@@ -131,7 +158,7 @@ def _start(x: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _changed(value, change: Callable):
-    if not _is_tensor(value):
+    if not is_tensor(value):
         return change(value).astype(value.dtype)
     torch = sys.modules["torch"]
     array = np.ascontiguousarray(change(value.detach().numpy()))
@@ -141,17 +168,12 @@ def _changed(value, change: Callable):
 # --- what a case is made of ----------------------------------------------------------------------------------------
 
 
-def _is_tensor(value) -> bool:
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
-
-
 def _is_array(value) -> bool:
-    return isinstance(value, np.ndarray) or _is_tensor(value)
+    return isinstance(value, np.ndarray) or is_tensor(value)
 
 
 def _kind(value) -> str:
-    if not _is_tensor(value):
+    if not is_tensor(value):
         return value.dtype.kind
     if value.dtype == sys.modules["torch"].bool:
         return "b"

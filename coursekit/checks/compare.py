@@ -11,7 +11,7 @@ from coursekit.checks.errors import endless, explained
 from coursekit.checks.kinds import as_array, describe, is_masked, is_numeric, is_tensor, shortened, unfit
 from coursekit.checks.limits import TooLong
 
-__all__ = ["Mistake", "agree", "call", "describe", "difference", "fail", "telling"]
+__all__ = ["Mistake", "agree", "call", "copied", "describe", "difference", "fail", "telling"]
 
 
 class Mistake(Exception):
@@ -46,7 +46,7 @@ def call(function, *args, name: str = "", **kwargs):
     name = name or getattr(function, "__name__", "your function")
     if not callable(function):
         fail(f"{name} should be a function; what came is {describe(function)}. Pass it without calling it.")
-    handed = [_copy(arg) for arg in args]
+    handed = [copied(arg) for arg in args]
     torch = sys.modules.get("torch")
     recording = torch is not None and torch.is_grad_enabled()
     try:
@@ -239,11 +239,12 @@ def _other_kind(what: str, got, right, accept: tuple[type, ...]) -> str:
 # --- calling ----------------------------------------------------------------------------------------------------------
 
 
-def _copy(value):
+def copied(value):
+    """Return a copy of arrays, tensors, generators, networks and tables, and of what holds them; all else as it is."""
     if isinstance(value, dict):
-        return {key: _copy(entry) for key, entry in value.items()}
+        return {key: copied(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        entries = [_copy(entry) for entry in value]
+        entries = [copied(entry) for entry in value]
         return type(value)(*entries) if hasattr(value, "_fields") else type(value)(entries)
     if is_tensor(value):
         return value.detach().clone().requires_grad_(value.requires_grad)

@@ -9,20 +9,24 @@ import contextlib
 import itertools
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 
-import awkward as ak
 import numpy as np
 
 from coursekit.checks import repair, tables
-from coursekit.checks.limits import TooLong, at_most
+from coursekit.checks.altered import other_seeds, resampled
+from coursekit.checks.limits import FAILURES, at_most
 from coursekit.checks.reading import Reading, read
 from coursekit.checks.relations import no_effect, relations
 from coursekit.checks.source import Written
+from coursekit.words import capital
 
 __all__ = ["Diagnosis"]
 
 
+@dataclass
 class Diagnosis:
     """What there is to say about one wrong answer.
 
@@ -43,66 +47,83 @@ class Diagnosis:
         How many times this exercise has been tried before.
     """
 
-    def __init__(
-        self,
-        exercise,
-        answer: tuple,
-        given: Mapping,
-        written: Written | None,
-        got: list,
-        right: list,
-        at: int,
-        tries: int,
-    ):
-        self.exercise, self.answer, self.given, self.written = exercise, answer, given, written
-        self.got, self.right, self.at, self.tries = got, right, at, tries
-        self.cases = [given] if exercise.of_values else list(exercise.cases())
-        self.readings: list[Reading] = []
-        if written is not None:
-            names = written.names if not written.of_values else ()
-            error = got[at] if isinstance(got[at], str) else ""
-            self.readings = list(read(written.tree, names, written.namespace, error))
+    exercise: object
+    answer: tuple
+    given: Mapping
+    written: Written | None
+    got: list
+    right: list
+    at: int
+    tries: int
 
     def certain(self) -> str:
         """Return what stands in the source, if the code without it is right; it comes before any listed mistake."""
-        for reading in self.readings:
-            if reading.fixed is not None and self._is_right_with(reading.fixed):
-                return reading.sentence
-        return ""
+        if not self._can_be_run_again:
+            return ""
+        fixed = (reading for reading in self._readings if reading.fixed is not None)
+        return next((reading.sentence for reading in fixed if self._is_right_with(reading.fixed)), "")
 
     def sure(self) -> str:
         """Return what is known of the whole of a mistake, or ""."""
         failed = isinstance(self.got[self.at], str)
-        plain = next((reading.sentence for reading in self.readings if reading.sure), "")
+        plain = next((reading.sentence for reading in self._readings if reading.sure), "")
         if failed and (plain or "raised" not in self.got[self.at]):
             return plain
-        related = "" if any(isinstance(outcome, str) for outcome in self.got) else next(self._related(), "")
-        if "still missing" in related:
-            return related
-        if self.written is not None and (places := self._repairs()):
-            return _capital(repair.words(places, where=self.tries > 0))
-        said, precise = ([], False) if failed else tables.due_to(self.exercise, self.got)
+        if self._related and "still missing" in self._related[0]:
+            return self._related[0]
+        if places := self._repairs():
+            return capital(repair.words(places, where=self.tries > 0))
+        said, precise = ([], False) if failed else self._due_to
         return _comes_of(said) if precise else plain
 
     def possible(self) -> str:
         """Return what is known of a part of it, or ""."""
-        if any(isinstance(outcome, str) for outcome in self.got):
-            return next((r.sentence for r in self.readings if not r.sure and "turn" in r.sentence), "")
-        found = list(itertools.islice(self._related(), 2))
-        if found:
-            return " ".join(found)
-        said, _ = tables.due_to(self.exercise, self.got)
-        if said:
+        if self._any_failed:
+            return next((r.sentence for r in self._readings if not r.sure and "turn" in r.sentence), "")
+        if self._related:
+            return " ".join(self._related)
+        if said := self._due_to[0]:
             return _comes_of(said)
-        return self._without_effect() or next((r.sentence for r in self.readings if r.fixed is None), "")
+        return self._without_effect() or next((r.sentence for r in self._readings if r.fixed is None), "")
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _related(self) -> Iterator[str]:
-        cases = [tuple(c.values()) if isinstance(c, Mapping) else tuple(c) for c in self.cases]
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
+    @cached_property
+    def _cases(self) -> list:
+        return [self.given] if self.exercise.of_values else list(self.exercise.cases())
+
+    @cached_property
+    def _any_failed(self) -> bool:
+        return any(isinstance(outcome, str) for outcome in self.got)
+
+    @cached_property
+    def _can_be_run_again(self) -> bool:
+        return self.written is not None and not self.written.leaves_traces
+
+    @cached_property
+    def _readings(self) -> list[Reading]:
+        if self.written is None:
+            return []
+        names = self.written.names if not self.written.of_values else ()
+        error = self.got[self.at] if isinstance(self.got[self.at], str) else ""
+        return list(read(self.written.tree, names, self.written.namespace, error))
+
+    @cached_property
+    def _related(self) -> list[str]:
+        """Return two sentences at most."""
+        if self._any_failed:
+            return []
+        cases = [tuple(c.values()) if isinstance(c, Mapping) else tuple(c) for c in self._cases]
+        found = []
+        with contextlib.suppress(Exception), warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            yield from relations(self.got, self.right, cases, self._parameters())
+            for sentence in itertools.islice(relations(self.got, self.right, cases, self._parameters()), 2):
+                found.append(sentence)
+        return found
+
+    @cached_property
+    def _due_to(self) -> tuple[list[str], bool]:
+        return tables.due_to(self.exercise, self.got)
 
     def _parameters(self) -> list[str]:
         if self.exercise.of_values:
@@ -111,95 +132,56 @@ class Diagnosis:
         return list(code.co_varnames[: code.co_argcount]) if code is not None else []
 
     def _repairs(self) -> list[repair.Place]:
-        if self.written.leaves_traces:
+        if not self._can_be_run_again:
             return []
         start = time.thread_time()
-        with contextlib.suppress(Exception, TooLong, SystemExit), at_most(repair.AT_MOST):
-            self._outcome(self.written.functions(), self.cases[self.at])
+        with contextlib.suppress(*FAILURES), at_most(repair.AT_MOST):
+            self.exercise.outcome(self.written.functions(), self._cases[self.at])
         took = time.thread_time() - start
         others, expected = self._other_cases()
-        order = [self.at, *(i for i in range(len(self.cases)) if i != self.at)]
-
-        def right(functions: tuple) -> bool:
-            return all(self._same(functions, self.cases[i], self.right[i]) for i in order)
-
-        def confirmed(functions: tuple) -> bool:
-            return self._all_same(lambda: functions, others, expected)
-
-        return repair.places_to_repair(self.written, right, confirmed, took, tables.constants_in(self.exercise))
+        order = [self.at, *(i for i in range(len(self._cases)) if i != self.at)]
+        cases, rights = [self._cases[i] for i in order], [self.right[i] for i in order]
+        return repair.places_to_repair(
+            self.written,
+            lambda functions: self._all_same(functions, cases, rights),
+            lambda functions: self._all_same(functions, others, expected),
+            took,
+            tables.constants_in(self.exercise),
+        )
 
     def _is_right_with(self, tree) -> bool:
-        if self.written.leaves_traces:
-            return False
-        changed = Written(self.written.text, tree, self.written.names, self.written.namespace, self.written.of_values)
-        try:
-            with at_most(repair.AT_MOST):  # one call, which a limit can end on every Python
-                return self._all_same(changed.functions, self.cases, self.right)
-        except (Exception, TooLong, SystemExit):
-            return False
+        changed = replace(self.written, tree=tree)
+        return repair.works(changed, lambda functions: self._all_same(functions, self._cases, self.right))
 
-    def _outcome(self, functions: tuple, case):
-        return self.exercise._outcome(functions, case)
-
-    def _all_same(self, made: Callable, cases: list, rights: list) -> bool:
-        functions = made()
-        return all(self._same(functions, case, right) for case, right in zip(cases, rights, strict=True))
-
-    def _same(self, functions: tuple, case, right) -> bool:
-        return self.exercise._first_difference([self._outcome(functions, case)], [right]) is None
+    def _all_same(self, functions: tuple, cases: list, rights: list) -> bool:
+        """Whether the first case that is asked, and then each of the others, has the right outcome."""
+        return all(
+            self.exercise.first_difference([self.exercise.outcome(functions, case)], [right]) is None
+            for case, right in zip(cases, rights, strict=True)
+        )
 
     def _other_cases(self) -> tuple[list, list]:
         """Return cases with other numbers, and what is right there."""
         if self.exercise.of_values:
-            others = [_resampled(self.given)]
+            others = [resampled(self.given)]
         else:
-            with _other_seeds():
+            with other_seeds():
                 others = list(self.exercise.cases())
-        expected = self.exercise._outcomes(self.exercise.answers, others)
+        expected = self.exercise.outcomes(self.exercise.answers, others)
         kept = [(case, right) for case, right in zip(others, expected, strict=True) if not isinstance(right, str)]
         return [case for case, _ in kept], [right for _, right in kept]
 
     def _without_effect(self) -> str:
-        if self.exercise.of_values or self.exercise.observe or self.written is None or self.written.leaves_traces:
+        if self.exercise.of_values or self.exercise.observe or not self._can_be_run_again:
             return ""
-
-        def outcome(functions: tuple) -> Callable:
-            return lambda case: self._outcome(functions, case)
-
-        try:
-            with at_most(repair.AT_MOST):
-                case = tuple(self.cases[self.at])
-                found = no_effect(outcome(self.answer), outcome(self.exercise.answers), case, self._parameters())
-                return next(found, "")
-        except (Exception, TooLong, SystemExit):
-            return ""
-
-
-@contextlib.contextmanager
-def _other_seeds() -> Iterator[None]:
-    """Let every generator that is made with a seed inside have another one."""
-    made = np.random.default_rng
-    np.random.default_rng = lambda seed=None: made(seed if seed is None or not isinstance(seed, int) else seed + 7919)
-    try:
-        yield
-    finally:
-        np.random.default_rng = made
-
-
-def _resampled(given: Mapping) -> dict:
-    """Return arrays with other rows, drawn from their own, the same rows in all that are equally long."""
-    rng = np.random.default_rng(7919)
-    rows: dict[int, np.ndarray] = {}
-    other = {}
-    for name, value in given.items():
-        long = isinstance(value, np.ndarray | ak.Array) and getattr(value, "ndim", 0) > 0 and len(value) > 1
-        other[name] = value[rows.setdefault(len(value), rng.integers(0, len(value), len(value)))] if long else value
-    return other
+        run, reference = (
+            lambda case, functions=functions: self.exercise.outcome(functions, case)
+            for functions in (self.answer, self.exercise.answers)
+        )
+        with contextlib.suppress(*FAILURES), at_most(repair.AT_MOST):
+            return next(no_effect(run, reference, tuple(self._cases[self.at]), self._parameters()), "")
+        return ""
 
 
 def _comes_of(said: list[str]) -> str:
     return f"This is what comes out when {', or when '.join(said)}."
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

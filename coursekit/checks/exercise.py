@@ -8,6 +8,7 @@ and told the sentence of the mistake whose result it has. `coursekit.checks.engi
 import contextlib
 import importlib.util
 import inspect
+import io
 import re
 import sys
 import time
@@ -24,7 +25,7 @@ from coursekit.checks.memory import unset_memory_shows
 from coursekit.lesson import lesson_folder
 from coursekit.words import listed, near
 
-__all__ = ["Exercise", "exercise", "exercises_of", "find"]
+__all__ = ["Exercise", "all_of", "exercise", "exercises_of", "find"]
 
 
 def _directly(function: Callable, *arguments):
@@ -82,10 +83,10 @@ class Exercise:
         cases = [given] if self.of_values else None
         rights = [self._worked_out(self.answers, cases)]
         got = [self._by_name(answer[0] if len(answer) == 1 else answer)] if self.of_values else self._tried(answer)
-        if wrong := self._first_difference(got, rights[0]):
-            rights += [self._worked_out(_all(one), cases) for one in self.alternatives]
+        if wrong := self.first_difference(got, rights[0]):
+            rights += [self._worked_out(all_of(one), cases) for one in self.alternatives]
         kept = partial(self._kept_between_calls, answer, rights)
-        if wrong and all(self._first_difference(got, right) for right in rights):
+        if wrong and all(self.first_difference(got, right) for right in rights):
             diagnosis = partial(self._diagnosis, answer, given, written, tries)
             raise Mistake(self._named(*wrong, got, rights[0], cases, kept, diagnosis))
         if self.of_values:
@@ -102,7 +103,7 @@ class Exercise:
         outcomes = []
         for case in self.cases():
             ended = not (outcomes and NO_END in outcomes[-1])
-            outcomes.append(self._outcome(functions, case, self._within_time) if ended else outcomes[-1])
+            outcomes.append(self.outcome(functions, case, self._within_time) if ended else outcomes[-1])
         return outcomes
 
     def _within_time(self, function: Callable, *arguments):
@@ -115,8 +116,8 @@ class Exercise:
 
     def _kept_between_calls(self, answer: tuple, rights: list) -> str:
         """Say so if the first case, which was right, is not when it is tried again."""
-        again = [self._outcome(answer, next(iter(self.cases())), self._within_time)]
-        differences = [self._first_difference(again, right[:1]) for right in rights]
+        again = [self.outcome(answer, next(iter(self.cases())), self._within_time)]
+        differences = [self.first_difference(again, right[:1]) for right in rights]
         if not all(differences):
             return ""
         return (
@@ -125,7 +126,7 @@ class Exercise:
             f"({differences[0][2]})"
         )
 
-    def _first_difference(self, got: list, right: list) -> tuple[int, str, str] | None:
+    def first_difference(self, got: list, right: list) -> tuple[int, str, str] | None:
         """Return the case, the name of the part, and what is different."""
         for case, (outcome, expected) in enumerate(zip(got, right, strict=True)):
             if isinstance(expected, str):
@@ -143,11 +144,10 @@ class Exercise:
         if rank and case and (sentence := kept()):
             return sentence
         odd = what and unfit(got[case][what]) and not unfit(right[case][what])
-        if what and (odd or agree(got[case][what], right[case][what], **self.tolerance)):
-            best = listed
-        else:
-            best = listed
-            with contextlib.suppress(Exception, TooLong):  # a check that cannot explain is still a check
+        best = listed
+        if not (what and (odd or agree(got[case][what], right[case][what], **self.tolerance))):
+            # A check that cannot explain is still a check; and what is tried again shall not print again.
+            with contextlib.suppress(Exception, TooLong), contextlib.redirect_stdout(io.StringIO()):
                 found = diagnosis(got, right, case)
                 best = found.certain() or (listed if rank == 0 else "") or found.sure() or listed or found.possible()
         return text if best in text else f"{best} ({text})"
@@ -167,9 +167,9 @@ class Exercise:
         only_kind = what and agree(got[case][what], right[case][what], **self.tolerance)
         best, rank = "", 3
         for sentence, functions in self.mistakes:
-            made = self._worked_out(_all(functions), cases)
+            made = self._worked_out(all_of(functions), cases)
             if only_kind:
-                found = 0 if self._first_difference(made, right) == (case, what, text) else 3
+                found = 0 if self.first_difference(made, right) == (case, what, text) else 3
             elif all(map(self._agree, got, made)):
                 found = 0
             elif self._agree(got[case], made[case]) and (not what or telling(list(got[case].values()))):
@@ -204,22 +204,22 @@ class Exercise:
             return aside.sub("", str(one)) == aside.sub("", str(other))
         return all(agree(one[what], other[what], **self.tolerance) for what in other)
 
-    def _outcomes(self, functions: tuple, cases: list | None = None) -> list[dict | str]:
+    def outcomes(self, functions: tuple, cases: list | None = None) -> list[dict | str]:
         """Return, for each case, what the functions return, by name, or the words for why they do not."""
-        return [self._outcome(functions, case) for case in (self.cases() if cases is None else cases)]
+        return [self.outcome(functions, case) for case in (self.cases() if cases is None else cases)]
 
     def _worked_out(self, functions: tuple, cases: list | None) -> list[dict | str]:
         """Return the outcomes of functions of the course; once, since to build a network takes its time."""
         if cases is not None:
-            return self._outcomes(functions, cases)
+            return self.outcomes(functions, cases)
         if (self.number, functions) not in _outcomes_of:
             start = time.monotonic()
-            _outcomes_of[self.number, functions] = self._outcomes(functions)
+            _outcomes_of[self.number, functions] = self.outcomes(functions)
             if functions == self.answers:
                 _seconds[self.number] = time.monotonic() - start
         return _outcomes_of[self.number, functions]
 
-    def _outcome(self, functions: tuple, case: tuple | Mapping, within: Callable = _directly) -> dict | str:
+    def outcome(self, functions: tuple, case: tuple | Mapping, within: Callable = _directly) -> dict | str:
         try:
             with unset_memory_shows():
                 return within(self._observed, functions, case)
@@ -373,5 +373,6 @@ def _lesson(number: str) -> int:
     return int(number.split(".")[0])
 
 
-def _all(functions) -> tuple:
+def all_of(functions) -> tuple:
+    """Return what stands for an answer as the tuple of its functions."""
     return functions if isinstance(functions, tuple) else (functions,)

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Iterator
 from types import FrameType
 
-__all__ = ["TooLong", "at_most", "with_memory"]
+__all__ = ["FAILURES", "TooLong", "at_most", "with_memory"]
 
 #: Code that catches everything catches `TooLong`, too; so long after one comes the next.
 _AGAIN = 0.02  # seconds
@@ -21,6 +21,10 @@ _WAKE = getattr(signal, "SIGURG", None)
 
 class TooLong(BaseException):
     """The time is over; no `Exception`, since ``except Exception`` is in many programs."""
+
+
+#: What code of others may raise, when it is run with a limit.
+FAILURES = (Exception, TooLong, SystemExit)
 
 
 class at_most:

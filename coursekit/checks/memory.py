@@ -9,16 +9,15 @@ import numpy as np
 
 __all__ = ["unset_memory_shows"]
 
-_NUMPY = ("empty", "empty_like")
-_TORCH = ("empty", "empty_like")
+_NAMES = ("empty", "empty_like")
 
 
 @contextlib.contextmanager
 def unset_memory_shows() -> Iterator[None]:
     """Fill what ``np.empty`` and ``torch.empty`` give: NaN, large odd integers, True and False in turns."""
     torch = sys.modules.get("torch")
-    places = [(np, name, _fill_array) for name in _NUMPY]
-    places += [(torch, name, _fill_tensor) for name in _TORCH] if hasattr(torch, "empty_like") else []
+    places = [(np, name, _fill_array) for name in _NAMES]
+    places += [(torch, name, _fill_tensor) for name in _NAMES] if hasattr(torch, "empty_like") else []
     there = [getattr(module, name) for module, name, _ in places]
     real = [getattr(function, "fills", function) for function in there]  # when an end in between left one behind
     for (module, name, fill), function in zip(places, real, strict=True):

@@ -7,17 +7,23 @@ that passes a check shows what its cases fail to try. (Mutation analysis: DeMill
 """
 
 import ast
-import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from coursekit.checks.omissions import everywhere, what_may_be_missing
-from coursekit.checks.slips import KINDS, of_expression, of_statements
+from coursekit.checks.slips import KINDS, name_of, of_expression, of_statements
 
-__all__ = ["KINDS", "Mutant", "mutants"]
+__all__ = ["KINDS", "RANK", "Mutant", "mutants"]
+
+#: The likely kinds first.
+RANK = {kind: rank for rank, kind in enumerate(KINDS)}
 
 #: Names of modules: `np` in ``np.sum(x)`` is no quantity.
 MODULES = {"np", "ak", "torch", "nn", "F", "pd", "math", "keras", "numpy", "uproot", "plt"}
+
+
+#: Fields of a syntax tree in which no value stands.
+_NO_PLACES = ("targets", "target", "decorator_list", "annotation", "returns", "optional_vars")
 
 
 class Mutant(NamedTuple):
@@ -43,7 +49,7 @@ class _Place(NamedTuple):
             getattr(self.parent, self.field)[self.index] = node
 
 
-def mutants(tree: ast.Module, *, repairing: bool = False, constants: tuple = (), only=None) -> Iterator[Mutant]:
+def mutants(tree: ast.Module, *, repairing: bool = False, constants: tuple = ()) -> Iterator[Mutant]:
     """Yield the first-order mutants of a program; while one is yielded, `tree` is that mutant.
 
     Parameters
@@ -54,21 +60,16 @@ def mutants(tree: ast.Module, *, repairing: bool = False, constants: tuple = (),
         Also add what may be missing: a factor, a function, a `not`. Of the answer nothing is missing.
     constants : tuple, optional
         Numbers and texts to try in the place of those that stand there, such as the ones of the answer.
-    only : container of str, optional
-        Names of the functions to change; by default everything.
 
     Yields
     ------
     Mutant
         The likely ones first: what stands there by another, then what may be missing.
     """
-    roots = [node for node in tree.body if only is None or getattr(node, "name", None) in only]
-    arguments = _arguments(roots)
-    stored = [
-        n.id for root in roots for n in ast.walk(root) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-    ]
+    arguments = _arguments(tree)
+    stored = [n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
     names = list(dict.fromkeys([*arguments, *stored]))
-    places = [place for root in roots for place in _places(root)]
+    places = [place for root in tree.body for place in _places(root)]
     numbers = tuple(value for value in constants if not isinstance(value, str))
     strings = list(
         dict.fromkeys(
@@ -80,14 +81,11 @@ def mutants(tree: ast.Module, *, repairing: bool = False, constants: tuple = (),
         for kind, other, said in of_expression(place.node, names, strings, numbers, arguments):
             if not (in_size and kind in ("operation", "number")):  # such an array can be too large for the memory
                 yield from _with(place, kind, other, said)
-    for root in roots:
+    for root in tree.body:
         yield from _statements(root)
     if repairing:
-        for kind, was, chosen, changed, back in _everywhere(places, arguments, names, numbers):
-            changed()
-            alone = chosen[0] if len(chosen) == 1 else None
-            yield Mutant(kind, alone.node.lineno if alone else 0, alone.code if alone else was, "")
-            back()
+        for kind, was, applies, other in everywhere(places, arguments, names, numbers):
+            yield from _with_all([place for place in places if applies(place.node)], kind, was, other)
     for place in places if repairing else ():
         for kind, other, said in what_may_be_missing(place.node, names, place.parent):
             yield from _with(place, kind, other, said)
@@ -101,8 +99,20 @@ def _with(place: _Place, kind: str, other: ast.expr, said: str) -> Iterator[Muta
     place.put(place.node)
 
 
-def _arguments(roots: list) -> list[str]:
-    found = [node.args for root in roots for node in ast.walk(root) if isinstance(node, ast.FunctionDef)]
+def _with_all(chosen: list[_Place], kind: str, was: str, other: Callable) -> Iterator[Mutant]:
+    """Yield the change of several places at once; of one place only, it is said where it is."""
+    if not chosen:
+        return
+    for place in chosen:
+        place.put(ast.fix_missing_locations(ast.copy_location(other(place.node), place.node)))
+    at, code = (chosen[0].node.lineno, chosen[0].code) if len(chosen) == 1 else (0, was)
+    yield Mutant(kind, at, code, "")
+    for place in chosen:
+        place.put(place.node)
+
+
+def _arguments(tree: ast.Module) -> list[str]:
+    found = [node.args for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     return list(dict.fromkeys(a.arg for args in found for a in [*args.posonlyargs, *args.args, *args.kwonlyargs]))
 
 
@@ -111,18 +121,10 @@ def _places(root: ast.AST) -> list[_Place]:
     found = []
     above = {child: parent for parent in ast.walk(root) for child in ast.iter_child_nodes(parent)}
     for parent in ast.walk(root):
-        if isinstance(parent, ast.arguments | ast.keyword) and not isinstance(parent, ast.keyword):
+        if isinstance(parent, ast.arguments):
             continue
         for field, value in ast.iter_fields(parent):
-            if field in (
-                "targets",
-                "target",
-                "decorator_list",
-                "annotation",
-                "returns",
-                "args_defaults",
-                "optional_vars",
-            ):
+            if field in _NO_PLACES:
                 continue
             for index, node in enumerate(value) if isinstance(value, list) else [(None, value)]:
                 if isinstance(node, ast.expr) and not _fixed(parent, field, node):
@@ -152,9 +154,8 @@ def _fixed(parent: ast.AST, field: str, node: ast.expr) -> bool:
 
 
 def _is_a_size(place: _Place) -> bool:
-    sized = ("zeros", "ones", "full", "empty", "arange", "linspace", "range", "eye", "rand", "random", "repeat", "tile")
-    parent = place.parent
-    return isinstance(parent, ast.Call) and ast.unparse(parent.func).split(".")[-1] in sized[:6]
+    sized = ("zeros", "ones", "full", "empty", "arange", "linspace")
+    return isinstance(place.parent, ast.Call) and name_of(place.parent.func) in sized
 
 
 def _is_short_text(node: ast.expr) -> bool:
@@ -171,21 +172,3 @@ def _statements(root: ast.AST) -> Iterator[Mutant]:
                 setattr(parent, field, [ast.fix_missing_locations(line) for line in other])
                 yield Mutant(kind, at.lineno, ast.unparse(at).split("\n")[0], said)
                 setattr(parent, field, block)
-
-
-def _everywhere(places: list, arguments: list, names: list, numbers: tuple) -> Iterator[tuple]:
-    """Yield changes that are made in all places at once: (kind, code, places, change them, change them back)."""
-    for kind, was, applies, other in everywhere(places, arguments, names, numbers):
-        chosen = [place for place in places if applies(place.node)]
-        if len(chosen) < 1:
-            continue
-
-        def changed(chosen=chosen, other=other):
-            for place in chosen:
-                place.put(ast.fix_missing_locations(ast.copy_location(other(copy.deepcopy(place.node)), place.node)))
-
-        def back(chosen=chosen):
-            for place in chosen:
-                place.put(place.node)
-
-        yield kind, was, chosen, changed, back

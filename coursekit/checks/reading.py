@@ -12,6 +12,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from coursekit.checks.kinds import shortened
 from coursekit.checks.slips import name_of
 
 __all__ = ["Reading", "read"]
@@ -74,9 +75,8 @@ def _changed(tree: ast.Module, node: ast.AST, other) -> ast.Module:
     return ast.fix_missing_locations(Change().visit(copy.deepcopy(tree, memo)))
 
 
-def _quoted(node: ast.AST, limit: int = 60) -> str:
-    text = ast.unparse(node).split("\n")[0]
-    return f"`{text}`" if len(text) <= limit else f"`{text[: limit - 3]}...`"
+def _quoted(node: ast.AST) -> str:
+    return f"`{shortened(ast.unparse(node).splitlines()[0], 60)}`"
 
 
 # --- of a function as a whole -----------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import numpy as np
 from coursekit.checks.compare import agree, telling
 from coursekit.checks.kinds import as_array
 from coursekit.checks.positions import where_it_is_wrong
+from coursekit.words import capital
 
 __all__ = ["no_effect", "relations"]
 
@@ -31,10 +32,6 @@ _OF_ARRAYS = {  # what is done to the right array
     "Rows and columns are exchanged": lambda r: r.T,
     "The order of the entries is reversed": lambda r: r[::-1],
     "Each row is reversed": lambda r: r[..., ::-1],
-    **{
-        "The axes stand in another order" + " " * i: lambda r, order=order: r.transpose(order)
-        for i, order in enumerate([(0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
-    },
     "The entries are sorted": np.sort,
     "The entries are sorted downwards": lambda r: -np.sort(-r),
     "All entries are shifted by one place": lambda r: np.roll(r, 1),
@@ -55,6 +52,12 @@ _OF_ARRAYS = {  # what is done to the right array
     "The right numbers have an axis too many, in front": lambda r: r[None],
     "These are positions; a mask of True and False is asked for": np.flatnonzero,
 }
+_ORDERS = [(0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]  # of three axes
+_CHANGES = [
+    *_OF_NUMBERS.items(),
+    *_OF_ARRAYS.items(),
+    *(("The axes stand in another order", lambda r, order=order: r.transpose(order)) for order in _ORDERS),
+]
 _STILL_MISSING = {  # what makes the student's array the right one
     "The sum of the values that you return is right: the sum is still missing": np.sum,
     "The mean of the values that you return is right: the mean is still missing": np.mean,
@@ -104,7 +107,7 @@ def relations(got: list, right: list, cases: list, names: list[str]) -> Iterator
             if telling([r[one] for r in right]) and all(
                 agree(g[one], r[other]) and agree(g[other], r[one]) for g, r in pairs
             ):
-                yield f"{_capital(other)} and {one} are exchanged."
+                yield f"{capital(other)} and {one} are exchanged."
                 return
     for what in wrong:
         mine, theirs = [_array(g[what]) for g in got], [_array(r[what]) for r in right]
@@ -112,7 +115,7 @@ def relations(got: list, right: list, cases: list, names: list[str]) -> Iterator
             continue
         about = f" in {what}" if len(right[0]) > 1 else ""
         for sentence in _of_one(mine, theirs, cases, names):
-            yield f"{sentence.strip()}{about}."
+            yield f"{sentence}{about}."
         others = [name for name in right[0] if name != what]
         for other in others:
             if telling([r[other] for r in right]) and all(
@@ -133,7 +136,7 @@ def _of_one(got: list, right: list, cases: list, names: list) -> Iterator[str]:
         if all(x is not None and _same(g, x) for g, x in zip(got, given, strict=True)) and not_by_chance:
             yield f"`{name}` comes back as it was"
             return
-    for sentence, change in (_OF_NUMBERS | _OF_ARRAYS).items():
+    for sentence, change in _CHANGES:
         if not_by_chance and _all(got, right, change):
             yield sentence
             return
@@ -304,7 +307,3 @@ def _all(got: list, right: list, change: Callable | None, factors: list | None =
     except (TypeError, ValueError, IndexError):
         return False
     return all(map(_same, got, made)) and not all(map(_same, made, right)) and not _constant(made)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

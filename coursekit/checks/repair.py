@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from coursekit.checks.limits import TooLong, at_most, with_memory
-from coursekit.checks.mutation import KINDS, mutants
+from coursekit.checks.kinds import shortened
+from coursekit.checks.limits import FAILURES, at_most, with_memory
+from coursekit.checks.mutation import KINDS, RANK, mutants
 from coursekit.checks.source import Written
 
-__all__ = ["Place", "places_to_repair", "words"]
+__all__ = ["Place", "places_to_repair", "words", "works"]
 
 #: Seconds of processor time for all tries, of a quick and of a slow answer; by the clock, on a busy machine, so many
 #: times more. The longest that one try may take, and how many times longer than the student's own code. Few tries of a
@@ -66,21 +67,18 @@ def places_to_repair(
             if time.thread_time() - start > budget or time.monotonic() - began > BUSY * budget:
                 break
             place = Place(*mutant[:3])
-            if (
-                place not in seen
-                and _works(written, right, LONGER * took + 0.05)
-                and _works(written, confirmed, AT_MOST)
-            ):
+            if place not in seen and works(written, right, LONGER * took + 0.05) and works(written, confirmed):
                 seen.add(place)
                 found.append(place)
     return _chosen(found, written.tree)
 
 
-def _works(written: Written, right: Callable, seconds: float) -> bool:
+def works(written: Written, right: Callable[[tuple], bool], seconds: float = AT_MOST) -> bool:
+    """Whether the functions that changed code makes are right, within a limit of time and memory."""
     try:
         with at_most(seconds), with_memory(MEMORY):
             return right(written.functions())
-    except (Exception, TooLong, SystemExit):  # a changed program may do anything
+    except FAILURES:  # a changed program may do anything
         return False
 
 
@@ -114,7 +112,7 @@ def _apart(places: list[Place]) -> list[Place]:
 
 
 def _rank(place: Place) -> tuple:
-    return list(KINDS).index(place.kind), len(place.code)
+    return RANK[place.kind], len(place.code)
 
 
 def _statement(tree: ast.Module, line: int) -> str:
@@ -125,7 +123,7 @@ def _statement(tree: ast.Module, line: int) -> str:
 
 def words(places: list[Place], *, where: bool) -> str:
     """Say what to look at; where it is only if asked for, so that there is something left to find at the first try."""
-    return " Or ".join(_sentences(places, where)) if places else ""
+    return " Or ".join(_sentences(places, where))
 
 
 def _sentences(places: list[Place], where: bool) -> Iterator[str]:
@@ -134,6 +132,6 @@ def _sentences(places: list[Place], where: bool) -> Iterator[str]:
             yield f"in one place of your code {KINDS[kind].replace(' here', '')}; the rest is right."
         return
     for place in places:
-        code = place.code if len(place.code) <= 60 else place.code[:57] + "..."
+        code = shortened(place.code, 60)
         at = f"line {place.line}, `{code}`" if place.line else f"`{code}`, wherever it stands"
         yield f"look at {at}: {KINDS[place.kind]}; the rest is right."

@@ -48,6 +48,7 @@ KINDS = {  # what is too much comes before what is another
     "missing wrap": "this difference of angles is not wrapped to the range from -pi to pi",
     "missing axis": "an axis of length one is missing here, so that the shapes fit",
     "missing conversion": "this should become a floating-point number, or another type, first",
+    "late": "the function should return in the loop, and not only after it",
 }
 
 

@@ -1,14 +1,12 @@
 """The student's code behind an answer: where it stands, and how to run it again with a change, without a trace."""
 
 import ast
-import contextlib
-import io
 import linecache
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from coursekit.checks.compare import _copy
+from coursekit.checks.compare import copied
 
 __all__ = ["Written", "of_functions", "of_values"]
 
@@ -28,7 +26,6 @@ _LARGE = 60_000_000  # bytes of a cell's variables that are worth a copy for eac
 class Written:
     """An answer as it is written: a syntax tree that can be changed and run, and what it takes from the notebook."""
 
-    text: str
     tree: ast.Module
     names: tuple[str, ...]
     namespace: Mapping
@@ -55,16 +52,14 @@ class Written:
         if self.of_values:
             return (lambda **given: self._values(code, given),)
         inside = dict(self.namespace)
-        with contextlib.redirect_stdout(io.StringIO()):
-            exec(code, inside)
+        exec(code, inside)
         return tuple(inside[name] for name in self.names)
 
     def _values(self, code, given: Mapping):
         loaded = {n.id for n in ast.walk(self.tree) if isinstance(n, ast.Name)}
-        inside = {name: _copy(value) if name in loaded else value for name, value in self.namespace.items()}
-        inside |= {name: _copy(value) for name, value in given.items()}
-        with contextlib.redirect_stdout(io.StringIO()):
-            exec(code, inside)
+        inside = {name: copied(value) if name in loaded else value for name, value in self.namespace.items()}
+        inside |= {name: copied(value) for name, value in given.items()}
+        exec(code, inside)
         values = tuple(inside[name] for name in self.names)
         return values if len(values) > 1 else values[0]
 
@@ -86,7 +81,7 @@ def of_functions(answer: tuple) -> Written | None:
     made = {getattr(node, "name", None) for node in tree.body} | {
         n.id for n in ast.walk(tree) if isinstance(n, ast.Name)
     }
-    return Written(text, tree, names, namespace, of_values=False) if set(names) <= made else None
+    return Written(tree, names, namespace, of_values=False) if set(names) <= made else None
 
 
 def of_values(number: str, frame) -> Written | None:
@@ -106,7 +101,7 @@ def of_values(number: str, frame) -> Written | None:
             continue
         tree.body = [node for node in tree.body if not _is_aside(node)]
         if set(names) <= {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}:
-            return Written(text, tree, names, namespace, of_values=True)
+            return Written(tree, names, namespace, of_values=True)
     return None
 
 

@@ -5,7 +5,6 @@ cases fail to try something. One that differs nowhere, as far as was tried, is e
 """
 
 import ast
-import contextlib
 import copy
 import dataclasses
 import warnings
@@ -13,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from coursekit.checks.altered import altered, leaves_of, replaced
-from coursekit.checks.compare import Mistake, _copy
+from coursekit.checks.altered import altered, leaves_of, other_seeds, replaced
+from coursekit.checks.compare import Mistake, copied
 from coursekit.checks.errors import NO_END
-from coursekit.checks.exercise import Exercise
-from coursekit.checks.limits import TooLong
+from coursekit.checks.exercise import Exercise, all_of
+from coursekit.checks.limits import FAILURES, TooLong
 from coursekit.checks.mutation import Mutant, mutants
 from coursekit.checks.origins import Origin
 from coursekit.checks.tables import LITTLE, constants_in, leaves, mutants_of_answer, seconds_for, within
@@ -62,7 +61,7 @@ def judged(exercise: Exercise, origin: Origin, every: int = 0) -> dict:
 def _judged(exercise: Exercise, origin: Origin, every: int) -> dict:
     own = _with_cases(exercise, exercise.number, exercise.cases)
     others = [_with_cases(exercise, f"{exercise.number} {s}", _seeded(exercise, s)) for s in _SEEDS]
-    right = [exercise.answers, *((one if isinstance(one, tuple) else (one,)) for one in exercise.accepted)]
+    right = [exercise.answers, *map(all_of, exercise.accepted)]
     others = [other for other in others if all(_passes(other, functions, None) for functions in right)]
     pool = None
     counts, equivalent, survivors, lucky = {"made": 0, "killed": 0}, [], [], []
@@ -127,7 +126,7 @@ def _mutants_of_expression(element: ast.expr, origin: Origin, answer) -> Iterato
         inside = dict(namespace)
         exec(compile(ast.Module(tree.body[:-1], []), "<mutant>", "exec"), inside)
         found = eval(compile(ast.Expression(tree.body[-1].value), "<mutant>", "eval"), inside)
-        return found if isinstance(found, tuple) else (found,)
+        return all_of(found)
 
     for mutant in mutants(tree):
         yield mutant, made
@@ -147,17 +146,6 @@ def _seeded(exercise: Exercise, seed: int) -> Callable[[], list]:
             return list(exercise.cases())
 
     return cases
-
-
-@contextlib.contextmanager
-def other_seeds(more: int) -> Iterator[None]:
-    """Let every generator that is made with a seed inside have another one."""
-    made = np.random.default_rng
-    np.random.default_rng = lambda seed=None: made(seed + more if isinstance(seed, int) else seed)
-    try:
-        yield
-    finally:
-        np.random.default_rng = made
 
 
 def _passes(exercise: _Bare, functions: tuple, seconds: float | None) -> bool:
@@ -192,7 +180,7 @@ def _pool(exercise: Exercise, seconds: float) -> list[tuple[str, tuple | Mapping
     found, numbers = [], [n for n in constants_in(exercise) if not isinstance(n, str)]
     for case in exercise.cases():
         # a generator may change what it has yielded
-        for words, other in altered(_copy(case), numbers):
+        for words, other in altered(copied(case), numbers):
             rights = _agreed(exercise, other, seconds)
             if rights:
                 found.append((words, other, rights))
@@ -210,15 +198,15 @@ def _agreed(exercise: Exercise, case, seconds: float) -> list:
     try:
         for at, drawn in enumerate([case, *_with_other_generators(case)]):
             for functions in (exercise.answers, *exercise.alternatives, *exercise.accepted):
-                functions = functions if isinstance(functions, tuple) else (functions,)
-                outcome = within(seconds, lambda functions=functions, drawn=drawn: exercise._outcome(functions, drawn))
+                functions = all_of(functions)
+                outcome = within(seconds, lambda functions=functions, drawn=drawn: exercise.outcome(functions, drawn))
                 if isinstance(outcome, str) or not _finite(outcome):
                     return []
                 if not at and (functions == exercise.answers or functions[0] in exercise.alternatives):
                     rights.append(outcome)
                 elif _far(strict, outcome, rights):
                     return []
-    except (Exception, TooLong, SystemExit):
+    except FAILURES:
         return []
     return rights
 
@@ -237,11 +225,11 @@ def _finite(outcome: Mapping) -> bool:
 
 
 def _far(exercise: Exercise, outcome, rights: list) -> bool:
-    return all(exercise._first_difference([outcome], [right]) for right in rights)
+    return all(exercise.first_difference([outcome], [right]) for right in rights)
 
 
 def _differs(exercise: Exercise, functions: tuple, case, rights: list, seconds: float) -> bool:
     try:
-        return bool(_far(exercise, within(1 + seconds, lambda: exercise._outcome(functions, case)), rights))
-    except (Exception, TooLong, SystemExit):
+        return bool(_far(exercise, within(1 + seconds, lambda: exercise.outcome(functions, case)), rights))
+    except FAILURES:
         return True

@@ -14,13 +14,12 @@ import time
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 
 from coursekit.checks.kinds import as_array
-from coursekit.checks.limits import TooLong, at_most, with_memory
-from coursekit.checks.mutation import KINDS, Mutant, mutants
+from coursekit.checks.limits import FAILURES, TooLong, at_most, with_memory
+from coursekit.checks.mutation import RANK, Mutant, mutants
 from coursekit.checks.origins import origins
 from coursekit.lesson import lesson_folder
 
@@ -32,7 +31,6 @@ __all__ = [
     "mutants_of_answer",
     "seconds_for",
     "table",
-    "table_path",
     "within",
 ]
 
@@ -45,11 +43,6 @@ _VAGUE = re.compile(
     r"two entries"
 )
 _TOO_MANY = 3  # slips with one and the same result: what it is due to cannot be said
-
-
-def table_path(lesson: int | str) -> Path:
-    """Return where the table of a lesson lies."""
-    return lesson_folder(lesson) / FILE
 
 
 def answer_tree(functions: tuple) -> tuple[ast.Module, Mapping] | None:
@@ -109,9 +102,9 @@ def within(seconds: float, run: Callable):
 
 def seconds_for(exercise, cases: list) -> float:
     """Return how long a mutant may take: five times as long as the answer, and a little more."""
-    exercise._outcomes(exercise.answers, cases)  # the first call loads, compiles and caches
+    exercise.outcomes(exercise.answers, cases)  # the first call loads, compiles and caches
     start = time.thread_time()
-    exercise._outcomes(exercise.answers, cases)
+    exercise.outcomes(exercise.answers, cases)
     return 5 * (time.thread_time() - start) + LITTLE
 
 
@@ -121,7 +114,7 @@ def table(exercise) -> list[list]:
     A mutant that gives another result each time, because it draws from no given generator, is left out.
     """
     cases = list(exercise.cases())
-    right, seconds = fingerprint(exercise._outcomes(exercise.answers, cases)), seconds_for(exercise, cases)
+    right, seconds = fingerprint(exercise.outcomes(exercise.answers, cases)), seconds_for(exercise, cases)
     found: dict[tuple, dict[str, int]] = {}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -135,7 +128,7 @@ def table(exercise) -> list[list]:
                     continue
                 same = seen
             said = found.setdefault(same, {})
-            said.setdefault(mutant.said, list(KINDS).index(mutant.kind) if mutant.kind in KINDS else 99)
+            said.setdefault(mutant.said, RANK[mutant.kind])
     rows = [
         [sorted(said, key=lambda s: (_vague(s), said[s], s))[:2], list(seen)]
         for seen, said in found.items()
@@ -146,8 +139,8 @@ def table(exercise) -> list[list]:
 
 def _seen(exercise, made: Callable, cases: list, seconds: float) -> tuple | None:
     try:
-        return within(seconds, lambda: fingerprint(exercise._outcomes(made(), cases)))
-    except (Exception, TooLong, SystemExit):  # a mutant may do anything
+        return within(seconds, lambda: fingerprint(exercise.outcomes(made(), cases)))
+    except FAILURES:  # a mutant may do anything
         return None
 
 
@@ -177,11 +170,11 @@ def _vague(words: str) -> bool:
 @functools.cache
 def _table_of(lesson: str) -> dict:
     """Return the rows of each exercise whose table is made from what its exercise is now."""
-    path = table_path(lesson)
-    if not path.is_file():
+    folder = lesson_folder(lesson)
+    if not (folder / FILE).is_file():
         return {}
-    known = origins(path.with_name("exercises.py"))
-    kept = json.loads(path.read_text(encoding="utf-8"))
+    known = origins(folder / "exercises.py")
+    kept = json.loads((folder / FILE).read_text(encoding="utf-8"))
     return {n: e["table"] for n, e in kept.items() if n in known and e["made_from"] == known[n].digest}
 
 

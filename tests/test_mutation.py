@@ -120,6 +120,16 @@ def test_an_argument_without_effect_is_named():
     assert list(found) == ["`n` has no effect on your result: whatever is passed, the same comes out."]
 
 
+def test_a_fingerprint_knows_a_function_by_its_name():
+    one, other = ([{"it": RIGHT, "that": function}] for function in (made, lambda: None))
+    assert fingerprint(one) == fingerprint([{"it": RIGHT, "that": _again(made)}])
+    assert not alike(fingerprint(one), fingerprint(other))
+
+
+def _again(function):
+    return type(function)(function.__code__, function.__globals__, function.__name__)
+
+
 def test_fingerprints_tell_results_apart_and_forgive_rounding():
     one = fingerprint([{"it": RIGHT, "that": [1, 2]}])
     assert alike(one, fingerprint([{"it": RIGHT * (1 + 1e-9), "that": [1, 2]}]))

@@ -18,8 +18,7 @@ try:
 except ImportError as error:
     raise ImportError('networks on sets need PyTorch: pip install "coursekit[torch]"') from error
 
-
-_is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)  # new in PyTorch 2.7
+from coursekit.nets.groups import check_packed
 
 
 def pool(values: torch.Tensor, counts: torch.Tensor, pooling: str = "sum") -> torch.Tensor:
@@ -108,7 +107,7 @@ class DeepSets(nn.Module):
 
     def latent(self, x: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         """Return what the network knows of each jet, (N, L): the pooled phi of its constituents."""
-        _check_packed(x, counts, self.n_features)
+        check_packed(x, counts, self.n_features)
         return pool(self.phi(x), counts, self.pooling)
 
     def forward(self, x: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
@@ -178,7 +177,7 @@ class EnergyFlow(nn.Module):
 
     def latent(self, x: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         """Return the L energy-weighted sums of each jet, (N, L): observables that are IRC-safe one by one."""
-        _check_packed(x, counts, self.n_features)
+        check_packed(x, counts, self.n_features)
         return pool(x[:, :1] * self.filters(x[:, 1:]), counts)
 
     def forward(self, x: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
@@ -194,13 +193,3 @@ def _layers(n_inputs: int, units: Sequence[int]) -> list[nn.Module]:
     return [
         layer for i, o in pairwise(sizes) for layer in (nn.Linear(i, o), nn.ReLU(inplace=True))
     ]  # saves memory traffic
-
-
-def _check_packed(x: torch.Tensor, counts: torch.Tensor, n_features: int) -> None:
-    # An exporter follows the code without numbers; what it makes compares the sum itself.
-    shapes_fit = x.ndim == 2 and x.shape[1] == n_features and counts.ndim == 1
-    if not (shapes_fit and (_is_exporting() or counts.sum() == len(x))):
-        raise ValueError(
-            f"expected x (T, {n_features}) and counts (N,) that add up to T; got x {tuple(x.shape)} and counts "
-            f"{tuple(counts.shape)} with the sum {int(counts.sum())}. Padded jets (N, P, F) have to be packed first"
-        )

@@ -1,0 +1,176 @@
+"""The taggers of lesson 11 on the top-tagging sample: how well each learns from few jets and from many.
+
+    python benchmarks/clouds_study.py FOLDER OUTPUT --sizes 500,2000,12000 --seeds 1,2,3
+
+FOLDER holds ``toptag_train.h5``, ``_val.h5`` and ``_test.h5``, as ``coursekit simulate toptag`` writes them or as they
+ship. For each size and seed all taggers learn from the same jets, drawn with the seed, so that they can be compared in
+pairs; the epoch with the lowest validation loss is the one that is tested. OUTPUT gets ``TAGGER_SIZE_SEED.npz`` with
+the scores of the test jets, and ``.json`` with settings, parameters, operations and seconds, after each training; what
+is there already is not done again, and what was interrupted goes on. ``--collect FILE`` then writes all scores and numbers
+into one file, as `data/clouds.npz` ships.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import awkward as ak
+import numpy as np
+import torch
+import typer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from torch.utils.flop_counter import FlopCounterMode
+
+from coursekit.files import replacing, save_arrays
+from coursekit.jets import count_jets, load_jets, pack, relative_features
+from coursekit.jets.packed import PackedJets
+from coursekit.metrics import accuracy, auc, rejection
+from coursekit.nets.deepsets import DeepSets
+from coursekit.nets.lorentz import LorentzNet
+from coursekit.nets.particlenet import ParticleNet
+from coursekit.nets.transformer import ParticleTransformer
+from coursekit.observables import measure_jets
+from coursekit.training import pick_device, predict, train
+
+UPRIGHT = partial(relative_features, upright=True)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network, its inputs, and how it is trained beside what depends on the size of the sample."""
+
+    build: Callable[[], torch.nn.Module]
+    inputs: Callable[[ak.Array], tuple[np.ndarray, np.ndarray]] = UPRIGHT
+    settings: dict = field(default_factory=lambda: {"learning_rate": 3e-3})
+
+
+RECIPES = {
+    "PFN": Recipe(lambda: DeepSets(7)),
+    "ParticleNet": Recipe(ParticleNet),
+    "transformer": Recipe(ParticleTransformer, settings={"learning_rate": 2e-3, "weight_decay": 0.01}),
+    "LorentzNet": Recipe(LorentzNet, pack),
+}
+TREES = "all, trees"
+# Up to so many training jets: epochs, jets of a step, validation jets to choose the epoch with
+SCHEDULES = {500: (40, 32, 1000), 2000: (20, 64, 2000), 20_000: (12, 128, 4000), 10**9: (6, 256, 10_000)}
+
+
+def read(folder: Path) -> dict[str, tuple[ak.Array, np.ndarray]]:
+    """Return jets and labels of the three files."""
+    paths = {part: folder / f"toptag_{part}.h5" for part in ("train", "val", "test")}
+    return {part: load_jets(path, 0, count_jets(path)) for part, path in paths.items()}
+
+
+def operations(model: torch.nn.Module, jets: PackedJets) -> int:
+    """Return the multiplications of matrices that a jet takes, one way, an addition and a product counted as two."""
+    model.eval()
+    some = jets[: min(200, len(jets))]
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(some.features, some.counts)
+    return round(counter.get_total_flops() / len(some))
+
+
+def speed(model: torch.nn.Module, jets: PackedJets) -> float:
+    """Return the jets per second that a trained network judges."""
+    some = jets[: min(2000, len(jets))]
+    start = time.perf_counter()
+    predict(model, some)
+    return len(some) / (time.perf_counter() - start)
+
+
+def network(recipe: Recipe, samples: dict, seed: int, checkpoint: Path) -> tuple[np.ndarray, dict]:
+    """Train once; return the scores of the test jets and what there is to know."""
+    size = len(samples["train"][1])
+    epochs, batch_size, n_validation = next(value for limit, value in SCHEDULES.items() if size <= limit)
+    samples = samples | {"val": tuple(part[:n_validation] for part in samples["val"])}
+    device = pick_device()
+    packed = {part: PackedJets(*recipe.inputs(jets), labels).to(device) for part, (jets, labels) in samples.items()}
+    torch.manual_seed(seed)
+    model = recipe.build().to(device)
+    settings = recipe.settings | {"epochs": epochs, "batch_size": batch_size}
+    start, generator = time.perf_counter(), torch.Generator().manual_seed(seed)
+    history = train(model, packed["train"], packed["val"], **settings, generator=generator, checkpoint=checkpoint)
+    known = {"seconds": time.perf_counter() - start, "settings": settings, "history": history}
+    known |= {"parameters": sum(p.numel() for p in model.parameters())}
+    known |= {"operations": operations(model, packed["test"]), "jets per second": speed(model, packed["test"])}
+    return predict(model, packed["test"])[:, 0], known
+
+
+def trees(samples: dict, seed: int) -> tuple[np.ndarray, dict]:
+    """Fit the boosted trees of lesson 8 on the thirteen observables."""
+    observed = {}
+    for part in ("train", "test"):
+        columns = measure_jets(samples[part][0])
+        observed[part] = np.stack([values for name, values in columns.items() if name not in ("jet_eta", "jet_phi")], 1)
+    start = time.perf_counter()
+    settings = {"max_iter": 100, "max_leaf_nodes": 8, "min_samples_leaf": 50}
+    model = HistGradientBoostingClassifier(**settings, early_stopping=False, random_state=seed)
+    model.fit(observed["train"], samples["train"][1])
+    known = {"seconds": time.perf_counter() - start, "settings": settings}
+    return model.decision_function(observed["test"]), known
+
+
+def collect(output: Path, target: Path) -> None:
+    """Write the scores of all trainings, (M, N) float16, their names and their numbers into one file."""
+    paths = sorted(output.glob("*.json"))
+    known = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    stored = [np.load(path.with_suffix(".npz")) for path in paths]
+    kept = ("parameters", "operations", "jets per second", "seconds")
+    save_arrays(
+        target,
+        labels=stored[0]["labels"].astype(np.uint8),
+        taggers=np.array([entry["tagger"] for entry in known]),
+        sizes=np.array([entry["size"] for entry in known]),
+        seeds=np.array([entry["seed"] for entry in known]),
+        scores=np.stack([entry["score"] for entry in stored]).astype(np.float16),
+        **{name.replace(" ", "_"): np.array([entry.get(name, np.nan) for entry in known]) for name in kept},
+    )
+
+
+def main(
+    folder: Path,
+    output: Path,
+    taggers: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join([TREES.replace(", ", " "), *RECIPES]),
+    sizes: Annotated[str, typer.Option(help="Training jets, comma-separated.")] = "500,2000,12000",
+    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "1,2,3",
+    collected: Annotated[Path | None, typer.Option("--collect", help="File for all that OUTPUT holds.")] = None,
+) -> None:
+    """Train taggers on FOLDER's jets, compare them on its test jets."""
+    output.mkdir(parents=True, exist_ok=True)
+    everything = read(folder)
+    print(f"torch {torch.__version__} on {pick_device()}, {torch.get_num_threads()} threads", flush=True)
+    jets, labels = everything["train"]
+    for size, seed, name in [
+        (int(n), int(s), t) for n in sizes.split(",") for s in seeds.split(",") for t in taggers.split(",")
+    ]:
+        stem = output / f"{name.replace(' ', '_')}_{size}_{seed}"
+        if stem.with_suffix(".json").exists():
+            continue
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(labels))[:size])
+        samples = everything | {"train": (jets[chosen], labels[chosen])}
+        checkpoint = stem.with_suffix(".pt")
+        score, known = (
+            trees(samples, seed) if name not in RECIPES else network(RECIPES[name], samples, seed, checkpoint)
+        )
+        true = samples["test"][1]
+        save_arrays(stem.with_suffix(".npz"), labels=true, score=score.astype(np.float32))
+        with replacing(stem.with_suffix(".json")) as partial_path:
+            partial_path.write_text(
+                json.dumps({"tagger": name, "size": size, "seed": seed, **known}, indent=1), encoding="utf-8"
+            )
+        checkpoint.unlink(missing_ok=True)  # it was for an interruption
+        print(
+            f"{name}, {size} jets, seed {seed}: AUC {auc(true, score)}, rejection at 50% {rejection(true, score, 0.5)}, "
+            f"accuracy {accuracy(true, score, threshold=0.0)}, {known['seconds']:.0f} s",
+            flush=True,
+        )
+    if collected:
+        collect(output, collected)
+
+
+if __name__ == "__main__":
+    typer.run(main)

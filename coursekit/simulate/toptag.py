@@ -88,10 +88,14 @@ TOPTAG = JetRecipe(
 JET_IMAGES = JetRecipe(name="jetimages", pt_hat=(750, 950), radius=1.0, pt=(750, 950), max_eta=2.5, second_jet=True)
 
 
-def leading_parton_jet_outside(radius: float, low: float, high: float) -> Callable:
-    """Return a veto for `make_pythia`: the leading jet of partons, |eta| < 3, is not between `low` and `high` GeV."""
-    # anti-kT (-1) of all visible partons (2), each with a pion's mass (1); the last argument keeps a banner away
-    finder = import_pythia().SlowJet(-1, radius, 100.0, 3.0, 2, 1, None, False)
+def leading_parton_jet_outside(radius: float, low: float, high: float, *, visible: bool = True) -> Callable:
+    """Return a veto for `make_pythia`: the leading jet of partons, |eta| < 3, is not between `low` and `high` GeV.
+
+    Before the decays all particles must count: to Pythia neither a Z nor a Higgs boson is `visible`.
+    """
+    partons = 2 if visible else 1
+    # anti-kT (-1) of these partons, each with a pion's mass (1); the last argument keeps a banner away
+    finder = import_pythia().SlowJet(-1, radius, 100.0, 3.0, partons, 1, None, False)
 
     def veto(event) -> bool:
         finder.analyze(event)
@@ -158,6 +162,33 @@ def matched_top(particles: Particles, jet_eta, jet_phi, radius: float) -> tuple[
     return contained.any(axis=1), tops[np.arange(len(tops)), best]
 
 
+def leading_in_range(
+    particles: Particles, recipe: JetRecipe, rng: np.random.Generator
+) -> tuple[np.ndarray, ak.Array, ak.Array]:
+    """Detect, cluster and select: the leading jet of each event that has it in the ranges of the recipe.
+
+    Returns
+    -------
+    event : (J,) int64
+        The events of the J jets, ascending.
+    jets : (J,) awkward array of Momentum4D, GeV
+    constituents : (J, var) awkward array
+        Their px, py, pz, E as float32, GeV.
+    """
+    if recipe.detector is None:
+        objects = detectable(particles, Detector(max_r_mm=np.inf, max_z_mm=np.inf)).momenta
+    else:
+        objects = unpack(*energy_flow(particles, rng, recipe.detector))
+    jets, constituents = cluster(objects, recipe.radius, recipe.pt[0])
+    jets_in_range = (jets.pt < recipe.pt[1]) & (np.abs(jets.eta) < recipe.max_eta)
+    needed = 2 if recipe.second_jet else 1
+    # The jets come by falling pT: the leading ones are in range if the first so many are.
+    event = np.flatnonzero(ak.to_numpy(ak.sum(jets_in_range[:, :needed], axis=1) == needed))
+    kept = objects[event][constituents[event, 0]]
+    components = {name: ak.values_astype(kept[name], np.float32) for name in ("px", "py", "pz", "E")}
+    return event, jets[event, 0], ak.zip(components)
+
+
 def leading_jets(particles: Particles, label: int, recipe: JetRecipe, rng: np.random.Generator) -> ak.Array:
     """Detect, cluster, select and match: the jets that a batch of events yields, at most one per event.
 
@@ -174,35 +205,37 @@ def leading_jets(particles: Particles, label: int, recipe: JetRecipe, rng: np.ra
     (N,) awkward array with the fields
         `constituents` (jagged: px, py, pz, E) and `truth` (px, py, pz, E of the top, zeros for the rest), float32, GeV.
     """
-    if recipe.detector is None:
-        objects = detectable(particles, Detector(max_r_mm=np.inf, max_z_mm=np.inf)).momenta
-    else:
-        objects = unpack(*energy_flow(particles, rng, recipe.detector))
-    jets, constituents = cluster(objects, recipe.radius, recipe.pt[0])
-    jets_in_range = (jets.pt < recipe.pt[1]) & (np.abs(jets.eta) < recipe.max_eta)
-    needed = 2 if recipe.second_jet else 1
-    # The jets come by falling pT: the leading ones are in range if the first so many are.
-    chosen = ak.to_numpy(ak.sum(jets_in_range[:, :needed], axis=1) == needed)
-
-    event = np.flatnonzero(chosen)
-    leading = jets[event, 0]
+    event, leading, constituents = leading_in_range(particles, recipe, rng)
     top = np.zeros(len(event), dtype=np.int64)
     if label == 1:
         eta, phi = np.full(len(particles), np.inf), np.zeros(len(particles))
         eta[event], phi[event] = ak.to_numpy(leading.eta), ak.to_numpy(leading.phi)
         matched, tops = matched_top(particles, eta, phi, recipe.match_radius or np.inf)
         if recipe.match_radius is not None:
-            event = event[matched[event]]
+            event, constituents = event[matched[event]], constituents[matched[event]]
         top = tops[event]
-    kept = objects[event][constituents[event, 0]]
-    components = {name: ak.values_astype(kept[name], np.float32) for name in ("px", "py", "pz", "E")}
-    momentum = (particles.px, particles.py, particles.pz, particles.energy)
-    truth = {
-        name: (label * values[top]).astype(np.float32)
-        for name, values in zip(("px", "py", "pz", "E"), momentum, strict=True)
-    }
+    momentum = {"px": particles.px, "py": particles.py, "pz": particles.pz, "E": particles.energy}
+    truth = {name: (label * values[top]).astype(np.float32) for name, values in momentum.items()}
     # Plain numbers from here on: the behaviour of four-vectors cannot be sent to another process.
-    return ak.Array(ak.zip({"constituents": ak.zip(components), "truth": ak.zip(truth)}, depth_limit=1).layout)
+    return ak.Array(ak.zip({"constituents": constituents, "truth": ak.zip(truth)}, depth_limit=1).layout)
+
+
+def generator_of(recipe: JetRecipe, process: str, settings, seed: int, chunk: int):
+    """Return Pythia, started with the settings of a process and the vetoes of the recipe, and numpy's generator."""
+    pythia_seed, rng = chunk_seeds(seed, f"{recipe.name} {process}", chunk)
+    vetoes = {}
+    if recipe.veto_pt:
+        low, high = recipe.veto_pt
+        vetoes["veto"] = leading_parton_jet_outside(recipe.radius, low, high)
+        low, high = low - EARLY_MARGIN, high + EARLY_MARGIN
+        vetoes["early_veto"] = leading_parton_jet_outside(recipe.radius, low, high, visible=False)
+    common = (
+        "Beams:eCM = 14000.",
+        f"PartonLevel:MPI = {'on' if recipe.multiple_interactions else 'off'}",
+        f"PhaseSpace:pTHatMin = {recipe.pt_hat[0]}",
+        f"PhaseSpace:pTHatMax = {recipe.pt_hat[1]}",
+    )
+    return make_pythia([*common, *settings], pythia_seed, **vetoes), rng
 
 
 def simulate_jet_chunk(recipe: JetRecipe, process: str, seed: int, chunk: int) -> tuple[ak.Array, int]:
@@ -222,20 +255,7 @@ def simulate_jet_chunk(recipe: JetRecipe, process: str, seed: int, chunk: int) -
     n_generated : int
         Collisions it took, those thrown away by the veto included.
     """
-    settings = [
-        "Beams:eCM = 14000.",
-        f"PartonLevel:MPI = {'on' if recipe.multiple_interactions else 'off'}",
-        f"PhaseSpace:pTHatMin = {recipe.pt_hat[0]}",
-        f"PhaseSpace:pTHatMax = {recipe.pt_hat[1]}",
-        *PROCESSES[process],
-    ]
-    pythia_seed, rng = chunk_seeds(seed, f"{recipe.name} {process}", chunk)
-    vetoes = {}
-    if recipe.veto_pt:
-        low, high = recipe.veto_pt
-        vetoes["veto"] = leading_parton_jet_outside(recipe.radius, low, high)
-        vetoes["early_veto"] = leading_parton_jet_outside(recipe.radius, low - EARLY_MARGIN, high + EARLY_MARGIN)
-    pythia = make_pythia(settings, pythia_seed, **vetoes)
+    pythia, rng = generator_of(recipe, process, PROCESSES[process], seed, chunk)
     label = int(process == "top")
     return leading_jets(generate(pythia, recipe.chunk), label, recipe, rng), generated(pythia)
 

@@ -153,6 +153,7 @@ def fill_towers(
     energy = particles.energy[stopped]
     track_energy = np.where(found[stopped], scale[stopped] * energy, 0.0)
     deposited = np.bincount(cell, weights=energy, minlength=len(cells))
+    deposited = np.maximum(deposited, 1e-9)  # now and then Pythia lets a W boson radiate a photon of no energy
     tracks = np.bincount(cell, weights=track_energy, minlength=len(cells))
     tracks_variance = np.bincount(cell, weights=(track_energy * track_sigma[stopped]) ** 2, minlength=len(cells))
 

@@ -250,11 +250,7 @@ def simulate_masses(
 
 @simulate_app.command("toptag")
 def simulate_toptag(
-    folder: Folder = SIMULATED,
-    jets: Jets = 20_000,
-    seed: Seed = 1,
-    jobs: Jobs = 1,
-    ray: OnRay = None,
+    folder: Folder = SIMULATED, jets: Jets = 20_000, seed: Seed = 1, jobs: Jobs = 1, ray: OnRay = None
 ) -> None:
     """Top and QCD jets after a detector, in the layout of the public Top Quark Tagging Reference Dataset."""
     _simulate("simulate_toptag", folder, jets=jets, seed=seed, jobs=_workers(jobs, ray))
@@ -289,6 +285,18 @@ def simulate_flavour(
     _simulate(
         "simulate_flavour", folder, jets=jets, seed=seed, jobs=_workers(jobs, ray), min_pthat=min_pthat, tracks=tracks
     )
+
+
+@simulate_app.command("jetclasses")
+def simulate_jet_classes(
+    folder: Folder = SIMULATED,
+    jets: Annotated[int, typer.Option(min=6, help="Of all classes together.")] = 72_000,
+    seed: Seed = 1,
+    jobs: Jobs = 1,
+    ray: OnRay = None,
+) -> None:
+    """Jets of quarks, gluons, W, Z and H as the detector of toptag sees them: a ROOT file in the layout of JetClass."""
+    _simulate("simulate_jet_classes", folder, jets=jets, seed=seed, jobs=_workers(jobs, ray))
 
 
 def _workers(jobs: int, ray: str | None) -> int | str:

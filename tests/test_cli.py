@@ -1,5 +1,7 @@
 """The commands that make and change data: they call the package, print what came, and turn errors into one line."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -7,7 +9,8 @@ import uproot
 from typer.testing import CliRunner
 
 from coursekit.cli import app
-from coursekit.simulate import toptag
+from coursekit.jets import load_jetclass
+from coursekit.simulate import jetclasses, toptag
 
 
 def run(*arguments):
@@ -59,6 +62,15 @@ def test_simulate(tmp_path):
     assert "track_pt" not in jets.keys()  # noqa: SIM118, a tree is no dictionary
 
 
+@pytest.mark.simulation
+def test_simulate_jetclasses(tmp_path, monkeypatch):
+    monkeypatch.setattr(jetclasses, "JETCLASSES", replace(jetclasses.JETCLASSES, chunk=20))
+    monkeypatch.setattr(jetclasses, "KINDS", {name: jetclasses.KINDS[name] for name in ("Zqq", "Hbb")})
+    done = run("simulate", "jetclasses", "--jets", 6, "--seed", 2, "--folder", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert sorted(load_jetclass(tmp_path / "jetclasses.root")[1]) == [1, 1, 1, 6, 6, 6]
+
+
 def test_the_cuts_of_the_image_study_can_be_left_out(tmp_path, monkeypatch):
     recipes = []
     monkeypatch.setattr(toptag, "simulate_jets", lambda recipe, *args, **kwargs: recipes.append(recipe) or [])
@@ -73,3 +85,4 @@ def test_simulate_refuses_nonsense():
     assert run("simulate", "toptag", "--jets", 9).exit_code == 2
     assert run("simulate", "masses", "--luminosity", -1).exit_code == 2
     assert run("simulate", "flavour", "--min-pthat", 2001).exit_code == 2
+    assert run("simulate", "jetclasses", "--jets", 5).exit_code == 2

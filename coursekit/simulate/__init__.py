@@ -5,7 +5,15 @@ Needs the extra ``pip install "coursekit[simulate]"``; importing the modules doe
 
 from coursekit.simulate.flavour import simulate_flavour
 from coursekit.simulate.hww import simulate_hww
+from coursekit.simulate.jetclasses import simulate_jet_classes
 from coursekit.simulate.masses import simulate_masses
 from coursekit.simulate.toptag import simulate_jet_images, simulate_toptag
 
-__all__ = ["simulate_flavour", "simulate_hww", "simulate_jet_images", "simulate_masses", "simulate_toptag"]
+__all__ = [
+    "simulate_flavour",
+    "simulate_hww",
+    "simulate_jet_classes",
+    "simulate_jet_images",
+    "simulate_masses",
+    "simulate_toptag",
+]

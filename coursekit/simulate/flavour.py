@@ -307,13 +307,13 @@ def simulate_flavour(
     return [path]
 
 
-def write_jets(path: Path, blocks: Iterator[ak.Array]) -> None:
-    """Write blocks of jets to a tree, a basket each."""
+def write_jets(path: Path, blocks: Iterator[ak.Array], name: str = TREE) -> None:
+    """Write blocks of jets to a tree of this name, a basket each."""
     with uproot.recreate(path, compression=uproot.ZLIB(6)) as file:
         tree = None
         for block in blocks:
-            columns = {name: block[name] for name in block.fields}
+            columns = {field: block[field] for field in block.fields}
             if tree is None:
-                types = {name: ak.type(values).content for name, values in columns.items()}
-                tree = file.mktree(TREE, types, counter_name=lambda name: f"n{name}")
+                types = {field: ak.type(values).content for field, values in columns.items()}
+                tree = file.mktree(name, types, counter_name=lambda field: f"n{field}")
             tree.extend(columns)

@@ -6,8 +6,8 @@ FOLDER holds ``toptag_train.h5``, ``_val.h5`` and ``_test.h5``, as ``coursekit s
 ship. For each size and seed all taggers learn from the same jets, drawn with the seed, so that they can be compared in
 pairs; the epoch with the lowest validation loss is the one that is tested. OUTPUT gets ``TAGGER_SIZE_SEED.npz`` with
 the scores of the test jets, and ``.json`` with settings, parameters, operations and seconds, after each training; what
-is there already is not done again, and what was interrupted goes on. ``--collect FILE`` then writes all scores and numbers
-into one file, as `data/clouds.npz` ships.
+is there already is not done again, and what was interrupted goes on. ``--collect FILE`` then writes all scores and
+numbers into one file, as `data/clouds.npz` ships.
 """
 
 import json
@@ -163,11 +163,9 @@ def main(
                 json.dumps({"tagger": name, "size": size, "seed": seed, **known}, indent=1), encoding="utf-8"
             )
         checkpoint.unlink(missing_ok=True)  # it was for an interruption
-        print(
-            f"{name}, {size} jets, seed {seed}: AUC {auc(true, score)}, rejection at 50% {rejection(true, score, 0.5)}, "
-            f"accuracy {accuracy(true, score, threshold=0.0)}, {known['seconds']:.0f} s",
-            flush=True,
-        )
+        measured = f"AUC {auc(true, score)}, rejection at 50% {rejection(true, score, 0.5)}"
+        measured += f", accuracy {accuracy(true, score, threshold=0.0)}, {known['seconds']:.0f} s"
+        print(f"{name}, {size} jets, seed {seed}: {measured}", flush=True)
     if collected:
         collect(output, collected)
 

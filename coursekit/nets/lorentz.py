@@ -27,7 +27,8 @@ except ImportError as error:
 
 from coursekit.nets.groups import check_packed, grouped, in_slots, is_exporting
 
-_SMALLEST = 1e-3  # GeV: below this, energies in the rest frame of the jet and masses of jets are rounding errors
+# GeV: in single precision, smaller masses of jets and energies in their rest frames are rounding errors of large ones.
+_SMALLEST_MASS, _SMALLEST_ENERGY = 1.0, 0.01
 
 
 def minkowski(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -171,12 +172,17 @@ class LorentzNet(nn.Module):
         for jets, rows in grouped(counts, len(x), at_least=self.hardest if is_exporting() else 1):
             p = in_slots(x, rows)  # (n, P, 4)
             jet = p.sum(dim=1, keepdim=True)  # (n, 1, 4)
-            mass = minkowski(jet, jet).clamp(min=_SMALLEST**2).sqrt()  # (n, 1)
-            energies = minkowski(p, jet) / mass  # (n, P): in the rest frame of the jet
+            mass = minkowski(jet, jet).clamp(min=_SMALLEST_MASS**2).sqrt()  # (n, 1)
+            energies = (minkowski(p, jet) / mass).clamp(min=_SMALLEST_ENERGY)  # (n, P): in the rest frame of the jet
             n_kept = self.hardest if is_exporting() else min(self.hardest, rows.shape[1])
-            energies, kept = energies.topk(n_kept, dim=1)  # (n, P) from here on with the new, smaller P
-            rows, p = rows.gather(1, kept), p.gather(1, kept[:, :, None].expand(-1, -1, 4))
-            real, energies = (rows < len(x)).to(x.dtype), energies.clamp(min=_SMALLEST)
+            kept = energies.where(rows < len(x), 0).topk(n_kept, dim=1).indices
+            # From here on with the new, smaller P
+            rows, energies, p = (
+                rows.gather(1, kept),
+                energies.gather(1, kept),
+                p.take_along_dim(kept[:, :, None], dim=1),
+            )
+            real = (rows < len(x)).to(x.dtype)
             shares = energies / mass * real
             # Offsets so that the numbers are of order one: logarithms of 1 GeV, 2% and 90 GeV
             scalars = [energies.log(), (energies / mass).log() + 4, mass.log().expand_as(energies) - 4.5]

@@ -145,7 +145,8 @@ class ParticleNet(nn.Module):
         coordinates: tuple[int, int] = (0, 1),
     ):
         super().__init__()
-        if min(n_features, k, hidden, n_outputs, *(units for block in blocks for units in (*block, len(blocks)))) < 1:
+        units = [len(blocks), *(len(block) for block in blocks), *(n for block in blocks for n in block)]
+        if min(n_features, k, hidden, n_outputs, *units) < 1:
             raise ValueError(f"every size is at least 1, got {n_features = }, {k = }, {blocks = }, {hidden = }")
         self.n_features, self.k, self.coordinates = n_features, k, list(coordinates)
         sizes = [n_features, *(block[-1] for block in blocks)]

@@ -1,5 +1,6 @@
 """Exercises of lesson 11: neighbours and their edges, attention, pairs of momenta, boosts, and tests of one's own network."""
 
+import contextlib
 from functools import partial
 
 import numpy as np
@@ -19,19 +20,25 @@ def drawn(*shape, seed=0, dtype=torch.float32):
     return torch.tensor(np.random.default_rng((*shape, seed)).normal(size=shape), dtype=dtype)
 
 
-def ties_in_order(found, points):
-    """Put neighbours at equal distances into the order of their numbers: which comes first is a matter of chance."""
+def ties_in_order(found, points, real=None):
+    """Put neighbours at equal distances into the order of their numbers, and -1 into rows of empty slots.
+
+    Which of them comes first is a matter of chance, and so is what is found for a slot that holds nothing.
+    """
+    kind = type(found)
+    if kind in (list, np.ndarray):
+        with contextlib.suppress(ValueError, TypeError):  # of lists that are no table of numbers
+            found = ties_in_order(torch.tensor(found), points, real)
+            return found.tolist() if kind is list else found.numpy()
     if not isinstance(found, torch.Tensor) or found.shape[:-1] != points.shape[:-1]:
         return found
-    if found.dtype != torch.int64:
-        if agree(found.round(), found):
-            fail(f"the neighbours come as {found.dtype}; the rows of a tensor are chosen with int64: .long().")
-        return found
-    if not ((found >= 0) & (found < points.shape[-2])).all():
-        return found
-    far = torch.cdist(points.double(), points.double(), compute_mode="donot_use_mm_for_euclid_dist").gather(-1, found)
-    runs = F.pad((far.diff(dim=-1).abs() > 1e-12).cumsum(dim=-1), (1, 0))
-    return found.gather(-1, (runs * points.shape[-2] + found).argsort(dim=-1))
+    if found.dtype == torch.int64 and ((found >= 0) & (found < points.shape[-2])).all():
+        far = torch.cdist(points.double(), points.double(), compute_mode="donot_use_mm_for_euclid_dist")
+        runs = F.pad((far.gather(-1, found).diff(dim=-1).abs() > 1e-12).cumsum(dim=-1), (1, 0))
+        found = found.gather(-1, (runs * points.shape[-2] + found).argsort(dim=-1))
+    elif found.dtype != torch.int64 and agree(found.round(), found):
+        fail(f"the neighbours come as {found.dtype}; the rows of a tensor are chosen with int64: .long().")
+    return found if real is None else found.masked_fill(~real[..., None], -1)
 
 
 def neighbours_found(function, points, k):
@@ -44,7 +51,7 @@ def jets_of_points():
     yield plane, 4
     yield 3 * drawn(6, 1, seed=1) + 5, 5  # all others, in one dimension
     yield drawn(9, 3, seed=2), 1
-    yield 100 * drawn(12, 5, seed=3), 3  # as the features of a layer inside a network
+    yield 1e4 * drawn(12, 5, seed=3), 3  # as the features of a layer inside a network
 
 
 def ranked(
@@ -74,9 +81,13 @@ def ranked(
             ranked(apart=lambda d: d, pick=lambda d, k: d.topk(k + 1, largest=False).indices[:, 1:]),
         "Everything at distance zero was taken out. Another constituent in the same place is the nearest neighbour there can be: take out the diagonal alone.": ranked(apart=lambda d: d.masked_fill(d == 0, INF)),
         "The diagonal is too small: distances can be larger than the number that stands there. With torch.inf nothing is farther away.": ranked(apart=lambda d: d + torch.eye(len(d))),
+        "The diagonal is too small: inside a network distances can be much larger than in the plane. With torch.inf nothing is farther away.": ranked(apart=lambda d: d.fill_diagonal_(99)),
         "These are the farthest constituents: topk takes the largest, unless largest=False.": ranked(apart=lambda d: d.fill_diagonal_(0), pick=lambda d, k: d.topk(k).indices),
         "topk takes the largest, and the diagonal is infinite: the constituent itself comes first, and then the farthest. largest=False.": ranked(pick=lambda d, k: d.topk(k).indices),
         "These are the distances; the numbers of the constituents are asked for, .indices.": ranked(pick=lambda d, k: d.topk(k, largest=False).values),
+        "topk returns two things, values and indices; the indices are asked for, .indices.": ranked(pick=lambda d, k: d.topk(k, largest=False)),
+        "These numbers count the *others*: behind the constituent itself they are too small by one, since it was taken out of the list before.":
+            lambda points, k: torch.stack([(torch.cat([points[:i], points[i + 1 :]]) - one).norm(dim=1).argsort()[:k] for i, one in enumerate(points)]),
         "should return the tensor of neighbours": ranked(pick=lambda d, k: dict(zip(("values", "indices"), d.topk(k, largest=False), strict=True))),
         "The nearest comes first; here it comes last.": lambda points, k: nearest(points, k).flip(1),
         "The neighbours are sorted by their number. The nearest comes first.": lambda points, k: nearest(points, k).sort(dim=1).values,
@@ -146,6 +157,11 @@ def edges(centre=lambda c, o: c, difference=lambda c, o: o - c, join=lambda c, d
         "The two halves are behind each other along the axis of the constituents: (2P, k, F). The features are the last axis, dim=2.": edges(join=lambda c, d: torch.cat([c, d])),
         "torch.stack makes an axis of its own for the two halves, (P, k, 2, F); torch.cat puts them beside each other.": edges(join=lambda c, d: torch.stack([c, d], dim=2)),
         "The features of the two halves take turns. First all of the centre, then all of the difference: torch.cat along dim=2.": edges(join=lambda c, d: torch.stack([c, d], dim=3).flatten(2)),
+        "The two halves came as two things; torch.cat puts them into one tensor (P, k, 2F).": edges(join=lambda c, d: (c, d)),
+        "The neighbour itself stands between centre and difference: 2F features are asked for, not 3F.": edges(difference=lambda c, o: torch.cat([o, o - c], dim=2)),
+        "This is the length of the difference, one number; its F components say in which direction the neighbour lies.": edges(difference=lambda c, o: (o - c).norm(dim=2, keepdim=True)),
+        "The first neighbour was taken for the centre. Some programs count a constituent as its own first neighbour; here the centre of row i is x[i].": edges(lambda c, o: o[:, :1].expand_as(o), lambda c, o: o - o[:, :1]),
+        "The neighbours are always the first k constituents: the numbers in `neighbours` say which they are, not their places.": lambda x, n: edge_features(x, torch.arange(n.shape[1]).expand_as(n)),
         "There is one number for each pair of features; the features of all neighbours are in one row, (P, 2kF). Each edge has a row of its own, (P, k, 2F).": edges(join=lambda c, d: torch.cat([c, d], dim=2).flatten(1)),
         "The centres are mixed up: x.repeat puts the whole tensor k times one after the other. repeat_interleave, or x[:, None].expand, repeats each row.":
             lambda x, n: torch.cat([(centre := x.repeat(n.shape[1], 1).view(*n.shape, -1)), x[n] - centre], dim=2),
@@ -169,19 +185,17 @@ def padded_points():
     """Slots hold nothing at the end or in the middle; one real constituent lies at the axis, at zero."""
     for seed, slots, scale, counts in ((1, 7, 1, [7, 4, 5]), (2, 6, 5000, [4, 3, 6, 5, 6, 3])):
         mask = torch.arange(slots) < torch.tensor(counts)[:, None]
-        mask[1] = mask[1].roll(2)  # the first slots are empty
-        mask[2] = mask[2][torch.tensor([*range(1, slots), 0])].roll(-1)
+        mask[1], mask[2] = mask[1].roll(2), mask[2].roll(-2)  # the first slots are empty, or some in the middle
         points = scale * drawn(len(counts), slots, 2, seed=seed)
         points[0, 3] = 0
+        if scale == 1:
+            points[0, [1, 5]] = points[0, 2].clone()  # three in one cell of a calorimeter
         yield points * mask[..., None], mask, 2 if seed == 2 else 3
     yield torch.where(mask[..., None], points, 1e-3), mask, 1  # whatever stands in empty slots
 
 
-def of_real_rows(function, points, mask, k):
-    """Set to -1 what does not matter, the rows of empty slots."""
-    found = ties_in_order(call(function, points, mask, k, name="nearest_of_real"), points)
-    rows = isinstance(found, torch.Tensor) and found.shape[:-1] == mask.shape
-    return found.masked_fill(~mask[..., None], -1) if rows else found
+def neighbours_of_real(function, points, mask, k):
+    return ties_in_order(call(function, points, mask, k, name="nearest_of_real"), points, mask)
 
 
 def ranked_real(
@@ -211,7 +225,7 @@ def jet_by_jet_real(points, mask, k, slots=True):
     "11.3",
     "the nearest other constituents of padded jets",
     cases=padded_points,
-    observe=of_real_rows,
+    observe=neighbours_of_real,
     returns=("the tensor of neighbours",),
     hints=(
         "torch.cdist works on whole batches: (N, P, D) gives distances (N, P, P), rows for who looks, columns for who is looked at.",
@@ -227,11 +241,14 @@ def jet_by_jet_real(points, mask, k, slots=True):
         "Slots at zero were taken for empty. A real constituent can lie on the axis: the mask says which slots are real.": ranked_real(hidden=lambda m, p: ~p.any(dim=2)[:, None]),
         "The first n slots were taken for real. Real slots can stand anywhere: the mask says where.": ranked_real(hidden=lambda m, p: ~(torch.arange(m.shape[1]) < m.sum(dim=1, keepdim=True))[:, None]),
         "The mask of the first jet was used for all jets.": ranked_real(hidden=lambda m, p: ~m[0]),
+        "0 times infinity is NaN: torch.where or masked_fill writes infinity where the mask says so.": lambda p, m, k: (torch.cdist(p, p) + ~m[:, None] * INF).masked_fill(torch.eye(m.shape[1]) > 0, INF).topk(k, largest=False).indices,
         "The nearest of each constituent is the constituent itself: take out the diagonal of each jet as well.": ranked_real(oneself=lambda d: d),
         "The diagonal was taken out of the first jet alone. distance.diagonal(dim1=1, dim2=2) is that of each jet.": ranked_real(oneself=lambda d: d[0].fill_diagonal_(INF)),
         "fill_diagonal_ fills the entries with three equal numbers, one in each jet, or refuses. distance.diagonal(dim1=1, dim2=2).fill_(torch.inf) is the diagonal of each jet.": ranked_real(oneself=lambda d: d.fill_diagonal_(INF)),
-        "The first column was taken for the constituent itself. In a jet where empty slots or others are at distance zero, this is chance: take each out by its number.":
-            ranked_real(hidden=lambda m, p: torch.zeros(1) > 0, oneself=lambda d: d, pick=lambda d, k: d.topk(k + 1, largest=False).indices[..., 1:]),
+        "The first column was taken for the constituent itself. Two constituents in the same place are both at distance zero, and either can come first: take each out by its number, on the diagonal.":
+            ranked_real(oneself=lambda d: d, pick=lambda d, k: d.topk(k + 1, largest=False).indices[..., 1:]),
+        "Everything at distance zero was taken out. Another constituent in the same place is the nearest neighbour there can be: take out the diagonal alone.": ranked_real(oneself=lambda d: d.masked_fill_(d == 0, INF)),
+        "Everything at distance zero was taken out, and nothing else. Empty slots are at distance zero from each other, not from constituents: the mask says which they are.": ranked_real(hidden=lambda m, p: torch.zeros(1) > 0, oneself=lambda d: d.masked_fill_(d == 0, INF)),
         "These numbers count the real constituents. Those of the slots are asked for, with which a padded tensor can be indexed.": partial(jet_by_jet_real, slots=False),
         "topk takes the largest, which are infinite: largest=False.": ranked_real(pick=lambda d, k: d.topk(k).indices),
         "These are the distances; the numbers of the slots are asked for, .indices.": ranked_real(pick=lambda d, k: d.topk(k, largest=False).values),
@@ -286,9 +303,15 @@ def attended(score=lambda q, k: q @ k.T / q.shape[1] ** 0.5, weights=lambda s, m
 
 def teaches_all(function, q, k, v, mask):
     """Queries, keys and values come from three layers, and all of them have to learn."""
-    demands.gradient(lambda given, *rest: function(given, *rest)[mask], q, k, v, mask)
-    demands.gradient(lambda given: function(q, given, v, mask)[mask], k)
-    demands.gradient(lambda given: function(q, k, given, mask)[mask], v)
+    given = [values.clone().requires_grad_() for values in (q, k, v)]
+    result = function(*given, mask)
+    if result.requires_grad:
+        result[mask].sum().backward()
+        if any(values.grad is not None and values.grad.isnan().any() for values in given):
+            fail("the sums are right, but the gradient is NaN: rows of padding are minus infinity altogether, and their softmax is 0 / 0. The queries of padding may look at real keys: hide the columns alone.")
+    for at, values in enumerate((q, k, v)):
+        others = (q, k, v)[:at], (q, k, v)[at + 1 :]
+        demands.gradient(lambda one, others=others: function(*others[0], one, *others[1], mask)[mask], values)
 
 
 @exercise(
@@ -305,12 +328,13 @@ def teaches_all(function, q, k, v, mask):
         "weight = score.softmax(dim=1), so that each row adds up to one; then weight @ v.",
     ),
     mistakes={
+        "The number in the place of minus infinity is too large: scores of real keys can be lower, and then the padding is seen.": attended(weights=lambda s, m: s.masked_fill(~m, -100).softmax(dim=1)),
+        "What is subtracted from the scores of padding is too small: scores can be so large that the padding still gets weight. Minus infinity.": attended(weights=lambda s, m: (s - 100 * ~m).softmax(dim=1)),
         "Padding takes part in the attention: it gets weights like anybody else. Set its scores to minus infinity before the softmax, with ~mask, which hides columns, the keys. (~mask[:, None] hides rows, the queries.)": attended(weights=lambda s, m: s.softmax(dim=1)),
         "The mask comes too late, behind the softmax or in the values: the padding has taken its share of the weights, and those of the others do not add up to one. Mask the scores, before the softmax.": attended(weights=lambda s, m: s.softmax(dim=1) * m),
         "The scores of padding, or its keys, were set to zero. The softmax makes e^0 = 1 of it, a weight like any other: scores of minus infinity.": attended(weights=lambda s, m: (s * m).softmax(dim=1)),
         "The mask is turned round: True means a real constituent, and the others are hidden.": attended(weights=lambda s, m: s.masked_fill(m, -INF).softmax(dim=1)),
         "Infinity minus infinity is NaN. The scores of padding become *minus* infinity; and the softmax runs along rows, dim=1, since a column of padding has no finite score at all.": attended(weights=lambda s, m: s.masked_fill(~m, INF).softmax(dim=1)),
-        "The number in the place of minus infinity is too large: scores of real keys can be lower, and then the padding is seen.": attended(weights=lambda s, m: s.masked_fill(~m, -100).softmax(dim=1)),
         "The softmax runs over the queries. Each query shares its attention among the keys, dim=1. (And the mask hid rows.)": attended(weights=lambda s, m: s.masked_fill(~m[:, None], -INF).softmax(dim=0)),
         "The division by the root of d is missing: products of long vectors are large, and the softmax looks at one key alone.": attended(lambda q, k: q @ k.T),
         "This divides by d; divide by its root.": attended(lambda q, k: q @ k.T / q.shape[1]),
@@ -320,7 +344,11 @@ def teaches_all(function, q, k, v, mask):
         "Queries are compared with each other; compare them with the keys.": attended(lambda q, k: q @ q.T / q.shape[1] ** 0.5),
         "The keys are summed; the weights belong to the values.": lambda q, k, v, m: attention(q, k, k, m),
         "exp() of large scores overflows, and inf / inf is NaN. Subtract the largest of each row first, as softmax does.": attended(weights=lambda s, m: (s.exp() * m) / (s.exp() * m).sum(dim=1, keepdim=True)),
-        "The largest score was subtracted with the padding among them: if all real scores lie far below, every exp() is zero, and 0 / 0 is NaN. Mask first.": attended(weights=lambda s, m: (e := (s - s.amax(dim=1, keepdim=True)).exp() * m) / e.sum(dim=1, keepdim=True)),
+        "The weights were made with the padding among them, which was taken out afterwards: if all real scores lie far below, every weight is zero, and 0 / 0 is NaN. Mask the scores first.": attended(weights=lambda s, m: (e := (s - s.amax(dim=1, keepdim=True)).exp() * m) / e.sum(dim=1, keepdim=True)),
+        "The largest score of all queries was subtracted. In a row whose scores lie far below, every exp() is zero, and 0 / 0 is NaN: subtract the largest of each row.": attended(weights=lambda s, m: (e := (s.masked_fill(~m, -INF) - s[:, m].max()).exp()) / e.sum(dim=1, keepdim=True)),
+        "The weights of all queries together add up to one; those of each query should, dim=1.": attended(weights=lambda s, m: s.masked_fill(~m, -INF).flatten().softmax(dim=0).view_as(s)),
+        "Each query was compared with the key of its own constituent alone. It looks at the keys of all, q @ k.T.": lambda q, k, v, m: (q * k).sum(dim=1).div(q.shape[1] ** 0.5).masked_fill(~m, -INF).softmax(dim=0)[:, None] * v,
+        "There are rows for real queries alone. Keep a row for each slot, (P, d); what stands in the rows of padding does not matter.": lambda q, k, v, m: attention(q, k, v, m)[m],
         "These are weights between 0 and 1 which do not add up to one: a sigmoid looks at each key by itself. The softmax shares.": attended(weights=lambda s, m: s.sigmoid() * m),
         "The scores themselves were used as weights. The softmax makes positive weights of them which add up to one.": attended(weights=lambda s, m: s * m),
         "These are the logarithms of the weights: softmax, not log_softmax.": attended(weights=lambda s, m: s.masked_fill(~m, -INF).log_softmax(dim=1)),
@@ -329,6 +357,7 @@ def teaches_all(function, q, k, v, mask):
         "The weights are used in columns: w @ v, not w.T @ v.": attended(total=lambda w, v: w.T @ v),
         "The value with the largest weight was taken alone: attention is a sum.": attended(total=lambda w, v: v[w.argmax(dim=1)]),
         "does all of it": lambda q, k, v, m: F.scaled_dot_product_attention(q, k, v, attn_mask=m.expand(len(m), -1)),
+        "the sums are right, but the gradient is NaN": attended(weights=lambda s, m: s.masked_fill(~(m & m[:, None]), -INF).softmax(dim=1)),
         "has no gradient any more": lambda q, k, v, m: attention(q.detach(), k.detach(), v.detach(), m),
         "its gradient is not the slope of the result": lambda q, k, v, m: attended(total=lambda w, v: w.detach() @ v)(q, k, v, m) + 0 * (q + k),
     },
@@ -384,6 +413,10 @@ def paired(
     return answer
 
 
+def with_share(z):
+    return lambda a, b: torch.stack([*pair_features(a, b).T[:2], z(a, b).log(), pair_features(a, b)[:, 3]], dim=1)
+
+
 def squared(p):
     return p[:, 3] ** 2 - p[:, :3].square().sum(dim=1)
 
@@ -406,6 +439,11 @@ def length(p):
     mistakes={
         "The difference of the azimuths is not wrapped: two particles on both sides of phi = pi are neighbours.": paired(wrap=lambda angle: angle),
         "The difference of the azimuths lies between 0 and 2 pi; it belongs between -pi and pi: add pi before the modulo and subtract it behind.": paired(wrap=lambda angle: angle % (2 * PI)),
+        "Differences of azimuths above pi are brought back, those below -pi are not.": paired(wrap=lambda angle: torch.where(angle > PI, angle - 2 * PI, angle)),
+        "A difference of azimuths above pi is 2 pi minus it the other way round; here pi was subtracted.": paired(wrap=lambda angle: torch.where(angle.abs() > PI, angle.abs() - PI, angle.abs())),
+        "Differences of azimuths above pi were cut to pi. The way round the other side is shorter, 2 pi minus it.": paired(wrap=lambda angle: angle.clamp(-PI, PI)),
+        "The azimuths are added; their difference is meant.": lambda a, b: paired()(a, torch.stack([b[:, 0], -b[:, 1], *b.T[2:]], dim=1)).where(torch.arange(4) < 2, pair_features(a, b)),
+        "The difference of the rapidities was wrapped, too; a rapidity is no angle.": paired(delta=lambda y, phi: torch.hypot(wrapped(y), phi)),
         "The difference of the azimuths is taken modulo pi: particles on opposite sides seem close.": paired(wrap=lambda angle: (angle + PI / 2) % PI - PI / 2),
         "arctan(py / px) does not know in which half of the plane a particle flies; torch.atan2(py, px) does.": paired(phi=lambda p: torch.atan(p[:, 1] / p[:, 0])),
         "This is the pseudorapidity. Particles have mass: the rapidity is atanh(pz / E).": paired(y=lambda p: torch.asinh(p[:, 2] / torch.hypot(p[:, 0], p[:, 1]))),
@@ -427,8 +465,11 @@ def length(p):
         "z is the share of the first particle; the softer one is meant, whichever comes first.": paired(z=lambda soft, a, b: a / (a + b)),
         "z is the share of the second particle; the softer one is meant, whichever comes first.": paired(z=lambda soft, a, b: b / (a + b)),
         "z is the share of the harder particle; that of the softer one is meant.": paired(z=lambda soft, a, b: 1 - soft / (a + b)),
-        "z was divided by the pT of the summed momentum. Divide by the sum of the two pT, pt_a + pt_b.": lambda a, b: torch.cat([pair_features(a, b)[:, :2], (torch.minimum(torch.hypot(a[:, 0], a[:, 1]), torch.hypot(b[:, 0], b[:, 1])) / torch.hypot(*(a + b).T[:2])).log()[:, None], pair_features(a, b)[:, 3:]], dim=1),
+        "z was divided by the pT of the summed momentum. Divide by the sum of the two pT, pt_a + pt_b.": with_share(lambda a, b: torch.minimum(*(torch.hypot(*p.T[:2]) for p in (a, b))) / torch.hypot(*(a + b).T[:2])),
         "The last column is ln m; ln m^2 is asked for.": paired(mass=lambda a, b: squared(a + b).sqrt()),
+        "pz is missing in m^2: the momentum of both has three components.": paired(mass=lambda a, b: (a + b)[:, 3] ** 2 - (a + b)[:, :2].square().sum(dim=1)),
+        "A minus before px^2 alone: all three squares of the momentum are subtracted.": paired(mass=lambda a, b: squared(a + b) + 2 * (a + b)[:, 1:3].square().sum(dim=1)),
+        "z is the share of the energy; that of pT is meant.": with_share(lambda a, b: torch.minimum(a[:, 3], b[:, 3]) / (a + b)[:, 3]),
         "The masses of the two particles are missing in m^2: 2 E_a E_b (1 - cos) is that of massless ones.": paired(mass=lambda a, b: 2 * (a[:, 3] * b[:, 3] - (a * b)[:, :3].sum(dim=1))),
         "This is 2 pT_a pT_b (cosh - cos), the m^2 of massless particles; these have masses.": paired(mass=lambda a, b: 2 * torch.hypot(a[:, 0], a[:, 1]) * torch.hypot(b[:, 0], b[:, 1]) * (torch.cosh(torch.asinh(a[:, 2] / torch.hypot(a[:, 0], a[:, 1])) - torch.asinh(b[:, 2] / torch.hypot(b[:, 0], b[:, 1]))) - torch.cos(torch.atan2(a[:, 1], a[:, 0]) - torch.atan2(b[:, 1], b[:, 0])))),
         "These are the two m^2 added. The mass of a pair is that of the summed four-momentum, in which the angle between the two counts.": paired(mass=lambda a, b: squared(a) + squared(b)),
@@ -500,6 +541,10 @@ def products(a, b):
         "The last axis is still there with length one: sum(dim=-1) drops it.": lambda a, b: products(a, b).sum(dim=-1, keepdim=True),
         "a[:, 3] is the second axis, which is that of the components only if there are two. a[..., 3] is the last one, whatever comes before.": lambda a, b: a[:, 3] * b[:, 3] - (a[:, :3] * b[:, :3]).sum(dim=1),
         "The sum runs along dim=1, which is the axis of the components only if there are two. dim=-1 is the last one, whatever comes before.": lambda a, b: (a * b)[..., 3] - (a * b)[..., :3].sum(dim=1),
+        "a[3] is the fourth vector, if there are several. a[..., 3] is the fourth component.": lambda a, b: a[3] * b[3] - a[0] * b[0] - a[1] * b[1] - a[2] * b[2],
+        "A minus stands before the product of px alone: those of py and pz are subtracted as well.": lambda a, b: (products(a, b) * torch.tensor([1.0, -1, -1, 1])).sum(dim=-1),
+        "The lengths of the two three-momenta are multiplied; their product as vectors is meant, in which the angle between them counts.": lambda a, b: a[..., 3] * b[..., 3] - a[..., :3].norm(dim=-1) * b[..., :3].norm(dim=-1),
+        "This is the mean of the four; their sum is asked for.": lambda a, b: products(a, b).mean(dim=-1),
         "This is the root; the product itself can be negative.": lambda a, b: products(a, b).sum(dim=-1).abs().sqrt(),
         "The product has a sign, which is lost here.": lambda a, b: products(a, b).sum(dim=-1).abs(),
         "The products of all with all came. Each vector of a goes with the one of b in the same place.": lambda a, b: products(a[..., None, :], b).sum(dim=-1),
@@ -519,7 +564,7 @@ def minkowski(a, b):
 
 
 def boosts():
-    for n, beta in ((6, [0.3, -0.5, 0.2]), (1, [0.0, 0.0, -0.95]), (4, [0.0, 0.0, 0.0]), (3, [0.6, 0.0, 0.0]), (5, [0.0, 1e-3, 0.0])):
+    for n, beta in ((6, [0.3, -0.5, 0.2]), (1, [0.0, 0.0, -0.95]), (4, [0.0, 0.0, 0.0]), (3, [0.6, 0.0, 0.0]), (5, [2e-4, -5e-4, 8e-4])):
         yield momenta(n, 7 + n), torch.tensor(beta, dtype=torch.float64)
 
 
@@ -558,6 +603,10 @@ def boosted_by(
         "A boost of zero is 0 / 0. Use gamma^2 / (gamma + 1) in the place of (gamma - 1) / beta^2, or return the momenta as they are.": boosted_by(push=lambda g, b2, along, e: (g - 1) * along / b2 + g * e),
         "A boost of zero is 0 / 0, and the NaN became zeros. Nothing changes then: use gamma^2 / (gamma + 1) in the place of (gamma - 1) / beta^2.": lambda p, beta: boosted_by(push=lambda g, b2, along, e: (g - 1) * along / b2 + g * e)(p, beta).nan_to_num(),
         "A small number was added to beta^2 against the division by zero, and falsifies slow boosts: gamma^2 / (gamma + 1) needs none.": boosted_by(push=lambda g, b2, along, e: (g - 1) * along / (b2 + 1e-6) + g * e),
+        "Without a velocity nothing changes: the momenta stay as they are; here they became zeros.": lambda p, beta: boosted(p, beta) * beta.any(),
+        "A slow boost was taken for none. Only a velocity of zero changes nothing.": lambda p, beta: boosted(p, beta) if beta.norm() > 0.01 else p.clone(),
+        "One component of zero was taken for no boost at all. All three are zero then.": lambda p, beta: boosted(p, beta) if beta[0] else p.clone(),
+        "gamma E is added to each component; it is a part of what is multiplied by beta.": lambda p, beta: torch.cat([boosted_by(push=lambda g, b2, along, e: g**2 / (g + 1) * along)(p, beta)[:, :3] + (1 - beta @ beta) ** -0.5 * p[:, 3:], boosted(p, beta)[:, 3:]], dim=1),
         "The division by beta^2 is missing in (gamma - 1) (beta . p) / beta^2.": boosted_by(push=lambda g, b2, along, e: (g - 1) * along + g * e),
         "The division is by |beta|; by its square.": boosted_by(push=lambda g, b2, along, e: (g - 1) * along / b2.clamp(min=1e-30).sqrt() + g * e),
         "The part of the momentum along beta is not stretched: (gamma - 1) (beta . p) / beta^2 is missing.": boosted_by(push=lambda g, b2, along, e: g * e),
@@ -644,31 +693,35 @@ def packed(*counts, seed=0):
 
 
 def networks_that_read_in_order():
-    yield Network(each(lambda jet: jet[:1, 0] * 3)), *packed(1, 3, 2, 5)  # the hardest constituent
+    yield Network(each(lambda jet: jet[:1, 0] * 3)), *packed(2, 3, 5)  # the hardest constituent
     yield Network(deep_sets()), *packed(3, 1, 4)
     yield Network(each(in_places)), *packed(2, 4, 3, seed=1)  # what one output gains, the other loses
-    yield Network(each(lambda jet: torch.stack([jet.sum(), jet[-1, 1]]))), *packed(1, 4, 2, seed=2)
-    yield Network(each(lambda jet: 60 + 9 * jet[:1, 2])), *packed(3, 3, seed=3)  # a sigmoid of this is 1
+    yield Network(each(lambda jet: torch.stack([jet.sum(), 2 * jet[-1, 0]]))), *packed(1, 4, 2, seed=2)
+    yield Network(each(lambda jet: 60 + 9 * jet[:1, 2])), *packed(4, 2, seed=3)  # a sigmoid of this is 1
     yield Network(lambda x, n: each(lambda jet: jet[:1].sum(dim=1))(x - x.mean(dim=0), n)), *packed(2, 2, 1, seed=4)
 
 
-def rows_of(x, counts):
-    return [sorted(jet.tolist()) for jet in x.split(counts.tolist())]
+def backwards(x, counts):
+    return torch.cat([jet.flip(0) for jet in x.split(counts.tolist())])
 
 
 def what_was_done(asked, x, counts):
-    """Say in words in which order the constituents came, in the call in which they came otherwise than before."""
+    """Say in words in which order the constituents came to the network."""
+    jets, seen = [jet.tolist() for jet in x.split(counts.tolist())], []
+    for rows, n, _ in asked:
+        if rows.equal(x.flip(0)) and n.equal(counts) and not rows.equal(backwards(x, counts)):
+            return "the whole tensor was reversed"
+        seen += [jet.tolist() for jet in rows.split(n.tolist())]
     if not asked:
         return "nothing: the network was never called"
-    known, jets = rows_of(x, counts), [jet.tolist() for jet in x.split(counts.tolist())]
-    seen = []
-    for rows, n, _ in asked:
-        if any(jet not in known for jet in rows_of(rows, n)):
-            return "constituents came into other jets"
-        seen += [jet.tolist() for jet in rows.split(n.tolist())]
-    if any(jet[::-1] not in seen for jet in jets):
-        return "nothing" if all(jet in jets for jet in seen) else "another order than the reverse"
-    return "reversed inside each jet"
+    known = [sorted(jet) for jet in jets]
+    if any(sorted(jet) not in known for jet in seen):
+        return "constituents came into other jets, or other constituents came"
+    if any(jet not in seen for jet in jets):
+        return "the jets never came in their own order"
+    if all(jet[::-1] in seen for jet in jets):
+        return "reversed inside each jet"
+    return "nothing" if all(jet in jets for jet in seen) else "another order than the reverse"
 
 
 def asked_of(function, model, x, counts, name):
@@ -685,10 +738,6 @@ def order_and_answer(function, model, x, counts):
         "the largest change": answer,
         "whether gradients were recorded": any(recorded for *_, recorded in asked),
     }
-
-
-def backwards(x, counts):
-    return torch.cat([jet.flip(0) for jet in x.split(counts.tolist())])
 
 
 def compared(
@@ -722,14 +771,15 @@ def compared(
     ),
     mistakes={
         "The whole tensor was turned round: the first jet now has the constituents of the last one. Turn each jet by itself.": compared(lambda x, counts: x.flip(0)),
+        "Constituents came into other jets, and so other jets are compared. Stay inside each jet.": compared(lambda x, counts: x[torch.randperm(len(x), generator=torch.Generator().manual_seed(3))]),
+        "The constituents were shuffled inside each jet, or moved on. That is a test as well; the reverse order is asked for, so that everybody gets the same number.": compared(lambda x, n: torch.cat([jet.roll(1, 0) for jet in x.split(n.tolist())])),
         "The jets themselves were turned round, so that each is compared with another jet. Turn the constituents inside each jet.": compared(lambda x, n: torch.cat(x.split(n.tolist())[::-1]), again=lambda n: n.flip(0)),
         "Everything was turned round, the counts as well, so that each jet is compared with another one. The outputs have to be turned back.": compared(lambda x, counts: x.flip(0), again=lambda counts: counts.flip(0)),
         "The counts were turned round, the constituents were not: the jets are cut in other places.": compared(lambda x, counts: x, again=lambda counts: counts.flip(0)),
-        "The constituents were shuffled over all jets, which makes other jets of them. Stay inside each jet.": compared(lambda x, counts: x[torch.randperm(len(x), generator=torch.Generator().manual_seed(3))]),
         "The features were turned round, dim=1: these are other constituents. The order of the constituents is dim=0.": compared(lambda x, counts: x.flip(1)),
         "Only the first jet was turned round.": compared(lambda x, n: torch.cat([x[: n[0]].flip(0), x[n[0] :]])),
-        "Each jet was moved on by one. The reverse order is asked for, so that everybody gets the same number.": compared(lambda x, n: torch.cat([jet.roll(1, 0) for jet in x.split(n.tolist())])),
         "The network got the same jets both times. (Sorting does nothing to jets that are sorted already.) Such a test passes whatever the network does.": compared(lambda x, counts: x),
+        "Both calls got the reversed jets. Compare with the order in which they came.": lambda model, x, counts: compared(lambda x, counts: x)(model, backwards(x, counts), counts),
         "nothing: the network was never called": lambda model, x, counts: 0.0,
         "Changes up and down cancel without .abs(), and a change for the worse is no change.": compared(change=lambda after, before: after - before),
         "This is the mean change: one output that changes much is hidden among many that do not. The largest is asked for.": compared(combine=torch.Tensor.mean),
@@ -750,6 +800,7 @@ def compared(
         "There is a number for each output; the largest is asked for.": compared(combine=lambda d: d.numpy().view(Listed)),
         "There is a number for each jet; the largest of all is asked for.": compared(combine=lambda d: d.amax(dim=1).numpy().view(Listed)),
         "This says whether something has changed; by how much is asked for.": compared(combine=lambda d: (d > 1e-4).any()),
+        "This says whether the outputs agree; by how much they do not is asked for.": compared(combine=lambda d: (d < 1e-4).all()),
         "The number is right, but gradients were recorded on the way, which takes several times the memory: put the calls of the network inside `with torch.no_grad():`.": compared(record=torch.enable_grad),
         "the counts add up to": compared(lambda x, counts: x[1:]),
     },
@@ -802,7 +853,7 @@ def layers():
     jets = momenta(9, 21), torch.tensor([2, 1, 4, 2])
     energy = {"scalar": lambda p, _: p[:, 3].log(), "vector": lambda p, _: p * p[:, 3:].log()}
     upwards = {"scalar": lambda p, _: p[:, 0] / 10, "other": lambda p, _: torch.tensor([0.0, 900.0, 0.0, 0.0])}
-    yield messages(**energy), *jets, faster  # in neither of both
+    yield messages(**energy, other=lambda p, _: torch.tensor([0.0, 60.0, 0.0, 0.0])), *jets, faster  # in neither of both
     yield messages(), *jets, faster  # in both
     yield messages(scalar=lambda p, products: products.log1p().sum(dim=1) + p[:, 3] / 50), *jets, faster
     yield messages(other=lambda p, _: torch.tensor([0.0, 0.0, 0.0, 5.0])), *jets, faster
@@ -870,6 +921,10 @@ def one_after_the_other(layer, p, counts, transform):
         "This is the mean difference of the vectors; the largest is asked for.": symmetry_by(off=lambda after, expected: (after - expected).abs().mean()),
         "This is the mean difference of the vectors over the mean size; the largest ones are asked for.": symmetry_by(off=lambda after, expected: (after - expected).abs().mean(), size=lambda expected, before, after, p: expected.abs().mean()),
         "This is the length of all differences together, not the largest.": symmetry_by(off=lambda after, expected: (after - expected).norm()),
+        "The lengths of the differences were compared, with the length of a vector; the largest component is asked for.": symmetry_by(off=lambda after, expected: (after - expected).norm(dim=1).max(), size=lambda expected, before, after, p: expected.norm(dim=1).max()),
+        "The largest vectors were compared, not component by component.": symmetry_by(off=lambda after, expected: (after.abs().max() - expected.abs().max()).abs()),
+        "The largest scalars were compared, not one by one.": symmetry_by(scalar_change=lambda after, before: (after.abs().max() - before.abs().max()).abs()),
+        "The masses of the vectors were compared. A vector with the right mass can still point anywhere: compare its components.": symmetry_by(expected=lambda vectors, transform: vectors, off=lambda after, before: (squared(after) - squared(before)).abs().max(), size=lambda expected, before, after, p: squared(before).abs().max()),
         "The energies alone were compared; a vector has four components.": symmetry_by(off=lambda after, expected: (after - expected)[:, 3].abs().max()),
         "The energies were left out; a vector has four components.": symmetry_by(off=lambda after, expected: (after - expected)[:, :3].abs().max()),
         "The two numbers are exchanged: first that of the scalars.": lambda *given: symmetry_test(*given)[::-1],
@@ -961,6 +1016,7 @@ def slope_of(times=lambda slope, x: slope.sum(dim=1)):
         "The count of the first jet became smaller, whichever jet lost a constituent: the rows of the other jets move into wrong ones.": in_one_batch(row_of_count=lambda jet, i: 0 * jet[i]),
         "the counts add up to": lambda model, x, counts: model(x[1:], counts)[:, 0],
         "The constituents in front of it were taken out as well: leave out one at a time.": left_out(without=lambda jet, i: jet[i + 1 :] if i + 1 < len(jet) else jet[:1] * 0),
+        "The constituents behind it were taken out as well: leave out one at a time.": left_out(without=lambda jet, i: jet[:i]),
         "This is the jet with this constituent alone, not the jet without it.": left_out(without=lambda jet, i: jet[i : i + 1]),
         "This is the output of the jet with this constituent alone. Full minus without it is asked for.": left_out(lambda full, without: without, without=lambda jet, i: jet[i : i + 1]),
         "This is the output without the constituent; subtract it from that of the full jet.": left_out(lambda full, without: without),
@@ -974,9 +1030,12 @@ def slope_of(times=lambda slope, x: slope.sum(dim=1)):
         "This is slope times input, the change if the network were linear. Leave the constituent out, and ask the network.": slope_of(lambda slope, x: (slope * x).sum(dim=1)),
         "The changes of each jet were scaled to add up to one. What each is worth is asked for as it is.":
             lambda model, x, n: torch.cat([part / part.sum() for part in occluded(model, x, n).split(n.tolist())]),
+        "The changes are divided by the number of constituents. What each is worth is asked for as it is.": lambda model, x, n: occluded(model, x, n) / torch.repeat_interleave(n, n),
+        "There is one number for each jet; each constituent has its own, (T,).": lambda model, x, n: torch.stack([part.mean() for part in occluded(model, x, n).split(n.tolist())]),
+        "This is the length of the slope: what happens if the constituent changes a little, not if it is missing; and it has no sign.": slope_of(lambda slope, x: slope.norm(dim=1)),
         "The changes are sorted. They come in the order of the constituents.": lambda *given: occluded(*given).sort(descending=True).values,
         "There is a list for each jet; one tensor (T,) is asked for, torch.cat.": lambda model, x, n: [*occluded(model, x, n).split(n.tolist())],
-        "There is an axis too much: (T,), not (T, 1).": lambda *given: occluded(*given)[:, None],
+        "There is one axis too many: (T,), not (T, 1).": lambda *given: occluded(*given)[:, None],
         "Only the first jet was looked at.": lambda model, x, n: occluded(model, x[: n[0]], n[:1]),
         "The changes of all outputs came; the first column is asked for.": left_out(output=lambda out: out[0]),
         "is a NumPy array": lambda *given: occluded(*given).numpy(),

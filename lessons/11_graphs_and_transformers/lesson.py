@@ -101,7 +101,7 @@ nearest_of_real = or_reference("11.3", nearest_of_real)
 # The score of query $i$ for key $j$ is $s_{ij} = q_i \cdot k_j / \sqrt{d}$.
 # A softmax over the keys of the real constituents makes weights of the scores, $w_{ij} = e^{s_{ij}} / \sum_{l\ \mathrm{real}} e^{s_{il}}$, and row $i$ of the result, $(P, d)$, is $\sum_{j\ \mathrm{real}} w_{ij} v_j$.
 # Scores can be as large as 1000, and a gradient must be able to flow to all three.
-# At least one slot is real; the rows of queries that are padding do not matter.
+# At least one slot is real; what stands in the rows of queries that are padding does not matter, as long as no NaN there spoils the gradient.
 
 
 # %% tags=["exercise", "ex-11.4"]

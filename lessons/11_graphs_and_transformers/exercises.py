@@ -86,9 +86,8 @@ def ranked(
         "topk takes the largest, and the diagonal is infinite: the constituent itself comes first, and then the farthest. largest=False.": ranked(pick=lambda d, k: d.topk(k).indices),
         "These are the distances; the numbers of the constituents are asked for, .indices.": ranked(pick=lambda d, k: d.topk(k, largest=False).values),
         "topk returns two things, values and indices; the indices are asked for, .indices.": ranked(pick=lambda d, k: d.topk(k, largest=False)),
-        "These numbers count the *others*: behind the constituent itself they are too small by one, since it was taken out of the list before.":
+        "These numbers count the *others*: after the constituent itself they are too small by one, since it was taken out of the list before.":
             lambda points, k: torch.stack([(torch.cat([points[:i], points[i + 1 :]]) - one).norm(dim=1).argsort()[:k] for i, one in enumerate(points)]),
-        "should return the tensor of neighbours": ranked(pick=lambda d, k: dict(zip(("values", "indices"), d.topk(k, largest=False), strict=True))),
         "The nearest comes first; here it comes last.": lambda points, k: nearest(points, k).flip(1),
         "The neighbours are sorted by their number. The nearest comes first.": lambda points, k: nearest(points, k).sort(dim=1).values,
         "Rows and columns are exchanged: one row for each constituent, (P, k).": lambda points, k: nearest(points, k).T,
@@ -101,7 +100,7 @@ def ranked(
         "This ranks by the product of the coordinates, which is large for constituents far out. Use their distance.": ranked(lambda p: -p @ p.T),
         "These are ranks: the second argsort turns numbers of constituents into places.": ranked(pick=lambda d, k: d.argsort(dim=1).argsort(dim=1)[:, :k]),
         "The distances are sorted along the wrong axis: one row of neighbours for each constituent, dim=1.": ranked(pick=lambda d, k: d.argsort(dim=0)[:, :k]),
-        "These are always the two or more closest of all constituents, not those of each.": lambda points, k: torch.cdist(points, points).fill_diagonal_(INF).amin(dim=1).topk(k, largest=False).indices.expand(len(points), k),
+        "The same constituents came for everybody, those which have the closest neighbours. Each has neighbours of its own.": lambda points, k: torch.cdist(points, points).fill_diagonal_(INF).amin(dim=1).topk(k, largest=False).indices.expand(len(points), k),
         "the neighbours come as torch.float32": lambda points, k: nearest(points, k).float(),
     },
     accepted=[
@@ -111,7 +110,7 @@ def ranked(
 )
 def nearest(points, k):
     distance = torch.cdist(points, points)  # (P, P)
-    distance.fill_diagonal_(torch.inf)  # nobody is a neighbour of its own
+    distance.fill_diagonal_(torch.inf)  # nobody is its own neighbour
     return distance.topk(k, largest=False).indices
 
 
@@ -153,8 +152,8 @@ def edges(centre=lambda c, o: c, difference=lambda c, o: o - c, join=lambda c, d
         "Centre and neighbour are added; the second half is neighbour minus centre.": edges(difference=lambda c, o: o + c),
         "The features of the centre are missing: the first F of the 2F.": edges(join=lambda c, d: d),
         "The difference is missing: the last F of the 2F.": edges(join=lambda c, d: c),
-        "The two halves are behind each other along the axis of the neighbours: (P, 2k, F). The features are the last axis, dim=2.": edges(join=lambda c, d: torch.cat([c, d], dim=1)),
-        "The two halves are behind each other along the axis of the constituents: (2P, k, F). The features are the last axis, dim=2.": edges(join=lambda c, d: torch.cat([c, d])),
+        "The two halves follow each other along the axis of the neighbours: (P, 2k, F). The features are the last axis, dim=2.": edges(join=lambda c, d: torch.cat([c, d], dim=1)),
+        "The two halves follow each other along the axis of the constituents: (2P, k, F). The features are the last axis, dim=2.": edges(join=lambda c, d: torch.cat([c, d])),
         "torch.stack makes an axis of its own for the two halves, (P, k, 2, F); torch.cat puts them beside each other.": edges(join=lambda c, d: torch.stack([c, d], dim=2)),
         "The features of the two halves take turns. First all of the centre, then all of the difference: torch.cat along dim=2.": edges(join=lambda c, d: torch.stack([c, d], dim=3).flatten(2)),
         "The two halves came as two things; torch.cat puts them into one tensor (P, k, 2F).": edges(join=lambda c, d: (c, d)),
@@ -331,7 +330,7 @@ def teaches_all(function, q, k, v, mask):
         "The number in the place of minus infinity is too large: scores of real keys can be lower, and then the padding is seen.": attended(weights=lambda s, m: s.masked_fill(~m, -100).softmax(dim=1)),
         "What is subtracted from the scores of padding is too small: scores can be so large that the padding still gets weight. Minus infinity.": attended(weights=lambda s, m: (s - 100 * ~m).softmax(dim=1)),
         "Padding takes part in the attention: it gets weights like anybody else. Set its scores to minus infinity before the softmax, with ~mask, which hides columns, the keys. (~mask[:, None] hides rows, the queries.)": attended(weights=lambda s, m: s.softmax(dim=1)),
-        "The mask comes too late, behind the softmax or in the values: the padding has taken its share of the weights, and those of the others do not add up to one. Mask the scores, before the softmax.": attended(weights=lambda s, m: s.softmax(dim=1) * m),
+        "The mask comes too late, after the softmax or in the values: the padding has taken its share of the weights, and those of the others do not add up to one. Mask the scores, before the softmax.": attended(weights=lambda s, m: s.softmax(dim=1) * m),
         "The scores of padding, or its keys, were set to zero. The softmax makes e^0 = 1 of it, a weight like any other: scores of minus infinity.": attended(weights=lambda s, m: (s * m).softmax(dim=1)),
         "The mask is turned round: True means a real constituent, and the others are hidden.": attended(weights=lambda s, m: s.masked_fill(m, -INF).softmax(dim=1)),
         "Infinity minus infinity is NaN. The scores of padding become *minus* infinity; and the softmax runs along rows, dim=1, since a column of padding has no finite score at all.": attended(weights=lambda s, m: s.masked_fill(~m, INF).softmax(dim=1)),
@@ -354,7 +353,7 @@ def teaches_all(function, q, k, v, mask):
         "These are the logarithms of the weights: softmax, not log_softmax.": attended(weights=lambda s, m: s.masked_fill(~m, -INF).log_softmax(dim=1)),
         "All real keys have the same weight: that is a mean, without attention.": attended(weights=lambda s, m: (m / m.sum()).expand(len(m), -1)),
         "These are the weights; the sums of the values with these weights are asked for, weight @ v.": attended(total=lambda w, v: w),
-        "The weights are used in columns: w @ v, not w.T @ v.": attended(total=lambda w, v: w.T @ v),
+        "The weights are used by columns: weight @ v, not weight.T @ v.": attended(total=lambda w, v: w.T @ v),
         "The value with the largest weight was taken alone: attention is a sum.": attended(total=lambda w, v: v[w.argmax(dim=1)]),
         "does all of it": lambda q, k, v, m: F.scaled_dot_product_attention(q, k, v, attn_mask=m.expand(len(m), -1)),
         "the sums are right, but the gradient is NaN": attended(weights=lambda s, m: s.masked_fill(~(m & m[:, None]), -INF).softmax(dim=1)),
@@ -438,7 +437,7 @@ def length(p):
     ),
     mistakes={
         "The difference of the azimuths is not wrapped: two particles on both sides of phi = pi are neighbours.": paired(wrap=lambda angle: angle),
-        "The difference of the azimuths lies between 0 and 2 pi; it belongs between -pi and pi: add pi before the modulo and subtract it behind.": paired(wrap=lambda angle: angle % (2 * PI)),
+        "The difference of the azimuths lies between 0 and 2 pi; it belongs between -pi and pi: add pi before the modulo and subtract it after.": paired(wrap=lambda angle: angle % (2 * PI)),
         "Differences of azimuths above pi are brought back, those below -pi are not.": paired(wrap=lambda angle: torch.where(angle > PI, angle - 2 * PI, angle)),
         "A difference of azimuths above pi is 2 pi minus it the other way round; here pi was subtracted.": paired(wrap=lambda angle: torch.where(angle.abs() > PI, angle.abs() - PI, angle.abs())),
         "Differences of azimuths above pi were cut to pi. The way round the other side is shorter, 2 pi minus it.": paired(wrap=lambda angle: angle.clamp(-PI, PI)),
@@ -746,6 +745,7 @@ def compared(
     change=lambda after, before: (after - before).abs(),
     combine=torch.Tensor.max,
     again=lambda counts: counts,
+    number=torch.Tensor.item,
     record=torch.no_grad,
 ):
     """Return what those write who take one of the steps in another way."""
@@ -753,7 +753,7 @@ def compared(
     def answer(model, x, counts):
         with record():
             before, after = outputs(model, x, counts), outputs(model, other(x, counts), again(counts))
-            return combine(change(after, before)).item()
+            return number(combine(change(after, before)))
 
     return answer
 
@@ -797,8 +797,8 @@ def compared(
         "A softmax was taken before the comparison. Compare the outputs as they are.": compared(outputs=lambda model, x, counts: model(x, counts).softmax(dim=1)),
         "Decisions were compared, output above zero or not. Compare the outputs themselves.": compared(outputs=lambda model, x, counts: (model(x, counts) > 0).float()),
         "This is the smallest change; the largest is asked for.": compared(combine=torch.Tensor.min),
-        "There is a number for each output; the largest is asked for.": compared(combine=lambda d: d.numpy().view(Listed)),
-        "There is a number for each jet; the largest of all is asked for.": compared(combine=lambda d: d.amax(dim=1).numpy().view(Listed)),
+        "There is a number for each output; the largest is asked for.": compared(combine=torch.Tensor.numpy, number=np.asarray),
+        "There is a number for each jet; the largest of all is asked for.": compared(combine=lambda d: d.amax(dim=1), number=torch.Tensor.numpy),
         "This says whether something has changed; by how much is asked for.": compared(combine=lambda d: (d > 1e-4).any()),
         "This says whether the outputs agree; by how much they do not is asked for.": compared(combine=lambda d: (d < 1e-4).all()),
         "The number is right, but gradients were recorded on the way, which takes several times the memory: put the calls of the network inside `with torch.no_grad():`.": compared(record=torch.enable_grad),
@@ -814,13 +814,6 @@ def order_matters(model, x, counts):
     reverse = torch.cat([jet.flip(0) for jet in x.split(counts.tolist())])
     with torch.no_grad():
         return (model(reverse, counts) - model(x, counts)).abs().max().item()
-
-
-class Listed(np.ndarray):
-    """An array whose ``item()`` is all of it, for those who forget to reduce it."""
-
-    def item(self):
-        return np.asarray(self)
 
 
 def messages(scalar=lambda p, products: products.log1p().sum(dim=1), vector=lambda p, products: p, other=lambda p, products: 0):
@@ -1006,7 +999,7 @@ def slope_of(times=lambda slope, x: slope.sum(dim=1)):
     hints=(
         "For each constituent: the same jet without its row, and a count that is smaller by one.",
         "A jet of n constituents gives n jets of n - 1, which can go through the network as one batch: counts n times n - 1.",
-        "jet.expand(n, n, -1)[~torch.eye(n, dtype=torch.bool)] has the rows of these n jets, one after the other; the changes are model(jet, ...)[:, 0] - model(without, ...)[:, 0].",
+        "jet.expand(n, n, -1)[~torch.eye(n, dtype=torch.bool)] has the rows of these n jets, one after the other; the output of the full jet minus model(without, ...)[:, 0] are the changes.",
     ),
     mistakes={
         "The sign is reversed: full minus without, so that a constituent that speaks for a top comes out above zero.": left_out(lambda full, without: without - full),
@@ -1051,9 +1044,8 @@ def slope_of(times=lambda slope, x: slope.sum(dim=1)):
 def occluded(model, x, counts):
     changes = []
     with torch.no_grad():
-        for jet in x.split(counts.tolist()):
+        for jet, full in zip(x.split(counts.tolist()), model(x, counts)[:, 0], strict=True):
             n = len(jet)
             without = jet.expand(n, n, -1)[~torch.eye(n, dtype=torch.bool)]  # n jets, each without one constituent
-            full, rest = model(jet, torch.tensor([n])), model(without, torch.full((n,), n - 1))
-            changes.append(full[:, 0] - rest[:, 0])
+            changes.append(full - model(without, counts.new_full((n,), n - 1))[:, 0])
     return torch.cat(changes)

@@ -237,6 +237,7 @@ def jet_by_jet_real(points, mask, k, slots=True):
         "Distances to empty slots were set to zero, and then they are the nearest. Infinity takes them out.": ranked_real(fill=0),
         "The number in the place of the distance to empty slots is too small: inside a network distances can be larger. torch.inf is never exceeded.": ranked_real(fill=999),
         "Empty slots were moved away, not far enough: inside a network distances can be larger. Make the distance infinite.": ranked_real(lambda p, m: p.masked_fill(~m[..., None], 999), lambda m, p: torch.zeros(1) > 0),
+        "The numbers in the place of the distances to empty slots and to oneself are too small: inside a network distances can be larger. torch.inf is never exceeded.": ranked_real(fill=999, oneself=lambda d: d.diagonal(dim1=1, dim2=2).fill_(999)),
         "Slots at zero were taken for empty. A real constituent can lie on the axis: the mask says which slots are real.": ranked_real(hidden=lambda m, p: ~p.any(dim=2)[:, None]),
         "The first n slots were taken for real. Real slots can stand anywhere: the mask says where.": ranked_real(hidden=lambda m, p: ~(torch.arange(m.shape[1]) < m.sum(dim=1, keepdim=True))[:, None]),
         "The mask of the first jet was used for all jets.": ranked_real(hidden=lambda m, p: ~m[0]),
@@ -442,6 +443,7 @@ def length(p):
         "A difference of azimuths above pi is 2 pi minus it the other way round; here pi was subtracted.": paired(wrap=lambda angle: torch.where(angle.abs() > PI, angle.abs() - PI, angle.abs())),
         "Differences of azimuths above pi were cut to pi. The way round the other side is shorter, 2 pi minus it.": paired(wrap=lambda angle: angle.clamp(-PI, PI)),
         "The azimuths are added; their difference is meant.": lambda a, b: paired()(a, torch.stack([b[:, 0], -b[:, 1], *b.T[2:]], dim=1)).where(torch.arange(4) < 2, pair_features(a, b)),
+        "The rapidities are added; their difference is meant.": lambda a, b: paired()(a, b * torch.tensor([1, 1, -1, 1])).where(torch.arange(4) < 2, pair_features(a, b)),
         "The difference of the rapidities was wrapped, too; a rapidity is no angle.": paired(delta=lambda y, phi: torch.hypot(wrapped(y), phi)),
         "The difference of the azimuths is taken modulo pi: particles on opposite sides seem close.": paired(wrap=lambda angle: (angle + PI / 2) % PI - PI / 2),
         "arctan(py / px) does not know in which half of the plane a particle flies; torch.atan2(py, px) does.": paired(phi=lambda p: torch.atan(p[:, 1] / p[:, 0])),
@@ -458,6 +460,7 @@ def length(p):
         "The pT of the second particle was taken for kT and z; the softer of the two is meant, whichever comes first.": paired(softer=lambda a, b: b),
         "One minimum was taken over all pairs: torch.minimum(pt_a, pt_b) compares pair by pair.": paired(softer=lambda a, b: torch.min(a.min(), b.min()).expand_as(a)),
         "kT is the softer pT alone; times Delta.": paired(kt=lambda soft, far: soft),
+        "kT is the softer pT times Delta, not times Delta^2.": paired(kt=lambda soft, far: soft * far**2),
         "kT was divided by Delta; times Delta.": paired(kt=lambda soft, far: soft / far),
         "This is kT^2.": paired(kt=lambda soft, far: (soft * far) ** 2),
         "z is the softer pT divided by the sum of both; here it is divided by the harder.": paired(z=lambda soft, a, b: soft / torch.maximum(a, b)),
@@ -466,6 +469,7 @@ def length(p):
         "z is the share of the harder particle; that of the softer one is meant.": paired(z=lambda soft, a, b: 1 - soft / (a + b)),
         "z was divided by the pT of the summed momentum. Divide by the sum of the two pT, pt_a + pt_b.": with_share(lambda a, b: torch.minimum(*(torch.hypot(*p.T[:2]) for p in (a, b))) / torch.hypot(*(a + b).T[:2])),
         "The last column is ln m; ln m^2 is asked for.": paired(mass=lambda a, b: squared(a + b).sqrt()),
+        "The length of the summed momentum is not squared: E^2 - |p|^2.": paired(mass=lambda a, b: (a + b)[:, 3] ** 2 - length(a + b)),
         "pz is missing in m^2: the momentum of both has three components.": paired(mass=lambda a, b: (a + b)[:, 3] ** 2 - (a + b)[:, :2].square().sum(dim=1)),
         "A minus before px^2 alone: all three squares of the momentum are subtracted.": paired(mass=lambda a, b: squared(a + b) + 2 * (a + b)[:, 1:3].square().sum(dim=1)),
         "z is the share of the energy; that of pT is meant.": with_share(lambda a, b: torch.minimum(a[:, 3], b[:, 3]) / (a + b)[:, 3]),
@@ -477,6 +481,7 @@ def length(p):
         "The difference of the momenta stands in m^2; their sum is meant.": paired(mass=lambda a, b: ((a[:, 3] + b[:, 3]) ** 2 - length(a - b) ** 2).clamp(min=1e-8)),
         "The energies were squared before they were added.": paired(mass=lambda a, b: (a[:, 3] ** 2 + b[:, 3] ** 2 - length(a + b) ** 2).clamp(min=1e-8)),
         "The logarithms are missing: the four span many orders of magnitude, and networks like numbers of order one.": paired(form=lambda *columns: torch.stack(columns, dim=1)),
+        "The logarithm of z is missing.": paired(form=lambda d, kt, z, m2: torch.stack([d.log(), kt.log(), z, m2.log()], dim=1)),
         "These are logarithms to the base of ten; ln is the natural one, torch.log.": paired(form=lambda *columns: torch.stack(columns, dim=1).log10()),
         "This is ln(1 + x); ln x is asked for, also where x is small.": paired(form=lambda *columns: torch.stack(columns, dim=1).log1p()),
         "Rows and columns are exchanged: one row for each pair, (M, 4); dim=1 in torch.stack.": paired(form=lambda *columns: torch.stack(columns).log()),
@@ -563,7 +568,7 @@ def minkowski(a, b):
 
 
 def boosts():
-    for n, beta in ((6, [0.3, -0.5, 0.2]), (1, [0.0, 0.0, -0.95]), (4, [0.0, 0.0, 0.0]), (3, [0.6, 0.0, 0.0]), (5, [2e-4, -5e-4, 8e-4])):
+    for n, beta in ((6, [0.3, -0.5, 0.2]), (1, [0.0, 0.0, 0.95]), (4, [0.0, 0.0, 0.0]), (3, [0.6, 0.1, 0.4]), (5, [2e-4, -5e-4, 8e-4])):
         yield momenta(n, 7 + n), torch.tensor(beta, dtype=torch.float64)
 
 
@@ -609,6 +614,7 @@ def boosted_by(
         "The division by beta^2 is missing in (gamma - 1) (beta . p) / beta^2.": boosted_by(push=lambda g, b2, along, e: (g - 1) * along + g * e),
         "The division is by |beta|; by its square.": boosted_by(push=lambda g, b2, along, e: (g - 1) * along / b2.clamp(min=1e-30).sqrt() + g * e),
         "The part of the momentum along beta is not stretched: (gamma - 1) (beta . p) / beta^2 is missing.": boosted_by(push=lambda g, b2, along, e: g * e),
+        "beta . p is one number for each particle, the sum over three components; here each component goes its own way.": boosted_by(push=lambda g, b2, along, e: g * e, space=lambda p, push, beta, g: p[:, :3] + push[:, None] * beta + g**2 / (g + 1) * p[:, :3] * beta**2),
         "gamma E is missing in the momentum: this stretches, but does not move.": boosted_by(push=lambda g, b2, along, e: g**2 / (g + 1) * along),
         "The energy in the momentum needs its gamma: gamma E beta.": boosted_by(push=lambda g, b2, along, e: g**2 / (g + 1) * along + e),
         "gamma stands in the place of gamma - 1: the momentum along beta is counted twice.": boosted_by(push=lambda g, b2, along, e: g * along / b2.clamp(min=1e-30) + g * e),
@@ -685,17 +691,21 @@ def in_places(jet):
 
 
 def packed(*counts, seed=0):
+    return drawn(sum(counts), 3, seed=seed), torch.tensor(counts)
+
+
+def falling(*counts, seed=0):
     """Return jets whose first column falls from constituent to constituent, as a pT does."""
-    x = drawn(sum(counts), 3, seed=seed)
+    x, n = packed(*counts, seed=seed)
     x[:, 0] = torch.cat([jet[:, 0].sort(descending=True).values for jet in x.split(counts)])
-    return x, torch.tensor(counts)
+    return x, n
 
 
 def networks_that_read_in_order():
-    yield Network(each(lambda jet: jet[:1, 0] * 3)), *packed(2, 3, 5)  # the hardest constituent
+    yield Network(each(lambda jet: jet[:1, 0] * 3)), *falling(2, 3, 5)  # the hardest constituent
     yield Network(deep_sets()), *packed(3, 1, 4)
     yield Network(each(in_places)), *packed(2, 4, 3, seed=1)  # what one output gains, the other loses
-    yield Network(each(lambda jet: torch.stack([jet.sum(), 2 * jet[-1, 0]]))), *packed(1, 4, 2, seed=2)
+    yield Network(each(lambda jet: torch.stack([0.1 * jet[0, 1], 2 * jet[-1, 0]]))), *falling(1, 4, 2, seed=2)
     yield Network(each(lambda jet: 60 + 9 * jet[:1, 2])), *packed(4, 2, seed=3)  # a sigmoid of this is 1
     yield Network(lambda x, n: each(lambda jet: jet[:1].sum(dim=1))(x - x.mean(dim=0), n)), *packed(2, 2, 1, seed=4)
 
@@ -782,6 +792,7 @@ def compared(
         "Both calls got the reversed jets. Compare with the order in which they came.": lambda model, x, counts: compared(lambda x, counts: x)(model, backwards(x, counts), counts),
         "nothing: the network was never called": lambda model, x, counts: 0.0,
         "Changes up and down cancel without .abs(), and a change for the worse is no change.": compared(change=lambda after, before: after - before),
+        "Changes up and down cancel without .abs(), and an output that only rises does not change then.": compared(change=lambda after, before: before - after),
         "This is the mean change: one output that changes much is hidden among many that do not. The largest is asked for.": compared(combine=torch.Tensor.mean),
         "This is the mean change, with its sign: up and down cancel. The largest absolute change is asked for.": compared(change=lambda after, before: after - before, combine=torch.Tensor.mean),
         "This is the absolute value of the mean: up and down cancel before. First .abs(), then .max().": compared(change=lambda after, before: after - before, combine=lambda d: d.mean().abs()),
@@ -907,6 +918,8 @@ def one_after_the_other(layer, p, counts, transform):
         "Changes of the scalars up and down cancel without .abs(): some outputs only fall.": symmetry_by(scalar_change=lambda after, before: (after - before).max()),
         "This is the mean change of the scalars; the largest is asked for.": symmetry_by(scalar_change=lambda after, before: (after - before).abs().mean()),
         "This is the mean change of the scalars with its sign, in which up and down cancel.": symmetry_by(scalar_change=lambda after, before: (after - before).mean()),
+        "The changes were added up; the largest is asked for.": symmetry_by(scalar_change=lambda after, before: (after - before).abs().sum(), off=lambda after, expected: (after - expected).abs().sum(), size=lambda expected, before, after, p: expected.abs().sum()),
+        "The momenta were transformed twice before the second call.": symmetry_by(after=lambda layer, p, counts, transform: layer(transform(transform(p)), counts)),
         "The change of the scalars is relative here; it is asked for as it is.": symmetry_by(scalar_change=lambda after, before: (after - before).abs().max() / before.abs().max()),
         "The first scalar alone was looked at; there are C of them.": symmetry_by(scalar_change=lambda after, before: (after - before)[:, 0].abs().max()),
         "The first constituent alone was looked at.": symmetry_by(scalar_change=lambda after, before: (after - before)[0].abs().max(), off=lambda after, expected: (after - expected)[0].abs().max()),
@@ -940,7 +953,7 @@ def symmetry_test(layer, p, counts, transform):
 def networks_and_jets():
     pairs_in = each(lambda jet: (jet[:, None] * jet).sum(dim=2).tanh().sum()[None] - 3)
     first_of_two = each(lambda jet: torch.stack([(jet[:, 0] * jet[:, 1].roll(1)).sum() + jet[0, 2], 7 + jet.sum()]))
-    yield Network(deep_sets()), *packed(2, 4, 3)
+    yield Network(deep_sets()), *packed(2, 3, 4)
     yield Network(pairs_in), *packed(5, 2, seed=1)  # what one means depends on the others
     yield Network(first_of_two), *packed(3, 3, 2, seed=2)  # two outputs, and the order counts
     yield Network(deep_sets("mean")), *packed(4, seed=3)
@@ -969,14 +982,16 @@ def left_out(
     return answer
 
 
-def in_one_batch(row_of_count=lambda jet, i: jet[i], keep=lambda n, i: torch.arange(n) != i):
+def in_one_batch(jet_of=torch.repeat_interleave, fewer_in=lambda jet: jet):
+    """Return what those write who leave out rows of the whole batch, and lower the count of a jet."""
+
     def answer(model, x, counts):
-        jet, changes = torch.repeat_interleave(counts), []
+        jet, changes = jet_of(counts), []
         with torch.no_grad():
             full = model(x, counts)[:, 0]
             for i in range(len(x)):
-                fewer = counts - F.one_hot(row_of_count(jet, i), len(counts))
-                changes.append(full[jet[i]] - model(x[keep(len(x), i)], fewer)[jet[i], 0])
+                fewer = counts - F.one_hot(fewer_in(jet[i]), len(counts))
+                changes.append(full[jet[i]] - model(x[torch.arange(len(x)) != i], fewer)[jet[i], 0])
         return torch.stack(changes)
 
     return answer
@@ -1006,7 +1021,7 @@ def slope_of(times=lambda slope, x: slope.sum(dim=1)):
         "The sign is lost: a constituent can speak for a top or against it.": left_out(lambda full, without: (full - without).abs()),
         "The constituent was set to zero. A row of zeros is still a constituent, one that was never there, and the network counts it: take the row out, and lower the count.": left_out(without=lambda jet, i: jet * (torch.arange(len(jet)) != i)[:, None]),
         "The constituent was exchanged for the mean of the others; take the row out.": left_out(without=lambda jet, i: torch.where(torch.arange(len(jet))[:, None] == i, jet.mean(dim=0), jet)),
-        "The count of the first jet became smaller, whichever jet lost a constituent: the rows of the other jets move into wrong ones.": in_one_batch(row_of_count=lambda jet, i: 0 * jet[i]),
+        "The count of the first jet became smaller, whichever jet lost a constituent: the rows of the other jets move into wrong ones.": in_one_batch(fewer_in=lambda jet: 0 * jet),
         "the counts add up to": lambda model, x, counts: model(x[1:], counts)[:, 0],
         "The constituents in front of it were taken out as well: leave out one at a time.": left_out(without=lambda jet, i: jet[i + 1 :] if i + 1 < len(jet) else jet[:1] * 0),
         "The constituents behind it were taken out as well: leave out one at a time.": left_out(without=lambda jet, i: jet[:i]),
@@ -1015,6 +1030,9 @@ def slope_of(times=lambda slope, x: slope.sum(dim=1)):
         "This is the output without the constituent; subtract it from that of the full jet.": left_out(lambda full, without: without),
         "Another constituent of the jet was left out, the last for the first: the rows come in another order.": left_out(without=lambda jet, i: torch.cat([jet[: len(jet) - 1 - i], jet[len(jet) - i :]])),
         "The constituents that stayed came in another order: what was in front was put behind. Some networks read the order.": left_out(without=lambda jet, i: torch.cat([jet[i + 1 :], jet[:i]])),
+        "jet.repeat_interleave(n, dim=0) repeats each row n times before the next one comes. The whole jet is needed n times: expand, or repeat.":
+            lambda model, x, n: torch.no_grad()(lambda: torch.cat([model(jet, torch.tensor([len(jet)]))[:, 0] - model(jet.repeat_interleave(len(jet), dim=0)[~torch.eye(len(jet)).bool().flatten()], torch.full((len(jet),), len(jet) - 1))[:, 0] for jet in x.split(n.tolist())]))(),
+        "The first constituent of each jet was counted as one of the jet before: torch.searchsorted needs right=True.": in_one_batch(jet_of=lambda counts: torch.searchsorted(counts.cumsum(0), torch.arange(int(counts.sum())))),
         "This is a change of probabilities. Where the network is certain they hardly change: take the logit, the output as it is.": left_out(output=lambda out: out[0, 0].sigmoid()),
         "The last output was taken, not the first.": left_out(output=lambda out: out[0, -1]),
         "The outputs were added up; the first column is asked for.": left_out(output=lambda out: out[0].sum()),

@@ -49,7 +49,7 @@ def pool(values: torch.Tensor, counts: torch.Tensor, pooling: str = "sum") -> to
     [[3.0], [0.0], [4.0]]
     """
     values = values.to(torch.promote_types(values.dtype, torch.float32))
-    jet = torch.repeat_interleave(counts, output_size=len(values))  # (T,): 0 0 2 for counts 2 0 1
+    jet = torch.repeat_interleave(counts, output_size=values.shape[0])  # (T,): 0 0 2 for counts 2 0 1
     sums = values.new_zeros(len(counts), values.shape[1]).index_add(0, jet, values)  # (N, L)
     return sums / counts.clamp(min=1)[:, None] if pooling == "mean" else sums
 

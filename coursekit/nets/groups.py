@@ -68,6 +68,11 @@ def in_slots(values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     return F.pad(values, (0, 0, 0, 1))[rows]
 
 
+def exactly(values: torch.Tensor) -> torch.Tensor:
+    """Return values in double precision, where a device has it: in it small differences of large products survive."""
+    return values if values.device.type == "mps" else values.double()
+
+
 def check_packed(x: torch.Tensor, counts: torch.Tensor, n_features: int) -> None:
     """Raise ValueError unless `x` is (T, n_features) and `counts` (N,) adds up to T."""
     # An exporter follows the code without numbers; what it makes compares the sum itself.

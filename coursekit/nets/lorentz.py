@@ -7,9 +7,9 @@ pairs, made of invariants alone, and moves the momenta along each other:
     p_i' &= p_i + \sum_j \phi_x(m_{ij})\, p_j, \\
     h_i' &= h_i + \phi_h\Big(h_i, \sum_j \phi_m(m_{ij})\, m_{ij}\Big)
 
-with the Minkowski product and :math:`\psi(z) = \mathrm{sgn}(z) \ln(1 + |z|)`. So the scalars of a boosted jet are those
-of the jet, its vectors are boosted, and the answer stays: the network knows without a single example what others must
-learn from data.
+with the Minkowski product and a logarithm of both signs, :math:`\psi(z) = \mathrm{arsinh}(z)`. So the scalars of a
+boosted jet are those of the jet, its vectors are boosted, and the answer stays: the network knows without a single
+example what others must learn from data.
 
 References
 ----------
@@ -25,7 +25,7 @@ try:
 except ImportError as error:
     raise ImportError('equivariant networks need PyTorch: pip install "coursekit[torch]"') from error
 
-from coursekit.nets.groups import check_packed, grouped, in_slots, is_exporting
+from coursekit.nets.groups import check_packed, exactly, grouped, in_slots, is_exporting
 
 # GeV: in single precision, smaller masses of jets and energies in their rest frames are rounding errors of large ones.
 _SMALLEST_MASS, _SMALLEST_ENERGY = 1.0, 0.01
@@ -40,12 +40,8 @@ def minkowski(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     >>> float(minkowski(photon, photon)), float(minkowski(photon, torch.tensor([0.0, 0.0, 0.0, 2.0])))
     (0.0, 10.0)
     """
-    product = a * b  # by elements: a product of matrices would be in half precision on a GPU
+    product = a * b
     return product[..., 3] - product[..., 0] - product[..., 1] - product[..., 2]
-
-
-def _log(z: torch.Tensor) -> torch.Tensor:
-    return z.sign() * z.abs().log1p()
 
 
 class LorentzLayer(nn.Module):
@@ -74,17 +70,17 @@ class LorentzLayer(nn.Module):
 
     def forward(self, h: torch.Tensor, p: torch.Tensor, real: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the new h and p; `real` (n, P) is 1 for a constituent and 0 for an empty slot."""
-        products = minkowski(p[:, :, None], p[:, None])  # (n, P, P): receivers, senders
-        squares = minkowski(p, p)
+        products = torch.cat([-p[..., :3], p[..., 3:]], dim=2) @ p.mT  # (n, P, P): receivers, senders
+        squares = products.diagonal(dim1=1, dim2=2)
         distances = squares[:, :, None] + squares[:, None] - 2 * products
         normed = self.norm(h)
-        m = self.of_products(torch.stack([_log(distances), _log(products)], dim=3).to(h.dtype))  # (n, P, P, C)
+        m = self.of_products(torch.stack([distances, products], dim=3).to(h.dtype).asinh())  # (n, P, P, C)
         m = (m + self.of_receiver(normed)[:, :, None] + self.of_sender(normed)[:, None]).relu_()
         m = self.message(m).relu_()
         gates = self.gate(m).sigmoid() * real[:, None, :, None]  # (n, P, P, 1)
         heard = (gates.transpose(2, 3) @ m)[:, :, 0] / 6  # (n, P, C): some 32 senders, 6 is about their square root
         if self.move is not None:
-            p = p + ((self.move(m) * real[:, None, :, None]) * p[:, None]).sum(dim=2)  # (n, P, 4)
+            p = p + (self.move(m)[..., 0] * real[:, None]).to(p.dtype) @ p  # (n, P, 4)
         return h + self.scalar(torch.cat([normed, heard], dim=2)), p
 
 
@@ -107,7 +103,8 @@ class LorentzNet(nn.Module):
     A width of 72 and 6 layers are the published size (224k parameters), with all constituents. Here the first scalars
     are the energy of a constituent in the rest frame of the jet, its share of the jet's mass, and this mass; the paper
     begins with the masses of the constituents, which tell nothing where a detector takes them all as massless. A layer
-    normalisation stands in the place of batch normalisations.
+    normalisation stands in the place of batch normalisations, and psi is the inverse hyperbolic sine, which unlike the
+    paper's sgn(z) ln(1 + abs(z)) has its slope at zero, too.
 
     Raises
     ------
@@ -170,23 +167,20 @@ class LorentzNet(nn.Module):
         """Yield, group by group, jets, rows, scalars, momenta, shares of the jet's energy and which slots are real."""
         check_packed(x, counts, self.n_features)
         for jets, rows in grouped(counts, len(x), at_least=self.hardest if is_exporting() else 1):
-            p = in_slots(x, rows)  # (n, P, 4)
+            p = in_slots(exactly(x), rows)  # (n, P, 4)
             jet = p.sum(dim=1, keepdim=True)  # (n, 1, 4)
             mass = minkowski(jet, jet).clamp(min=_SMALLEST_MASS**2).sqrt()  # (n, 1)
             energies = (minkowski(p, jet) / mass).clamp(min=_SMALLEST_ENERGY)  # (n, P): in the rest frame of the jet
             n_kept = self.hardest if is_exporting() else min(self.hardest, rows.shape[1])
             kept = energies.where(rows < len(x), 0).topk(n_kept, dim=1).indices
             # From here on with the new, smaller P
-            rows, energies, p = (
-                rows.gather(1, kept),
-                energies.gather(1, kept),
-                p.take_along_dim(kept[:, :, None], dim=1),
-            )
+            p = p.gather(1, kept[:, :, None].expand(-1, -1, 4))
+            rows, energies = rows.gather(1, kept), energies.gather(1, kept)
             real = (rows < len(x)).to(x.dtype)
-            shares = energies / mass * real
+            shares = (energies / mass).to(x.dtype) * real
             # Offsets so that the numbers are of order one: logarithms of 1 GeV, 2% and 90 GeV
             scalars = [energies.log(), (energies / mass).log() + 4, mass.log().expand_as(energies) - 4.5]
-            h = self.embedding(torch.stack(scalars, dim=2))  # (n, P, C)
+            h = self.embedding(torch.stack(scalars, dim=2).to(x.dtype))  # (n, P, C)
             for layer in self.layers:
                 h, p = layer(h, p, real)
             yield jets, rows, h, p, shares, real

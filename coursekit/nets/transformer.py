@@ -98,7 +98,7 @@ class Attention(nn.Module):
         q = self.query(normed if queries is keys else self.norm(queries))
         parts = (self._split(part) for part in (q, self.key(normed), self.value(normed)))
         mixed = F.scaled_dot_product_attention(*parts, attn_mask=bias)  # (n, H, Q, W / H)
-        queries = queries + self.out(mixed.transpose(1, 2).flatten(2))
+        queries = queries + self.out(torch.cat(mixed.unbind(dim=1), dim=2))
         return queries + self.dense(queries)
 
     def weights(self, queries: torch.Tensor, keys: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
@@ -217,10 +217,10 @@ class ParticleTransformer(nn.Module):
     def _bias(self, slots: torch.Tensor) -> torch.Tensor:
         """Return U of each head, (n, H, P, P), from d_eta, d_phi and log pT of the slots, (n, P, 3)."""
         n_slots = slots.shape[1]
-        first, second = torch.tril_indices(n_slots, n_slots, device=slots.device)  # a pair and its mirror image are one
+        number = torch.arange(n_slots, device=slots.device)
+        first, second = (number[:, None] >= number).nonzero().unbind(dim=1)  # a pair and its mirror image are one
         pairs = torch.stack([slots[:, first], slots[:, second]], dim=-1)  # (n, pairs, 3, 2)
         bias = self.pairs(pair_features(*pairs.unbind(dim=2)).to(slots.dtype))  # (n, pairs, H)
-        number = torch.arange(n_slots, device=slots.device)
         low, high = torch.minimum(number[:, None], number), torch.maximum(number[:, None], number)
         table = high * (high + 1) // 2 + low  # (P, P): the number of the pair, rows of the triangle one after the other
         return bias.transpose(1, 2).index_select(2, table.flatten()).unflatten(2, (n_slots, n_slots))

@@ -85,7 +85,7 @@ def operations(model: torch.nn.Module, jets: PackedJets) -> int:
     """Return the multiplications of matrices that a jet takes, one way, an addition and a product counted as two."""
     model.eval()
     some = jets[: min(200, len(jets))]
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with FlopCounterMode(display=False) as counter:
         model(some.features, some.counts)
     return round(counter.get_total_flops() / len(some))
 

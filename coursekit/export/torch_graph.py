@@ -117,7 +117,7 @@ class _Guarded(nn.Module):
 
     def forward(self, x, counts):
         finite = pool((x - x).sum(dim=1, keepdim=True), counts)  # (N, 1): a rectifier may make 0 of NaN
-        wrong = (counts.sum() != len(x)) | (counts < 0).any()
+        wrong = (counts.sum() != x.shape[0]) | (counts < 0).any()
         return self.network(x, counts), torch.where(wrong, torch.nan, finite)
 
 

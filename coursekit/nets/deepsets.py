@@ -50,7 +50,7 @@ def pool(values: torch.Tensor, counts: torch.Tensor, pooling: str = "sum") -> to
     """
     values = values.to(torch.promote_types(values.dtype, torch.float32))
     jet = torch.repeat_interleave(counts, output_size=values.shape[0])  # (T,): 0 0 2 for counts 2 0 1
-    sums = values.new_zeros(len(counts), values.shape[1]).index_add(0, jet, values)  # (N, L)
+    sums = values.new_zeros(counts.shape[0], values.shape[1]).index_add(0, jet, values)  # (N, L)
     return sums / counts.clamp(min=1)[:, None] if pooling == "mean" else sums
 
 

@@ -16,7 +16,7 @@ except ImportError as error:
 #: Whether an exporter follows the code, without numbers.
 is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)  # new in PyTorch 2.7
 # Jets that a CPU computes at once, so that their pairs stay in its cache. A GPU takes all that it gets.
-_CPU_JETS = 32
+_CPU_JETS = 16
 
 
 def grouped(counts: torch.Tensor, n_rows: int, at_least: int = 1) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -52,10 +52,10 @@ def grouped(counts: torch.Tensor, n_rows: int, at_least: int = 1) -> Iterator[tu
     if is_exporting():
         longest = counts.max().item()
         torch._check(longest >= 0)
-        parts = [(torch.arange(len(counts), device=counts.device), longest)]
+        parts = [(torch.arange(counts.shape[0], device=counts.device), longest)]
     else:
         ordered, order = counts.sort(stable=True)
-        size = _CPU_JETS if counts.device.type == "cpu" else max(1, len(counts))
+        size = _CPU_JETS if counts.device.type == "cpu" else max(1, counts.shape[0])
         longest = [int(part[-1]) if len(part) else 0 for part in ordered.cpu().split(size)]
         parts = zip(order.split(size), longest, strict=True)
     for jets, longest in parts:
@@ -77,7 +77,7 @@ def check_packed(x: torch.Tensor, counts: torch.Tensor, n_features: int) -> None
     """Raise ValueError unless `x` is (T, n_features) and `counts` (N,) adds up to T."""
     # An exporter follows the code without numbers; what it makes compares the sum itself.
     shapes_fit = x.ndim == 2 and x.shape[1] == n_features and counts.ndim == 1
-    if not (shapes_fit and (is_exporting() or counts.sum() == len(x))):
+    if not (shapes_fit and (is_exporting() or counts.sum() == x.shape[0])):
         raise ValueError(
             f"expected x (T, {n_features}) and counts (N,) that add up to T; got x {tuple(x.shape)} and counts "
             f"{tuple(counts.shape)} with the sum {int(counts.sum())}. Padded jets (N, P, F) have to be packed first"

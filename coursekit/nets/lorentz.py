@@ -158,7 +158,7 @@ class LorentzNet(nn.Module):
         A Lorentz transformation of `x` leaves the scalars as they are, and transforms the momenta.
         """
         width = self.layers[0].message.out_features
-        scalars, momenta = x.new_zeros(len(x) + 1, width), x.new_zeros(len(x) + 1, 4)
+        scalars, momenta = x.new_zeros(x.shape[0] + 1, width), x.new_zeros(x.shape[0] + 1, 4)
         for _, rows, h, p, _, _ in self._read(x, counts):
             scalars[rows], momenta[rows] = h.to(x.dtype), p.to(x.dtype)
         return scalars[:-1], momenta[:-1]
@@ -166,17 +166,17 @@ class LorentzNet(nn.Module):
     def _read(self, x: torch.Tensor, counts: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
         """Yield, group by group, jets, rows, scalars, momenta, shares of the jet's energy and which slots are real."""
         check_packed(x, counts, self.n_features)
-        for jets, rows in grouped(counts, len(x), at_least=self.hardest if is_exporting() else 1):
+        for jets, rows in grouped(counts, x.shape[0], at_least=self.hardest if is_exporting() else 1):
             p = in_slots(exactly(x), rows)  # (n, P, 4)
             jet = p.sum(dim=1, keepdim=True)  # (n, 1, 4)
             mass = minkowski(jet, jet).clamp(min=_SMALLEST_MASS**2).sqrt()  # (n, 1)
             energies = (minkowski(p, jet) / mass).clamp(min=_SMALLEST_ENERGY)  # (n, P): in the rest frame of the jet
             n_kept = self.hardest if is_exporting() else min(self.hardest, rows.shape[1])
-            kept = energies.where(rows < len(x), 0).topk(n_kept, dim=1).indices
+            kept = energies.where(rows < x.shape[0], 0).topk(n_kept, dim=1).indices
             # From here on with the new, smaller P
             p = p.gather(1, kept[:, :, None].expand(-1, -1, 4))
             rows, energies = rows.gather(1, kept), energies.gather(1, kept)
-            real = (rows < len(x)).to(x.dtype)
+            real = (rows < x.shape[0]).to(x.dtype)
             shares = (energies / mass).to(x.dtype) * real
             # Offsets so that the numbers are of order one: logarithms of 1 GeV, 2% and 90 GeV
             scalars = [energies.log(), (energies / mass).log() + 4, mass.log().expand_as(energies) - 4.5]

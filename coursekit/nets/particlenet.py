@@ -51,12 +51,12 @@ def neighbours(points: torch.Tensor, counts: torch.Tensor, k: int) -> tuple[torc
     >>> found.tolist(), degrees.tolist()  # of the constituents 0, 1, 2; the last is alone in its jet
     ([2, 1, 2, 0, 0, 1], [2, 2, 2, 0])
     """
-    n_rows = len(points)
+    n_rows = points.shape[0]
     nearest = counts.new_zeros(n_rows + 1, k)  # the last row takes what empty slots find
     for _, rows in grouped(counts, n_rows, at_least=k + 1):
         # Squares of distances from products, five times as fast as `torch.cdist` by differences, and as exact as floats
         # are if the products are doubles.
-        slots = in_slots(exactly(points), rows)  # (n, P, D)
+        slots = in_slots(exactly(points).nan_to_num(0, 0, 0), rows)  # (n, P, D); what is broken has neighbours, too
         squares = slots.square().sum(dim=2)  # (n, P)
         distances = torch.baddbmm(squares[:, :, None] + squares[:, None], slots, slots.mT, alpha=-2)  # (n, P, P)
         itself = torch.eye(rows.shape[1], dtype=torch.bool, device=rows.device)

@@ -40,7 +40,7 @@ def main(
     code = load_events(path, ["aux_genpart_pid"], tree="tree")["aux_genpart_pid"]
     labels = np.where(code == GLUON, len(JETCLASS_LABELS), labels)  # the layout has one label for quarks and gluons
     classes, targets = np.unique(labels, return_inverse=True)
-    names = [(*JETCLASS_LABELS, "gluon")[place] for place in classes]
+    names = [("quark", *JETCLASS_LABELS[1:], "gluon")[place] for place in classes]
     device, n_training = pick_device(), round(0.9 * len(jets))
     packed = PackedJets(*relative_features(jets, upright=True), targets).to(device)
     torch.manual_seed(seed)

@@ -22,8 +22,8 @@ def test_public_files_are_those_published():
 
 def test_shipped_files_are_those_of_the_registry():
     for file in data.catalogue().values():
-        if not file.url:
-            assert file.make.startswith("coursekit simulate ")
+        if not file.url:  # simulated by anybody, or what a study of ours has recorded, which only ships
+            assert file.make.startswith("coursekit simulate ") or (file.bytes and not file.make)
         if not file.url and file.bytes:
             assert file.hash.startswith("sha256:")
             assert data.verify(file.name) == data.shipped_folder() / file.name

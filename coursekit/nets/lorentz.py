@@ -101,7 +101,8 @@ class LorentzNet(nn.Module):
     Notes
     -----
     A width of 72 and 6 layers are the published size (224k parameters), with all constituents. Here the first scalars
-    are the energy of a constituent in the rest frame of the jet, its share of the jet's mass, and this mass; the paper
+    are the energy of a constituent in the rest frame of the jet, its share of the jet's mass, this mass, and the number
+    of constituents; the paper
     begins with the masses of the constituents, which tell nothing where a detector takes them all as massless. A layer
     normalisation stands in the place of batch normalisations, and psi is the inverse hyperbolic sine, which unlike the
     paper's sgn(z) ln(1 + abs(z)) has its slope at zero, too.
@@ -126,7 +127,7 @@ class LorentzNet(nn.Module):
         if min(width, layers, hardest, n_outputs) < 1:
             raise ValueError(f"every size is at least 1, got {width = }, {layers = }, {hardest = }, {n_outputs = }")
         self.hardest = hardest
-        self.embedding = nn.Sequential(nn.Linear(3, width), nn.ReLU(), nn.Linear(width, width))
+        self.embedding = nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, width))
         self.layers = nn.ModuleList(LorentzLayer(width, moves=i < layers - 1) for i in range(layers))
         self.head = nn.Sequential(nn.Linear(2 * width, 2 * width), nn.ReLU(), nn.Linear(2 * width, n_outputs))
 
@@ -178,9 +179,11 @@ class LorentzNet(nn.Module):
             rows, energies = rows.gather(1, kept), energies.gather(1, kept)
             real = (rows < x.shape[0]).to(x.dtype)
             shares = (energies / mass).to(x.dtype) * real
-            # Offsets so that the numbers are of order one: logarithms of 1 GeV, 2% and 90 GeV
-            scalars = [energies.log(), (energies / mass).log() + 4, mass.log().expand_as(energies) - 4.5]
-            h = self.embedding(torch.stack(scalars, dim=2).to(x.dtype))  # (n, P, C)
+            n_all = counts[jets, None].clamp(min=1).to(p.dtype)  # (n, 1): the soft ones that are left out count, too
+            # Offsets so that the numbers are of order one: logarithms of 1 GeV, 2%, 90 GeV and 45
+            scalars = [energies.log(), (energies / mass).log() + 4, mass.log() - 4.5, n_all.log() - 3.8]
+            scalars = torch.stack([scalar.expand_as(energies) for scalar in scalars], dim=2)  # (n, P, 4)
+            h = self.embedding(scalars.to(x.dtype))  # (n, P, C)
             for layer in self.layers:
                 h, p = layer(h, p, real)
             yield jets, rows, h, p, shares, real

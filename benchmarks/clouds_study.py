@@ -104,7 +104,6 @@ def network(recipe: Recipe, samples: dict, seed: int, checkpoint: Path) -> tuple
     start, generator = time.perf_counter(), torch.Generator().manual_seed(seed)
     history = train(model, packed["train"], packed["val"], **settings, generator=generator, checkpoint=checkpoint)
     known = {"seconds": time.perf_counter() - start, "settings": settings, "history": history}
-    known |= {"parameters": sum(p.numel() for p in model.parameters()), "operations": operations(model, packed["test"])}
     return predict(model, packed["test"])[:, 0], known
 
 
@@ -124,26 +123,43 @@ def trees(samples: dict, seed: int) -> tuple[np.ndarray, dict]:
     return model.decision_function(observed(samples["test"][0])), known
 
 
-def speeds(samples: dict) -> dict[str, float]:
-    """Return how many jets per second each tagger judges, from momenta to scores; the best of three times."""
+def prices(samples: dict) -> dict[str, tuple[float, float, float]]:
+    """Return parameters, operations for a jet, and jets per second of each tagger, on one core.
+
+    The time is that from momenta to scores, the best of three; boosted trees have only that.
+    """
+    torch.set_num_threads(1)
     jets, labels = (part[:2000] for part in samples["test"])
     boosted = HistGradientBoostingClassifier(max_leaf_nodes=8).fit(observed(jets), labels)
-    judged = {TREES: lambda: boosted.decision_function(observed(jets))}
+    found = {TREES: (np.nan, np.nan, speed(lambda: boosted.decision_function(observed(jets)), len(jets)))}
     for name, recipe in RECIPES.items():
-        judged[name] = partial(_judge, recipe, recipe.build(), jets, labels)
-    return {name: len(jets) / min(timeit.repeat(judge, number=1, repeat=3)) for name, judge in judged.items()}
+        model = recipe.build()
+        packed = PackedJets(*recipe.inputs(jets), labels)
+        parameters = sum(p.numel() for p in model.parameters())
+        found[name] = (
+            parameters,
+            operations(model, packed),
+            speed(partial(judge, recipe, model, jets, labels), len(jets)),
+        )
+    return found
 
 
-def _judge(recipe: Recipe, model: torch.nn.Module, jets: ak.Array, labels: np.ndarray) -> None:
+def judge(recipe: Recipe, model: torch.nn.Module, jets: ak.Array, labels: np.ndarray) -> None:
+    """Make the features of jets and their scores."""
     predict(model, PackedJets(*recipe.inputs(jets), labels))
 
 
-def collect(output: Path, target: Path, speed: dict[str, float]) -> None:
+def speed(function: Callable[[], None], n_jets: int) -> float:
+    """Return the jets per second of a function that judges so many."""
+    return n_jets / min(timeit.repeat(function, number=1, repeat=3))
+
+
+def collect(output: Path, target: Path, price: dict[str, tuple[float, float, float]]) -> None:
     """Write the scores of all trainings, (M, N) float16, their names and their numbers into one file."""
     paths = sorted(output.glob("*.json"))
     known = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     stored = [np.load(path.with_suffix(".npz")) for path in paths]
-    kept = ("parameters", "operations")
+    priced = np.array([price[entry["tagger"]] for entry in known])  # (M, 3)
     save_arrays(
         target,
         labels=stored[0]["labels"].astype(np.uint8),
@@ -151,8 +167,9 @@ def collect(output: Path, target: Path, speed: dict[str, float]) -> None:
         sizes=np.array([entry["size"] for entry in known]),
         seeds=np.array([entry["seed"] for entry in known]),
         scores=np.stack([entry["score"] for entry in stored]).astype(np.float16),
-        jets_per_second=np.array([speed[entry["tagger"]] for entry in known]),
-        **{name: np.array([entry.get(name, np.nan) for entry in known]) for name in kept},
+        parameters=priced[:, 0],
+        operations=priced[:, 1],
+        jets_per_second=priced[:, 2],
     )
 
 
@@ -192,7 +209,7 @@ def main(
         measured += f", accuracy {accuracy(true, score, threshold=0.0)}, {known['seconds']:.0f} s"
         print(f"{name}, {size} jets, seed {seed}: {measured}", flush=True)
     if collected:
-        collect(output, collected, speeds(everything))
+        collect(output, collected, prices(everything))
 
 
 if __name__ == "__main__":

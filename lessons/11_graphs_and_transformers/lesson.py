@@ -798,7 +798,7 @@ for size in (500, 2000, 12000):
 # %% [markdown]
 # Three things to see.
 #
-# *What is built in need not be learned.* With 500 jets only LorentzNet is ahead of the trees, by {{500 jets: LorentzNet minus boosted trees}}, although these get thirteen observables that people have thought of.
+# *What is built in need not be learned.* Of the networks that learn from these jets alone, with 500 only LorentzNet is ahead of the trees, by {{500 jets: LorentzNet minus boosted trees}}, although these get thirteen observables that people have thought of.
 # With more jets its lead melts: {{2000 jets: LorentzNet minus boosted trees}} with 2000 and {{12000 jets: LorentzNet minus boosted trees}} with 12 000.
 #
 # *What is learned wants jets.* ParticleNet begins far behind, {{500 jets: ParticleNet minus boosted trees}}, is level with 2000, and with 12 000 it is ahead of the trees, by {{12000 jets: ParticleNet minus boosted trees}}.

@@ -96,17 +96,19 @@ class Attention(nn.Module):
     def forward(self, queries: torch.Tensor, keys: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         """Return the new queries, (n, Q, W); the bias is (n, H or 1, Q or 1, P)."""
         normed = self.norm(keys)
-        q = self.query(normed if queries is keys else self.norm(queries))
-        q, k, v = (self._split(part) for part in (q, self.key(normed), self.value(normed)))
-        # With a bias that learns, faster than scaled_dot_product_attention, which looks for rows without keys.
-        mixed = (q @ k.mT / q.shape[3] ** 0.5 + bias).softmax(dim=3) @ v  # (n, H, Q, W / H)
+        weights = self._weights(normed if queries is keys else self.norm(queries), normed, bias)
+        mixed = weights @ self._split(self.value(normed))  # (n, H, Q, W / H)
         queries = queries + self.out(torch.cat(mixed.unbind(dim=1), dim=2))
         return queries + self.dense(queries)
 
     def weights(self, queries: torch.Tensor, keys: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         """Return how much each query attends to each key, (n, H, Q, P), which adds up to one: to be looked at."""
-        q, k = self._split(self.query(self.norm(queries))), self._split(self.key(self.norm(keys)))
-        return (q @ k.transpose(2, 3) / q.shape[3] ** 0.5 + bias).softmax(dim=3)
+        return self._weights(self.norm(queries), self.norm(keys), bias)
+
+    def _weights(self, queries: torch.Tensor, keys: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        # With a bias that learns, faster than scaled_dot_product_attention, which looks for rows without keys.
+        q, k = self._split(self.query(queries)), self._split(self.key(keys))
+        return (q @ k.mT / q.shape[3] ** 0.5 + bias).softmax(dim=3)
 
 
 class ParticleTransformer(nn.Module):

@@ -28,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from coursekit.data import fetch
 from coursekit.files import replacing, save_arrays
-from coursekit.jets import count_jets, load_jets, pack, relative_features
+from coursekit.jets import load_jets, pack, relative_features
 from coursekit.jets.packed import PackedJets
 from coursekit.metrics import accuracy, auc, rejection
 from coursekit.nets.deepsets import DeepSets
@@ -78,8 +78,7 @@ SCHEDULES = {
 
 def read(folder: Path) -> dict[str, tuple[ak.Array, np.ndarray]]:
     """Return jets and labels of the three files."""
-    paths = {part: folder / f"toptag_{part}.h5" for part in ("train", "val", "test")}
-    return {part: load_jets(path, 0, count_jets(path)) for part, path in paths.items()}
+    return {part: load_jets(folder / f"toptag_{part}.h5") for part in ("train", "val", "test")}
 
 
 def operations(model: torch.nn.Module, jets: PackedJets) -> int:

@@ -89,9 +89,8 @@ for name, (path, n) in FILES.items():  # the test file stays closed until all ch
     jets[name], labels[name] = load_jets(path, 0, n)
     show(f"{name} jets", len(jets[name]))
 DEVICE, known = pick_device(), labels["validation"]
-torch.set_num_threads(
-    1
-)  # many small steps: a second core gains a third if it is idle, and costs a factor of three if not
+# Many small steps: a second core gains a third if it is idle, and costs a factor of three if it is not.
+torch.set_num_threads(1)
 
 # %% [markdown]
 # Two inputs are enough for the lesson: for three of the networks the seven features of lesson 9, relative to the jet's axis, with the jet turned upright; for the last one the four-momenta as they are.

@@ -125,6 +125,30 @@ def test_the_outer_limit_ends_the_inner_block(run):
     assert run(nested) - start < 5
 
 
+class Dropped:
+    def __init__(self, until):
+        self.until, self.done = until, []
+
+    def __del__(self):
+        spin(self.until)
+        self.done.append(True)
+
+
+def test_what_would_be_lost_in_a_destructor_comes_after_it(monkeypatch):
+    """Raised in ``__del__``, it would be printed to the student and forgotten."""
+    monkeypatch.setattr(limits, "_AGAIN", 0.6)
+    dropped = Dropped(time.monotonic() + 0.3)
+    done = dropped.done
+
+    def drop():
+        nonlocal dropped
+        del dropped
+        spin()
+
+    assert 0.3 <= seconds_until_ended(drop) < 5
+    assert done == [True]
+
+
 def test_who_swallows_it_and_ends_is_too_late_all_the_same():
     def calmly():
         try:

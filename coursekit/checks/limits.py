@@ -173,11 +173,22 @@ def _raise_in(thread: int, error: type[TooLong]) -> None:
 
 
 def _woken(number, frame) -> None:
-    """Run in the main thread, and raise unless it is just entering or leaving a block, or has left it."""
+    """Run in the main thread, and raise unless it is just entering or leaving a block, or has left it.
+
+    What a destructor raises is printed and lost: while one runs, the first is left out, and the next comes after it.
+    """
     thread = threading.get_ident()
     inside = frame is None or frame.f_code.co_filename != __file__
+    if _wakes_with is TooLong and _in_destructor(frame):
+        return
     if inside and any(limit.over and limit.thread == thread for limit in _watched()):
         raise _wakes_with
+
+
+def _in_destructor(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code.co_name != "__del__":
+        frame = frame.f_back
+    return frame is not None
 
 
 def _send(thread: int, error: type[BaseException] | None) -> None:

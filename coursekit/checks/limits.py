@@ -82,13 +82,17 @@ class at_most:
             raise TooLong
 
     def _leave(self) -> None:
-        """Be watched no longer, and take back what was sent and has not arrived."""
+        """Be watched no longer, and let nothing arrive that was sent before."""
         while True:
             try:
                 with _lock:
                     _limits.pop(id(self), None)
                     if self.over:
-                        _send(self.thread, None)
+                        _send(self.thread, _InItsPlace)
+                        while True:  # until it has come: with None in its place, Python 3.11 would wait for ever
+                            pass
+                break
+            except _InItsPlace:
                 break
             except TooLong:  # arrives here, before it is taken back
                 continue
@@ -191,9 +195,12 @@ def _in_destructor(frame: FrameType | None) -> bool:
     return frame is not None
 
 
-def _send(thread: int, error: type[BaseException] | None) -> None:
-    sent = ctypes.py_object() if error is None else ctypes.py_object(error)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), sent)
+def _send(thread: int, error: type[BaseException]) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
+
+
+class _InItsPlace(BaseException):
+    """Takes the place of what was sent to a thread and has not arrived."""
 
 
 class _StillTooLong(TooLong):

@@ -11,6 +11,7 @@ numbers into one file, as `data/clouds.npz` ships.
 """
 
 import json
+import os
 import time
 import timeit
 from collections.abc import Callable
@@ -23,21 +24,25 @@ import awkward as ak
 import numpy as np
 import torch
 import typer
+from scipy.special import logit
 from sklearn.ensemble import HistGradientBoostingClassifier
 from torch.utils.flop_counter import FlopCounterMode
 
 from coursekit.data import fetch
 from coursekit.files import replacing, save_arrays
-from coursekit.jets import load_jets, pack, relative_features
+from coursekit.images import standardised_images
+from coursekit.jets import flow_features, load_jets, pack, relative_features
 from coursekit.jets.packed import PackedJets
 from coursekit.metrics import accuracy, auc, rejection
-from coursekit.nets.deepsets import DeepSets
+from coursekit.nets.deepsets import DeepSets, EnergyFlow
+from coursekit.nets.keras_nets import build_cnn, score_of
 from coursekit.nets.lorentz import LorentzNet
 from coursekit.nets.particlenet import ParticleNet
 from coursekit.nets.transformer import ParticleTransformer
 from coursekit.observables import measure_jets
 from coursekit.training import pick_device, predict, train
 
+os.environ["KERAS_BACKEND"] = "torch"  # for the CNN; Keras comes when it is used
 UPRIGHT = partial(relative_features, upright=True)
 
 
@@ -59,13 +64,13 @@ class Recipe:
 
 
 RECIPES = {
+    "EFN": Recipe(EnergyFlow, partial(flow_features, upright=True)),
     "PFN": Recipe(lambda: DeepSets(7)),
     "ParticleNet": Recipe(ParticleNet),
     "transformer": Recipe(ParticleTransformer, settings={"learning_rate": 2e-3, "weight_decay": 0.01}),
     "transformer fine-tuned": Recipe(pretrained, settings={"learning_rate": 1e-3, "weight_decay": 0.01}),
     "LorentzNet": Recipe(LorentzNet, pack),
 }
-TREES = "boosted trees"
 # Up to so many training jets: epochs, jets of a step, validation jets to choose the epoch with
 SCHEDULES = {
     200: (60, 16, 500),
@@ -81,20 +86,16 @@ def read(folder: Path) -> dict[str, tuple[ak.Array, np.ndarray]]:
     return {part: load_jets(folder / f"toptag_{part}.h5") for part in ("train", "val", "test")}
 
 
-def operations(model: torch.nn.Module, jets: PackedJets) -> int:
-    """Return the multiplications of matrices that a jet takes, one way, an addition and a product counted as two."""
-    model.eval()
-    some = jets[: min(200, len(jets))]
-    with FlopCounterMode(display=False) as counter:
-        model(some.features, some.counts)
-    return round(counter.get_total_flops() / len(some))
-
-
-def network(recipe: Recipe, samples: dict, seed: int, checkpoint: Path) -> tuple[np.ndarray, dict]:
-    """Train once; return the scores of the test jets and what there is to know."""
+def schedule(samples: dict, longer: int) -> tuple[int, int, dict]:
+    """Return epochs, jets of a step, and the samples with as many validation jets as go with so many for training."""
     size = len(samples["train"][1])
     epochs, batch_size, n_validation = next(value for limit, value in SCHEDULES.items() if size <= limit)
-    samples = samples | {"val": tuple(part[:n_validation] for part in samples["val"])}
+    return longer * epochs, batch_size, samples | {"val": tuple(part[:n_validation] for part in samples["val"])}
+
+
+def network(recipe: Recipe, samples: dict, seed: int, checkpoint: Path, longer: int) -> tuple[np.ndarray, dict]:
+    """Train once; return the scores of the test jets and what there is to know."""
+    epochs, batch_size, samples = schedule(samples, longer)
     device = pick_device()
     packed = {part: PackedJets(*recipe.inputs(jets), labels).to(device) for part, (jets, labels) in samples.items()}
     torch.manual_seed(seed)
@@ -106,13 +107,39 @@ def network(recipe: Recipe, samples: dict, seed: int, checkpoint: Path) -> tuple
     return predict(model, packed["test"])[:, 0], known
 
 
+def pictures(jets: ak.Array) -> np.ndarray:
+    """Return the pictures in standard position of lesson 7, in per cent of the momentum, (N, 20, 20, 1)."""
+    return 100 * standardised_images(jets, pixels=20)
+
+
+def small_cnn() -> torch.nn.Module:
+    """Return the CNN of lesson 7 in its quick mode."""
+    return build_cnn((20, 20, 1), filters=8, dense=64)
+
+
+def convolutional(samples: dict, seed: int, _: Path, longer: int) -> tuple[np.ndarray, dict]:
+    """Train the CNN of lesson 7."""
+    import keras
+
+    epochs, batch_size, samples = schedule(samples, longer)
+    seen = {part: (pictures(jets), labels) for part, (jets, labels) in samples.items()}
+    keras.utils.set_random_seed(seed)
+    model, steps = small_cnn(), epochs * -(-len(seen["train"][1]) // batch_size)
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.003, steps)), "binary_crossentropy")
+    best = keras.callbacks.EarlyStopping(patience=epochs, restore_best_weights=True)
+    settings, start = {"epochs": epochs, "batch_size": batch_size}, time.perf_counter()
+    history = model.fit(*seen["train"], validation_data=seen["val"], callbacks=[best], verbose=0, **settings).history
+    known = {"seconds": time.perf_counter() - start, "settings": settings, "history": history}
+    return logit(score_of(model, seen["test"][0]).clip(1e-7, 1 - 1e-7)), known  # as the others, and exact in float16
+
+
 def observed(jets: ak.Array) -> np.ndarray:
     """Return the thirteen observables of lesson 8, (N, 13)."""
     columns = measure_jets(jets)
     return np.stack([values for name, values in columns.items() if name not in ("jet_eta", "jet_phi")], axis=1)
 
 
-def trees(samples: dict, seed: int) -> tuple[np.ndarray, dict]:
+def trees(samples: dict, seed: int, _: Path, __: int) -> tuple[np.ndarray, dict]:
     """Fit the boosted trees of lesson 8 on the thirteen observables."""
     settings = {"max_iter": 100, "max_leaf_nodes": 8, "min_samples_leaf": min(50, len(samples["train"][1]) // 20)}
     model = HistGradientBoostingClassifier(**settings, early_stopping=False, random_state=seed)
@@ -120,6 +147,18 @@ def trees(samples: dict, seed: int) -> tuple[np.ndarray, dict]:
     model.fit(observed(samples["train"][0]), samples["train"][1])
     known = {"seconds": time.perf_counter() - start, "settings": settings}
     return model.decision_function(observed(samples["test"][0])), known
+
+
+TREES, CNN = "boosted trees", "CNN"
+TAGGERS = {TREES: trees, CNN: convolutional} | {name: partial(network, recipe) for name, recipe in RECIPES.items()}
+
+
+def operations(model: torch.nn.Module, *inputs: torch.Tensor) -> float:
+    """Return the multiplications of matrices that a jet takes, one way, an addition and a product counted as two."""
+    model.eval()
+    with FlopCounterMode(display=False) as counter:
+        n_jets = len(model(*inputs))
+    return counter.get_total_flops() / n_jets
 
 
 def prices(samples: dict) -> dict[str, tuple[float, float, float]]:
@@ -131,15 +170,14 @@ def prices(samples: dict) -> dict[str, tuple[float, float, float]]:
     jets, labels = (part[:2000] for part in samples["test"])
     boosted = HistGradientBoostingClassifier(max_leaf_nodes=8).fit(observed(jets), labels)
     found = {TREES: (np.nan, np.nan, speed(lambda: boosted.decision_function(observed(jets)), len(jets)))}
+    cnn = small_cnn()
+    counted = cnn.count_params(), operations(cnn, torch.from_numpy(pictures(jets[:200])))
+    found[CNN] = (*counted, speed(lambda: score_of(cnn, pictures(jets)), len(jets)))
     for name, recipe in RECIPES.items():
         model = recipe.build()
-        packed = PackedJets(*recipe.inputs(jets), labels)
-        parameters = sum(p.numel() for p in model.parameters())
-        found[name] = (
-            parameters,
-            operations(model, packed),
-            speed(partial(judge, recipe, model, jets, labels), len(jets)),
-        )
+        some = PackedJets(*recipe.inputs(jets[:200]), labels[:200])
+        counted = sum(p.numel() for p in model.parameters()), operations(model, some.features, some.counts)
+        found[name] = (*counted, speed(partial(judge, recipe, model, jets, labels), len(jets)))
     return found
 
 
@@ -158,7 +196,6 @@ def collect(output: Path, target: Path, price: dict[str, tuple[float, float, flo
     paths = sorted(output.glob("*.json"))
     known = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     stored = [np.load(path.with_suffix(".npz")) for path in paths]
-    priced = np.array([price[entry["tagger"]] for entry in known])  # (M, 3)
     save_arrays(
         target,
         labels=stored[0]["labels"].astype(np.uint8),
@@ -166,18 +203,19 @@ def collect(output: Path, target: Path, price: dict[str, tuple[float, float, flo
         sizes=np.array([entry["size"] for entry in known]),
         seeds=np.array([entry["seed"] for entry in known]),
         scores=np.stack([entry["score"] for entry in stored]).astype(np.float16),
-        parameters=priced[:, 0],
-        operations=priced[:, 1],
-        jets_per_second=priced[:, 2],
+        seconds=np.array([entry["seconds"] for entry in known]),
+        priced=np.array(list(price)),
+        prices=np.array(list(price.values())),  # (K, 3): parameters, operations of a jet, jets per second
     )
 
 
 def main(
     folder: Path,
     output: Path,
-    taggers: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join([TREES, *RECIPES]),
+    taggers: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(TAGGERS),
     sizes: Annotated[str, typer.Option(help="Training jets, comma-separated.")] = "500,2000,12000",
     seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "1,2,3",
+    longer: Annotated[int, typer.Option(help="So many times as many epochs.")] = 1,
     collected: Annotated[Path | None, typer.Option("--collect", help="File for all that OUTPUT holds.")] = None,
 ) -> None:
     """Train taggers on FOLDER's jets, compare them on its test jets."""
@@ -194,9 +232,7 @@ def main(
         chosen = np.sort(np.random.default_rng(seed).permutation(len(labels))[:size])
         samples = everything | {"train": (jets[chosen], labels[chosen])}
         checkpoint = stem.with_suffix(".pt")
-        score, known = (
-            trees(samples, seed) if name not in RECIPES else network(RECIPES[name], samples, seed, checkpoint)
-        )
+        score, known = TAGGERS[name](samples, seed, checkpoint, longer)
         true = samples["test"][1]
         save_arrays(stem.with_suffix(".npz"), labels=true, score=score.astype(np.float32))
         with replacing(stem.with_suffix(".json")) as partial_path:

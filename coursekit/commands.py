@@ -68,7 +68,7 @@ def build(
 
 
 def _notebooks(root, sources, output: Path | None, values: dict, check: bool, jobs: int) -> None:
-    from coursekit import authoring, building
+    from coursekit import building
 
     with contextlib.ExitStack() as stack:
         if values and not (check or output):
@@ -81,8 +81,9 @@ def _notebooks(root, sources, output: Path | None, values: dict, check: bool, jo
         if check:
             _compare(root, target, sources)
         elif output is None:
-            with replacing(root / "README.md") as partial:
-                partial.write_text(authoring.readme(root), encoding="utf-8", newline="\n")
+            for path, text in _pages(root).items():
+                with replacing(path) as partial:
+                    partial.write_text(text, encoding="utf-8", newline="\n")
         places = ["(compared)" if check else os.path.relpath(row.notebook) for row in built]
         table = Table("lesson", "exercises passed", "seconds", "peak MiB", box=None)
         table.add_column("executed notebook")
@@ -91,6 +92,14 @@ def _notebooks(root, sources, output: Path | None, values: dict, check: bool, jo
             table.add_row(row.lesson, passed, f"{row.seconds:.0f}", f"{row.peak_mib:.0f}", place)
         # A path is no use when it is cut: rather a line longer than the terminal.
         Console(width=max(out.width, 64 + max(map(len, places)))).print(table)
+
+
+def _pages(root) -> dict[Path, str]:
+    """Return the pages with a table of the lessons; a course may have no timetable."""
+    from coursekit import authoring, timetable
+
+    pages = {root / "README.md": authoring.readme(root)}
+    return pages | ({root / timetable.PAGE: timetable.page(root)} if (root / timetable.PAGE).is_file() else {})
 
 
 def _nbgrader(root, sources, folder: Path, others) -> None:
@@ -147,15 +156,18 @@ def _shake(root, sources, times: int, jobs: int, others) -> None:
 
 
 def _compare(root, target, sources) -> None:
-    from coursekit import authoring, reproducing
+    from coursekit import reproducing
 
     lines = []
     for path in sources:
         for folder in ("notebooks", "solutions"):
             name = Path(folder) / f"{path.parent.name}.ipynb"
             lines += reproducing.differences(root / name, target / name)
-    if (root / "README.md").read_text(encoding="utf-8") != authoring.readme(root):
-        lines.append("the table of lessons in README.md is not the one that `coursekit build` writes")
+    for path, text in _pages(root).items():
+        if path.read_text(encoding="utf-8") != text:
+            lines.append(
+                f"the table of lessons in {path.relative_to(root)} is not the one that `coursekit build` writes"
+            )
     if lines:
         out.print("\n".join(lines), markup=False, highlight=False)
         raise ValueError(

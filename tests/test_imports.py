@@ -29,7 +29,7 @@ LEVELS = [
     | {"streaming"},
     {"doctor", "lesson", "prepared", "training"},
     {"authoring", "checks", "export"},
-    {"building", "classroom", "mutants", "slides"},
+    {"building", "classroom", "mutants", "slides", "timetable"},
     {"shaking", "study"},
     {"commands"},
     {"cli"},

@@ -11,7 +11,7 @@ class BuildError(ValueError):
     """A lesson cannot be built; the message names the file, what was expected and what came."""
 
 
-def answered(source: str, number: str, lesson: Path) -> str:
+def answered(source: str, number: str, lesson: Path, between: tuple[str, str] | None = None) -> str:
     """Return an exercise cell with the answers of ``exercises.py`` in the place of the dots.
 
     A function gets the body of the function of its name there. Values, ``mean = ...``, are computed by the body of the
@@ -25,6 +25,8 @@ def answered(source: str, number: str, lesson: Path) -> str:
         Of the exercise.
     lesson : pathlib.Path
         ``lesson.py``, beside which ``exercises.py`` lies.
+    between : tuple of str, optional
+        The dots stay, and each answer stands behind them, between these two lines.
 
     Raises
     ------
@@ -51,16 +53,15 @@ def answered(source: str, number: str, lesson: Path) -> str:
         if of_values is None or _returned(of_values) != [node.targets[0].id for node in values]:
             names = ", ".join(node.targets[0].id for node in values)
             raise BuildError(f"{path}: the answer of {number} should return {names}, as the dots of lesson.py ask")
-        lines[values[0].lineno - 1 : values[-1].end_lineno] = _body(of_values, text, last=-1)
+        _place(lines, values[0].lineno - 1, values[-1].end_lineno, _body(of_values, text, last=-1), between)
     for stub, answer in reversed(stubs):
         if answer is None or ast.dump(answer.args) != ast.dump(stub.args):
             raise BuildError(
                 f"{path}: exercise {number} needs its answer here, a function "
                 f"{stub.name}({ast.unparse(stub.args)}) as in lesson.py"
             )
-        lines[stub.body[-1].lineno - 1 : stub.end_lineno] = [
-            "    " + line if line else "" for line in _body(answer, text)
-        ]
+        body = ["    " + line if line else "" for line in _body(answer, text)]
+        _place(lines, stub.body[-1].lineno - 1, stub.end_lineno, body, between)
     if not values and not stubs:
         raise BuildError(f"{lesson}: an exercise needs three dots for its answer: {source[:60]!r}")
     return "\n".join(lines)
@@ -81,6 +82,10 @@ def parsed(source: str, path: Path) -> ast.Module:
         raise BuildError(f"{path}: {error.msg}, in line {error.lineno} of this file or cell: {line!r}") from None
     except ValueError as error:  # it holds a zero byte
         raise BuildError(f"{path}: {error}") from None
+
+
+def _place(lines: list[str], start: int, end: int, answer: list[str], between: tuple[str, str] | None) -> None:
+    lines[start:end] = [*lines[start:end], between[0], *answer, between[1]] if between else answer
 
 
 def _is_dots(node: ast.stmt) -> bool:

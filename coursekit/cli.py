@@ -2,22 +2,18 @@
 
 import contextlib
 import json
-import os
 import shlex
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from typer.core import TyperCommand
 
 from coursekit import __version__
 from coursekit.cluster import connected
-from coursekit.console import clear_errors, err, out, progress, say
-from coursekit.files import replacing
+from coursekit.commands import Jobs, Pairs, build
+from coursekit.console import clear_errors, err, out, progress
 from coursekit.study.commands import app as study_app
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False, help=__doc__)
@@ -27,7 +23,6 @@ app.add_typer(data_app, name="data")
 app.add_typer(simulate_app, name="simulate")
 app.add_typer(study_app, name="study")
 
-Jobs = Annotated[int, typer.Option(min=1, help="Processes at once; the result does not depend on it.")]
 OnRay = Annotated[str | None, typer.Option(help="A Ray cluster that does it: auto, local, or HOST:PORT.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of the sample; the same seed gives the same events.")]
 Folder = Annotated[Path, typer.Option(help="Where the files go.")]
@@ -103,121 +98,7 @@ def _files(names: list[str]) -> list[str]:
 
 # --- build ------------------------------------------------------------------------------------------------------------
 
-
-class _Pairs(TyperCommand):
-    """Reads ``-p name value`` as papermill does; typer has no repeated option of two words."""
-
-    def parse_args(self, ctx, args: list[str]) -> list[str]:
-        joined = []
-        rest = iter(args)
-        for word in rest:
-            joined.append(word)
-            if word == "-p":
-                name = next(rest, "")
-                joined.append(name if "=" in name else f"{name}={next(rest, '')}")
-        return super().parse_args(ctx, joined)
-
-
-@app.command(cls=_Pairs)
-def build(
-    lessons: Annotated[list[str] | None, typer.Argument(help="Numbers or names; all lessons by default.")] = None,
-    full: Annotated[bool, typer.Option("--full", help="Full mode: quick=False.")] = False,
-    parameter: Annotated[list[str] | None, typer.Option("-p", help="NAME VALUE of a lesson's parameter.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Write here instead of into the clone.")] = None,
-    root: Annotated[Path | None, typer.Option(help="The clone of the course.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Build aside and compare with what is committed.")] = False,
-    shake: Annotated[int, typer.Option(min=0, help="Build aside so many times, disturbed by rounding; compare.")] = 0,
-    mutants: Annotated[bool, typer.Option("--mutants", help="Test the checks with changed answers instead.")] = False,
-    jobs: Jobs = 1,
-) -> None:
-    """Build notebooks/ and solutions/ from lessons/; a solution that fails its own check fails the build."""
-    from coursekit import authoring, building
-
-    with clear_errors(), contextlib.ExitStack() as stack:
-        root = authoring.find_root(root)
-        sources = authoring.select(root, lessons or [])
-        if mutants:
-            _mutants(root, sources, jobs, others=[full, parameter, output, check, shake])
-            return
-        if shake:
-            _shake(root, sources, shake, jobs, others=[full, parameter, output, check])
-            return
-        values = dict(pair.split("=", 1) for pair in parameter or [])
-        if full:
-            values["quick"] = False
-        if values and not (check or output):
-            raise ValueError(
-                "other parameters give other outputs than those that are kept: name a folder, --output mine"
-            )
-        target = Path(stack.enter_context(tempfile.TemporaryDirectory())) if check else output or root
-        with progress() as report:
-            built = building.build(sources, root, target, values, jobs, report, say, root if check else None)
-        if check:
-            _compare(root, target, sources)
-        elif output is None:
-            with replacing(root / "README.md") as partial:
-                partial.write_text(authoring.readme(root), encoding="utf-8", newline="\n")
-        places = ["(compared)" if check else os.path.relpath(row.notebook) for row in built]
-        table = Table("lesson", "exercises passed", "seconds", "peak MiB", box=None)
-        table.add_column("executed notebook")
-        for row, place in zip(built, places, strict=True):
-            passed = f"{row.passed} of {row.exercises}"
-            table.add_row(row.lesson, passed, f"{row.seconds:.0f}", f"{row.peak_mib:.0f}", place)
-        # A path is no use when it is cut: rather a line longer than the terminal.
-        Console(width=max(out.width, 64 + max(map(len, places)))).print(table)
-
-
-def _mutants(root, sources, jobs: int, others) -> None:
-    from coursekit import mutants
-
-    if any(others):
-        raise ValueError("--mutants writes lessons/*/mutants.json: it takes --root and --jobs, and no more")
-    with progress() as report:
-        found = mutants.write_mutants(sources, root, jobs, report)
-    with replacing(root / mutants.PAGE) as partial:
-        partial.write_text(mutants.page(root), encoding="utf-8", newline="\n")
-    table = Table("", *mutants.COLUMNS, box=None)
-    for row in mutants.totals(found):
-        table.add_row(*map(str, row))
-    out.print(table)
-
-
-def _shake(root, sources, times: int, jobs: int, others) -> None:
-    from coursekit import shaking
-
-    if any(others):
-        raise ValueError("--shake compares with the solutions in the clone: it takes --root and --jobs, and no more")
-    left = 0
-    with progress() as report:
-        for number, found in shaking.shake(sources, root, times, jobs, report):
-            lines = [f"{shaking.circumstances(number)[0]}: {len(found)} lines left their tolerance"]
-            for line in found:
-                where = f"cell {line.cell}" if line.cell else "does not build"
-                lines += [f"  {line.lesson}, {where}", f"    kept:   {line.committed}", f"    shaken: {line.shaken}"]
-            out.print("\n".join(lines), markup=False, highlight=False)
-            left += len(found)
-    if left:
-        raise ValueError(
-            f"{left} printed lines left their tolerance: another machine would print them otherwise; give each an "
-            "error that includes the scatter of the training, or fewer digits"
-        )
-
-
-def _compare(root, target, sources) -> None:
-    from coursekit import authoring, reproducing
-
-    lines = []
-    for path in sources:
-        for folder in ("notebooks", "solutions"):
-            name = Path(folder) / f"{path.parent.name}.ipynb"
-            lines += reproducing.differences(root / name, target / name)
-    if (root / "README.md").read_text(encoding="utf-8") != authoring.readme(root):
-        lines.append("the table of lessons in README.md is not the one that `coursekit build` writes")
-    if lines:
-        out.print("\n".join(lines), markup=False, highlight=False)
-        raise ValueError(
-            "what is committed is not what the sources build; run `coursekit build` and look at the change"
-        )
+app.command(cls=Pairs)(build)
 
 
 # --- simulate ---------------------------------------------------------------------------------------------------------

@@ -29,8 +29,9 @@ LEVELS = [
     | {"streaming"},
     {"doctor", "lesson", "prepared", "training"},
     {"authoring", "checks", "export"},
-    {"building", "mutants"},
+    {"building", "classroom", "mutants", "slides", "timetable"},
     {"shaking", "study"},
+    {"commands"},
     {"cli"},
 ]
 HEAVY = {"tensorflow", "keras", "torch", "pythia8mc", "fastjet", "onnx", "onnxruntime", "onnxscript", "sofie"}

@@ -15,11 +15,11 @@ from coursekit.checks.compare import Mistake, describe
 from coursekit.checks.exercise import Exercise, exercises_of, find
 from coursekit.checks.kinds import shortened
 
-__all__ = ["CheckFailed", "check", "hint", "or_reference", "progress", "run_check"]
+__all__ = ["CheckFailed", "check", "hint", "or_reference", "progress", "require_pass", "run_check"]
 
 
 class CheckFailed(AssertionError):
-    """A solution does not pass its own check; raised only while the course is being built."""
+    """An exercise is not solved; raised only while the course is being built, and by `require_pass`."""
 
 
 @dataclass
@@ -130,6 +130,28 @@ def or_reference(number: str, *answer, **given):
     reference = found.reference(given)
     _handed_out[found.number] = (reference,) if len(answer) == 1 else tuple(reference)
     return reference
+
+
+def require_pass(number: str) -> None:
+    """Raise unless the last check of an exercise passed, with an answer of the student's own.
+
+    For graders that count a cell as solved when it raises nothing, as nbgrader does; the notebook runs from its top.
+
+    Parameters
+    ----------
+    number : str
+        The exercise, ``"1.2"``.
+
+    Raises
+    ------
+    CheckFailed
+        The verdict was another, there was none, or `or_reference` gave the reference answer away before.
+    """
+    verdict = _attempts.get(number, Attempt()).verdict
+    if verdict != "PASS":
+        raise CheckFailed(f"[{verdict}] {number}: no points")
+    if number in _handed_out:
+        raise CheckFailed(f"{number}: no points, or_reference was asked for the answer before it was checked")
 
 
 def progress() -> None:

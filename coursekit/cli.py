@@ -382,7 +382,7 @@ def doctor(as_json: AsJson = False) -> None:
     out.print(f"coursekit {__version__}, Python {found['python']} on {found['platform']}, {found['cores']} cores")
     out.print(f"GPU: {found['gpu']}", markup=False)
     out.print(
-        f"Python version: {'supported' if found['python_supported'] else '[red]not supported by all that the course needs, take 3.11 to 3.13[/]'}"
+        f"Python version: {'supported' if found['python_supported'] else '[red]not supported, take 3.11 to 3.13[/]'}"
     )
     for name, remedy in found["missing"].items():
         out.print(f"not installed: {name}, needed for {remedy}", markup=False)

@@ -11,7 +11,7 @@
 #
 # **You need** lessons 2 and 3: weights of mean one, the scaler, three parts that share no event.
 #
-# **Time:** about two hours and a quarter (fresh readers took 110 to 120 minutes for it without exercise 4.3), with a good place for a break in the middle; the notebook itself runs in about 85 seconds on two CPU cores.
+# **Time:** 135 minutes (110 to 120 without exercise 4.3), with a place for a break in the middle; the notebook itself runs in about 85 seconds on two CPU cores.
 
 # %% tags=["setup"]
 from coursekit import check, fetch, figure, hint, load_events, or_reference, progress, setup, show

@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 1
+SUPPORTED = import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit("$(PYTHON) is Python %d.%d, and \
+pythia8mc has wheels for 3.11 to 3.13 only: install python3.13, then make $(MAKECMDGOALS) PYTHON=python3.13" % v)
 
 .PHONY: course lab test benchmarks clean
 .DELETE_ON_ERROR:
@@ -25,6 +27,7 @@ benchmarks: .venv/test
 	$(BIN)/python -m pytest -n 0 --dist no --benchmark-columns=median,rounds benchmarks/bench_*.py
 
 .venv/build .venv/lab .venv/test: .venv/%: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -c '$(SUPPORTED)'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[$*,simulate,keras,torch,export,studies]"
 	$(BIN)/python -W ignore -m compileall -qq -j 0 .venv/lib || true  # on all cores, where pip takes one; not all of it compiles

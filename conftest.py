@@ -22,6 +22,7 @@ if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
 collect_ignore = [] if find_spec("sofie") else ["coursekit/export/cpp.py"]  # whose example needs it; it is for Linux
 
 os.environ.pop("COURSEKIT_DATA", None)  # the tests are about the shipped samples, whatever somebody simulated
+os.environ["COURSEKIT_PROGRESS"] = "off"  # and the solutions side by side about one lesson each
 
 
 class ByLesson(LoadScopeScheduling):

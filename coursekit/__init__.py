@@ -9,7 +9,7 @@ import importlib
 from coursekit.surroundings import do_without_home, load_triton_before_tensorflow, print_all_letters
 from coursekit.threads import let_numexpr_load, sleep_while_waiting
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "check": "checks.engine",

@@ -82,7 +82,7 @@ class Lesson:
     title : str
         Its first heading.
     time : str
-        What the text says behind ``**Time:**``.
+        What the text says behind ``**Time:**``, minutes first.
     cells : list of NotebookNode
         As written, tags in ``cell.metadata["tags"]``.
     """
@@ -95,6 +95,11 @@ class Lesson:
     @property
     def stem(self) -> str:
         return self.path.parent.name
+
+    @property
+    def minutes(self) -> int:
+        """Which a student takes for it, breaks not counted."""
+        return int(self.time.split()[0])
 
     @property
     def seconds(self) -> int:
@@ -202,9 +207,9 @@ def read_lesson(path: Path) -> Lesson:
             cell.source = re.sub(r"^( *)((?:def |\)).*:) \.\.\.$", r"\1\2\n\1    ...", cell.source, flags=re.M)
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     title = re.search(r"^# (.+)$", text, re.M)
-    minutes = re.search(r"\*\*Time:\*\* (.+?)\.?$", text, re.M)
+    minutes = re.search(r"\*\*Time:\*\* (\d+ minutes.*?)\.?$", text, re.M)
     if not title or not minutes:
-        raise BuildError(f"{path}: the text needs a heading `# ...` and a line `**Time:** ...`")
+        raise BuildError(f"{path}: the text needs a heading `# ...` and a line `**Time:** 60 minutes...`")
     if "{{" in title[1] + minutes[1]:
         raise BuildError(
             f"{path}: the heading and the line on the time stand in README.md, too, and take no {{{{marks}}}}"
@@ -304,7 +309,7 @@ def readme(root: Path) -> str:
         stem = lesson.stem
         links = f"[exercises](notebooks/{stem}.ipynb) · [solution](solutions/{stem}.ipynb)"
         title = lesson.title.split(" · ", 1)[-1]
-        rows.append(f"| {stem[:2]} | **{title}**<br>{links} | {lesson.time} | {_badges(stem, settings)} |")
+        rows.append(f"| {stem[:2]} | **{title}**<br>{links} | {lesson.minutes} min | {_badges(stem, settings)} |")
     text = (root / "README.md").read_text(encoding="utf-8")
     begin, end = "<!-- lessons: written by `coursekit build` -->", "<!-- end of lessons -->"
     if begin not in text or end not in text:

@@ -14,6 +14,7 @@ from coursekit import __version__
 from coursekit.cluster import connected
 from coursekit.commands import Jobs, Pairs, build
 from coursekit.console import clear_errors, err, out, progress
+from coursekit.handout import notebooks
 from coursekit.study.commands import app as study_app
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False, help=__doc__)
@@ -22,6 +23,7 @@ simulate_app = typer.Typer(no_args_is_help=True, help="Make data with Pythia: an
 app.add_typer(data_app, name="data")
 app.add_typer(simulate_app, name="simulate")
 app.add_typer(study_app, name="study")
+app.command()(notebooks)
 
 OnRay = Annotated[str | None, typer.Option(help="A Ray cluster that does it: auto, local, or HOST:PORT.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of the sample; the same seed gives the same events.")]

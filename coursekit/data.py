@@ -31,6 +31,7 @@ __all__ = [
     "constraints_file",
     "ensure",
     "fetch",
+    "notebooks_folder",
     "shipped_folder",
     "status",
     "verify",
@@ -80,6 +81,11 @@ def shipped_folder() -> Path:
 def constraints_file() -> Path:
     """Return the path of the exact versions that the stored outputs were made with."""
     return _shipped() / "constraints.txt"
+
+
+def notebooks_folder() -> Path:
+    """Return the folder of the exercise notebooks that come with the course."""
+    return _shipped() / "notebooks"
 
 
 def cache_folder() -> Path:

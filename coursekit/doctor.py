@@ -9,6 +9,8 @@ import sys
 from collections import Counter
 from importlib import metadata
 
+from packaging.requirements import Requirement
+
 from coursekit import __version__, data
 from coursekit.threads import cores
 
@@ -78,12 +80,13 @@ def _plain(name: str) -> str:
 
 
 def _extra(requirement: str) -> str:
+    """Return who needs what a line of the package's metadata names, and how to get it."""
     found = re.search(r"extra == ['\"](\w+)['\"]", requirement)
-    return (
-        f'the extra [{found[1]}]: pip install "coursekit[{found[1]}]"'
-        if found
-        else "coursekit itself: pip install it again"
-    )
+    if not found:
+        return "coursekit itself: pip install it again"
+    if not Requirement(requirement).marker.evaluate({"extra": found[1]}):
+        return f"the extra [{found[1]}], and there is none for this Python or system: see docs/places.md"
+    return f'the extra [{found[1]}]: pip install "coursekit[{found[1]}]"'
 
 
 def _gpu() -> str:

@@ -9,9 +9,20 @@ from coursekit import data, plots, surroundings
 from coursekit.files import read_toml
 from coursekit.prose import stated
 
-__all__ = ["figure", "lesson_folder", "setup", "show"]
+__all__ = ["current", "figure", "lesson_folder", "setup", "show", "work_folder"]
 
 _current = ""  # the lesson that `setup` has prepared; its figures are looked up by name
+_work: Path | None = None  # the folder that it made, wherever the notebook goes from there
+
+
+def current() -> str:
+    """Return the lesson that `setup` has prepared, as it was named there; nothing before."""
+    return _current
+
+
+def work_folder() -> Path | None:
+    """Return the folder that `setup` has made for the lesson's files, as an absolute path; None before."""
+    return _work
 
 
 def lesson_folder(lesson: int | str) -> Path:
@@ -56,7 +67,7 @@ def setup(lesson: str) -> Path:
     OSError
         When the folder cannot be made.
     """
-    global _current
+    global _current, _work
     surroundings.prepare_frameworks()
     if number := os.environ.get("COURSEKIT_SHAKE"):  # set by `coursekit build --shake`, by nobody else
         from coursekit import perturbing
@@ -75,6 +86,7 @@ def setup(lesson: str) -> Path:
             f"the folder {work} cannot be made beside the notebook ({error.strerror}), and the lesson writes its files "
             "there: copy the notebook to a folder in which you may write",
         ) from None
+    _work = work.absolute()
     return work
 
 

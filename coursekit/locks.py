@@ -21,7 +21,7 @@ _NONE = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK, errno.EINV
 
 
 @contextlib.contextmanager
-def locked(path: str | os.PathLike, wait: bool = True) -> Iterator[None]:
+def locked(path: str | os.PathLike, wait: bool | float = True) -> Iterator[None]:
     """Read, change and write a file while all others that lock it, threads and processes, wait for the block to end.
 
     The lock is the system's, so it is gone with the process that holds it, however that ends. On a file system without
@@ -33,13 +33,13 @@ def locked(path: str | os.PathLike, wait: bool = True) -> Iterator[None]:
     path : path-like
         The file, which need not exist; its folder must. A hidden empty file beside it, ``.name.lock``, stays: whoever
         removed it could let two in at once.
-    wait : bool
-        Until the others are done.
+    wait : bool or float
+        Until the others are done, or for so many seconds at most.
 
     Raises
     ------
     TimeoutError
-        Somebody else has the lock, and `wait` is false.
+        Somebody else has the lock, and `wait` is false or over.
     OSError
         The folder does not exist or cannot be written.
 
@@ -51,7 +51,7 @@ def locked(path: str | os.PathLike, wait: bool = True) -> Iterator[None]:
     ...     _ = partial.write_text("1", encoding="utf-8")
     """
     path = Path(os.path.realpath(path))  # whatever the links by which others come to it
-    timeout = -1 if wait else 0
+    timeout = -1 if wait is True else float(wait)
     lock = _acquire(path.with_name(f".{path.name[-50:]}.lock"), timeout) or _acquire_elsewhere(path, timeout)
     try:
         yield

@@ -78,6 +78,16 @@ def test_badges_and_setup_follow_course_toml(clone):
     assert "git+https://github.com/other/fork@v2" in after
 
 
+def test_the_table_of_lessons_has_short_times(clone):
+    edit(
+        clone, "**Time:** 5 minutes", "**Time:** 105 minutes, with a break; the notebook itself runs in about 5 seconds"
+    )
+    (row,) = (line for line in authoring.readme(clone).splitlines() if "01_toy" in line)
+    assert row.startswith(
+        "| 01 | **Toy**<br>[exercises](notebooks/01_toy.ipynb) · [solution](solutions/01_toy.ipynb) | 105 min | ["
+    )
+
+
 def test_a_course_that_is_not_on_github_has_no_badges(clone):
     (clone / "course.toml").write_text(
         'title = "T"\nrepository = "file:///srv/course"\ntag = "main"\n', encoding="utf-8"
@@ -102,6 +112,7 @@ def test_only_a_lesson_that_exports_installs_what_that_needs(root):
     [
         ("# # 1 · Toy\n", "", "needs a heading"),
         ("# **Time:** 5 minutes\n", "", r"\*\*Time:\*\*"),
+        ("5 minutes", "about an hour", r"\*\*Time:\*\* 60 minutes"),
         ("# <!-- badges -->\n", "", "badges"),
         ('tags=["setup"]', 'tags=["stup"]', "expected one cell tagged 'setup', found 0"),
         ('tags=["solution"]', 'tags=["solutoin"]', "unknown tag 'solutoin'; did you mean 'solution'"),

@@ -27,7 +27,7 @@ LEVELS = [
     {"checkpoints", "images", "ledger", "losses", "observables", "plots"}
     | {"preprocess", "recipe", "simulate", "splitting"}
     | {"streaming"},
-    {"doctor", "lesson", "prepared", "training"},
+    {"doctor", "handout", "lesson", "prepared", "training"},
     {"authoring", "checks", "export"},
     {"building", "classroom", "mutants", "slides", "timetable"},
     {"shaking", "study"},

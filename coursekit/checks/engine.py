@@ -7,10 +7,12 @@ see `coursekit.checks.exercise`.
 import dis
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from coursekit import lesson, surroundings
+from coursekit.checks import passes
 from coursekit.checks.compare import Mistake, describe
 from coursekit.checks.exercise import Exercise, exercises_of, find
 from coursekit.checks.kinds import shortened
@@ -81,6 +83,8 @@ def check(number: str, *answer, **given) -> None:
         if found.hints:
             text += "\n" + _next_hint(found, attempt)
     print(text)
+    if attempt.verdict != "TODO" and (said := passes.keep(number, attempt.verdict == "PASS")):
+        print(said)
     if _building() and attempt.verdict != "PASS":
         raise CheckFailed(text)
 
@@ -155,17 +159,29 @@ def require_pass(number: str) -> None:
 
 
 def progress() -> None:
-    """Print a table of the exercises checked or offered so far in this notebook: verdict, tries, goal."""
-    lessons = sorted({int(number.split(".")[0]) for number in _attempts})
-    rows = [found for lesson in lessons for found in exercises_of(lesson)]
+    """Print a table of this lesson's exercises, with verdict, tries and goal, and a line for each other lesson.
+
+    What was passed in an earlier kernel counts, if the exercise is still the same; see `coursekit.checks.passes`.
+    """
+    records, said = passes.recorded()
+    if said:
+        print(said)
+    lessons = sorted(set(map(passes.lesson_of, _attempts)) or {int(lesson.current() or 0)} & _lessons_of(records))
+    rows = [found for one in lessons for found in exercises_of(one)]
     if not rows:
         print("No exercise has been checked yet.")
-        return
     for found in rows:
-        attempt = _attempts.get(found.number, Attempt())
-        print(f"{found.number:>6}  {'[' + attempt.verdict + ']':<9}  tries {attempt.tries}  {found.goal}")
-    passed = sum(_attempts.get(found.number, Attempt()).verdict == "PASS" for found in rows)
-    print(f"{passed} of {len(rows)} exercises solved.")
+        print(_row(found, records.get(found.number)))
+    if rows:
+        solved = sum(_solved(found.number, records.get(found.number)) for found in rows)
+        print(f"{solved} of {len(rows)} exercises solved.")
+    for line in _other_lessons(lessons, records):
+        print(line)
+    if records and (lender := surroundings.lent_by()):
+        print(
+            f"{lender} deletes this machine when you are done, and work/progress.json with it: download that file and "
+            "your notebook, and put them here again to go on."
+        )
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
@@ -191,6 +207,44 @@ def run_check(
         came = ", ".join(map(describe, answer))
         return "NOT YET", f"the check could not work with {came} ({type(error).__name__}: {shortened(str(error))})."
     return "PASS", ""
+
+
+def _row(found: Exercise, record: passes.Record | None) -> str:
+    """Return an exercise's line: its verdict in this kernel or, if it was not tried there, in earlier ones."""
+    attempt = _attempts.get(found.number, Attempt())
+    verdict, tries, remark = attempt.verdict, attempt.tries, ""
+    if record and record.version == passes.version_of(found.number):
+        tries = max(tries, record.tries)
+        if verdict == "TODO":
+            verdict = "PASS" if record.passed else "NOT YET"
+        elif verdict == "NOT YET" and record.passed:
+            remark = " (passed before)"
+    elif record and record.passed and verdict != "PASS":
+        remark = " (it has changed since you passed it)"
+    return f"{found.number:>6}  {'[' + verdict + ']':<9}  tries {tries}  {found.goal}{remark}"
+
+
+def _solved(number: str, record: passes.Record | None) -> bool:
+    """Whether an exercise was passed as it stands, in this kernel or in another."""
+    passed = record is not None and record.passed and record.version == passes.version_of(number)
+    return passed or _attempts.get(number, Attempt()).verdict == "PASS"
+
+
+def _lessons_of(records: Mapping[str, passes.Record]) -> set[int]:
+    return set(map(passes.lesson_of, records))
+
+
+def _other_lessons(lessons: list[int], records: Mapping[str, passes.Record]) -> Iterator[str]:
+    """Yield a line on each other lesson in which something was passed: "lesson 01: 7 of 8"."""
+    for other in sorted(_lessons_of(records) - set(lessons)):
+        numbers = passes.versions(other)
+        passed = [number for number in numbers if number in records and records[number].passed]
+        solved = sum(_solved(number, records[number]) for number in passed)
+        changed = len(passed) - solved
+        if passed:
+            yield f"lesson {other:02d}: {solved} of {len(numbers)}" + (
+                f" ({changed} changed since you passed {'it' if changed == 1 else 'them'})" if changed else ""
+            )
 
 
 def _written(found: Exercise, answer: tuple, frame):

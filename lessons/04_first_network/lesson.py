@@ -342,7 +342,8 @@ def train_network(number, hidden, activation, dropout, optimiser, rate, extra, b
     model = build_dense(len(INPUT_BRANCHES), hidden, activation, dropout)
     optimiser = getattr(keras.optimizers, optimiser)(rate, **extra)
     # Between the steps of a training, TensorFlow hands control back to Keras; every 35 steps is enough, and faster.
-    model.compile(optimizer=optimiser, loss="binary_crossentropy", steps_per_execution=35)
+    steps = 35 if keras.backend.backend() == "tensorflow" else 1
+    model.compile(optimizer=optimiser, loss="binary_crossentropy", steps_per_execution=steps)
     watch, stopping = Watch(), keras.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True)
     callbacks = [watch, stopping] if stop else []
     history = fit(

@@ -269,12 +269,15 @@ import keras
 
 from coursekit.nets.keras_nets import build_dense
 
+# Between the steps of a training, TensorFlow hands control back to Keras; every 50 steps is enough, and faster.
+STEPS = 50 if keras.backend.backend() == "tensorflow" else 1
+
 
 def train_small(inputs):
     """A small network with three outputs, after a few epochs."""
     keras.utils.set_random_seed(seed)
     model = build_dense(inputs.shape[1], (32, 32), n_classes=3)
-    model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", steps_per_execution=50)
+    model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", steps_per_execution=STEPS)
     model.fit(inputs[training].astype(np.float32), labels[training], batch_size=256, epochs=6, verbose=0)
     return model
 
@@ -536,7 +539,7 @@ def train_network(name, **changes):
     w, w_val = (part.weights if settings["weighted"] else np.ones(len(part)) for part in (train_part, val_part))
     keras.utils.set_random_seed(settings["seed"])
     model = build_dense(x.shape[1], settings["hidden"], dropout=settings["dropout"], n_classes=3)
-    model.compile(keras.optimizers.Adam(settings["rate"]), "sparse_categorical_crossentropy", weighted_metrics=["accuracy"], steps_per_execution=50)  # fmt: skip
+    model.compile(keras.optimizers.Adam(settings["rate"]), "sparse_categorical_crossentropy", weighted_metrics=["accuracy"], steps_per_execution=STEPS)  # fmt: skip
     best = keras.callbacks.ModelCheckpoint(folder / "network.keras", save_best_only=True)  # by the validation loss
     history = model.fit(
         x, train_part.labels, sample_weight=w, callbacks=[best], epochs=EPOCHS, verbose=0,

@@ -23,11 +23,13 @@ _JUDGED = b"judged\n"
 _FAILED = b"failed "
 #: Bytes of a report; no verdict is longer.
 _LONGEST = 1 << 20
+#: Seconds between two looks at the memory.
+_LOOKS = 0.1
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended: ``done`` with a report, or ``time``, ``left``, ``signal``, ``forged``, ``failed``."""
+    """How it ended: ``done`` with a report, or ``time``, ``memory``, ``left``, ``signal``, ``forged``, ``failed``."""
 
     how: str
     report: dict = field(default_factory=dict)
@@ -69,9 +71,13 @@ def _signed(secret: bytes, text: bytes) -> bytes:
     return hmac.new(secret, text, hashlib.sha256).hexdigest().encode()
 
 
-def watched(process: int, up: int, down: int, seconds: float) -> Ended:
-    """Read what a process reports until it ends, kill it when its time is over, and leave none of its children."""
+def watched(process: int, up: int, down: int, seconds: float, memory: int) -> Ended:
+    """Read what a process reports until it ends, and leave none of its children.
+
+    It is killed when its time is over, and when it and its children have together taken more memory than they may.
+    """
     got, secret, until, status = b"", b"", time.monotonic() + seconds, None
+    before, looked = _resident("self"), time.monotonic()
     try:
         while status is None:
             ready, _, _ = select.select([up], [], [], 0.02)
@@ -85,6 +91,10 @@ def watched(process: int, up: int, down: int, seconds: float) -> Ended:
                 return Ended("forged", reason="it wrote more than a report holds")
             if time.monotonic() > until:
                 return Ended("time", reason=f"it did not end in {seconds:g} seconds")
+            if time.monotonic() > looked + _LOOKS:
+                looked = time.monotonic()
+                if sum(max(0, _resident(one) - before) for one in _family(process)) > memory:
+                    return Ended("memory", reason=f"with its children it takes more than {memory >> 20} MiB of memory")
             if not part:
                 ended, came = os.waitpid(process, os.WNOHANG)
                 status = came if ended else None
@@ -95,6 +105,16 @@ def watched(process: int, up: int, down: int, seconds: float) -> Ended:
     finally:
         _kill(process if status is None else None)
     return _understood(got, secret, status)
+
+
+def _resident(process: int | str) -> int:
+    with contextlib.suppress(OSError, ValueError):
+        return int(Path(f"/proc/{process}/statm").read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+def _family(process: int) -> list[int]:
+    return [process, *(other for child in _children_of(process) for other in _family(child))]
 
 
 def _understood(got: bytes, secret: bytes, status: int) -> Ended:
@@ -121,7 +141,7 @@ def _kill(process: int | None) -> None:
             os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
     until = time.monotonic() + 10
-    while (children := _children()) and time.monotonic() < until:
+    while (children := _children_of(os.getpid())) and time.monotonic() < until:
         for child in children:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(child, signal.SIGKILL)
@@ -130,7 +150,7 @@ def _kill(process: int | None) -> None:
                 pass
 
 
-def _children() -> list[int]:
+def _children_of(process: int) -> list[int]:
     with contextlib.suppress(OSError):
-        return [int(n) for n in Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="utf-8").split()]
+        return [int(n) for n in Path(f"/proc/{process}/task/{process}/children").read_text(encoding="utf-8").split()]
     return []

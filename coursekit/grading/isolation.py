@@ -83,7 +83,9 @@ def walls_of_this_system(root: Path, unseen: Iterable[Path]) -> Walls:
         ended = bounded(lambda walls=walls: _looked_round(walls, unseen), Limits(seconds=20), walls, root, unseen)
         if ended.how == "done" and ended.report["readable"]:
             return Walls(**{name: ended.report[name] for name in asdict(walls)})
-    raise OSError("no process of its own can be started here, and submissions are not judged without: see docs/grading.md")
+    raise OSError(
+        "no process of its own can be started here, and submissions are not judged without: see docs/grading.md"
+    )
 
 
 def _looked_round(walls: Walls, unseen: Iterable[Path]) -> dict:
@@ -163,10 +165,12 @@ def _middle(work: Callable, limits: Limits, walls: Walls, root: Path, unseen: It
                 os._exit(1)
             try:
                 reporter.send(work())
+            except BaseException as error:
+                reporter.failed(f"the check itself failed ({type(error).__name__}: {error})")
             finally:
                 os._exit(0)
         os.close(up[1]), os.close(down[0])
-        return watched(inner, up[0], down[1], limits.seconds)
+        return watched(inner, up[0], down[1], limits.seconds, limits.memory)
     except Exception as error:
         return Ended("failed", reason=str(error))
     finally:

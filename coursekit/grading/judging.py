@@ -7,6 +7,7 @@ and none is run for another exercise than the one that needs it.
 import ast
 import builtins
 import contextlib
+import importlib
 import linecache
 import re
 import sys
@@ -19,10 +20,10 @@ import numpy as np
 
 from coursekit import authoring
 from coursekit.answers import answered
-from coursekit.checks import diagnosis, engine, source
+from coursekit.checks import engine, source
 from coursekit.checks.altered import other_seeds, resampled
 from coursekit.checks.compare import Mistake
-from coursekit.checks.errors import explained
+from coursekit.checks.errors import NO_END, explained
 from coursekit.checks.exercise import Exercise, exercises_of, find
 from coursekit.checks.kinds import shortened
 from coursekit.checks.limits import TooLong, at_most
@@ -33,6 +34,8 @@ __all__ = ["Course", "Judgement", "judged", "other_seed"]
 
 #: The seeds that are tried, in turn, for the hidden part of a check: some make a right answer look wrong.
 _TRIES = 3
+#: Whatever else is said of such an answer, this is what was wrong with it.
+_CUT_SHORT = {NO_END: "It does not end.", "MemoryError": "It takes too much memory."}
 _MAGIC = re.compile(r"^(\s*)[%!].*$", re.M)
 
 
@@ -82,6 +85,7 @@ class Course:
             else:
                 so_far += of_notebook([cell.source])
         exercises_of(path.parent.name[:2])
+        importlib.import_module("coursekit.checks.diagnosis")  # as the engine does only when an answer is wrong
         engine.or_reference = _as_it_is  # before anybody could have taken it
         for one in so_far:
             if one.imports:
@@ -132,7 +136,9 @@ def judged(number: str, cells: list[dict], passed: list[str], course: Course, se
     judgement = _checked(exercise, course.checks[number], namespace, errors, hidden)
     if moved := moved + course.pins.moved():
         names = ", ".join(dict.fromkeys(moved[:3]))
-        return Judgement("REFUSED", f"the notebook changes what the check is made of: {names}.", "The check was changed.")
+        return Judgement(
+            "REFUSED", f"the notebook changes what the check is made of: {names}.", "The check was changed."
+        )
     return judgement
 
 
@@ -142,7 +148,7 @@ def judged(number: str, cells: list[dict], passed: list[str], course: Course, se
 def _pieces(cells: list[dict], number: str) -> tuple[list[tuple[dict, Piece]], str]:
     """Return the cells that are Python, and what is said of an answer that is none."""
     pieces, broken = [], ""
-    for at, cell in enumerate(cells):
+    for cell in cells:
         text = _MAGIC.sub(r"\1pass", cell["source"])
         try:
             pieces.append((cell, piece(text)))
@@ -188,9 +194,9 @@ def _run_theirs(chosen: list[Piece], answers: list[Piece], namespace: dict, seco
             with at_most(seconds):
                 exec(compile(one.source, name, "exec"), namespace)
         except TooLong:
-            said = f"the cell did not end in {seconds:g} seconds."
+            said = f"the cell {NO_END} {seconds:g} seconds."
         except MemoryError:
-            said = "the cell needs more memory than there is for an exercise."
+            said = "the cell ended with MemoryError: there is not so much memory for an exercise."
         except BaseException as error:
             said = explained("the cell", error)
         if said and one in answers:
@@ -212,8 +218,12 @@ def _checked(exercise: Exercise, check: str, namespace: dict, errors: list[str],
     try:
         exec(compile(check, "<check>", "exec"), namespace | {"check": taken})
     except NameError as error:
-        said = errors[0] if errors else f"{error.name} is not there: the cell of the answer does not make it."
-        return Judgement("NOT YET", said, "The cell raises an error." if errors else "The answer has another name.")
+        if error.name in _given(check):
+            return Judgement("NOT JUDGED", f"the lesson's own {error.name} could not be made here.", "Not judged.")
+        if errors:
+            return Judgement("NOT YET", errors[0], _of_cell(errors[0]))
+        said = f"{error.name} is not there: the cell of the answer does not make it."
+        return Judgement("NOT YET", said, "The answer has another name.")
     answer, given = call["answer"], call["given"]
     if _is_ours(exercise, answer):
         return Judgement("REFUSED", "this is the reference answer itself.", "The reference answer was handed in.")
@@ -223,18 +233,26 @@ def _checked(exercise: Exercise, check: str, namespace: dict, errors: list[str],
             reason = _hidden(exercise, answer, given, call["written"], hidden)
             verdict = "NOT YET" if reason else "PASS"
     except MemoryError:
-        return Judgement("NOT YET", "the answer needs more memory than there is for an exercise.", "Too much memory.")
+        verdict, reason = "NOT YET", "the check ended with MemoryError: there is not so much memory for an exercise."
     if verdict == "TODO" and errors:
-        return Judgement("NOT YET", errors[0], "The cell raises an error.")
-    return Judgement(verdict, reason, named(exercise, reason))
+        return Judgement("NOT YET", errors[0], _of_cell(errors[0]))
+    return Judgement(verdict, re.sub(r" at 0x[0-9a-f]+", "", reason), named(exercise, reason))
+
+
+def _of_cell(error: str) -> str:
+    return next((name for words, name in _CUT_SHORT.items() if words in error), "The cell raises an error.")
 
 
 def named(exercise: Exercise, reason: str) -> str:
     """Return the name of a mistake: the sentence that the lesson has for it, else what is said without the numbers."""
+    reason = re.sub(r" at 0x[0-9a-f]+", "", reason)
     listed = [sentence for sentence, _ in exercise.mistakes if sentence in reason]
     if listed or not reason:
         return max(listed, key=len, default="")
-    said = re.split(r" \((?=the |[a-z]\w* )", reason)[0]
+    for words, name in _CUT_SHORT.items():
+        if words in reason:
+            return name
+    said = re.split(r"(?<=[.?!]) \(", reason)[0]
     return shortened(re.sub(r"\d[\d.e+-]*", "…", said), 200)
 
 
@@ -345,5 +363,6 @@ def _silent(*_, **__) -> None:
 
 
 def _as_it_is(number: str, *answer, **_):
-    """Stands for `or_reference`, which gives nobody the answer of the course here."""
+    """Stand for `or_reference`, which gives nobody the answer of the course here: what is no answer is three dots."""
+    answer = tuple(... if part is None else part for part in answer)
     return answer[0] if len(answer) == 1 else answer

@@ -1,4 +1,4 @@
-"""What a check is made of, remembered before code of others runs: a function put in its place is found, and put back."""
+"""What a check is made of, remembered before code of others runs; what takes its place is found, and put back."""
 
 import sys
 from types import BuiltinFunctionType, FunctionType, ModuleType

@@ -14,6 +14,13 @@ from coursekit.checks.exercise import exercises_of
 from coursekit.grading.isolation import Limits, Walls, bounded, walls_of_this_system
 from coursekit.grading.judging import Course, Judgement, judged, other_seed
 
+_CUT_SHORT = {
+    "time": "It does not end.",
+    "memory": "It takes too much memory.",
+    "left": "It ends Python.",
+    "signal": "It was killed.",
+}
+
 
 class Trunk:
     """What all jobs of a lesson share."""
@@ -37,7 +44,13 @@ class Trunk:
     def judge(self, job: dict) -> Judgement:
         def work() -> dict:
             found = judged(
-                job["number"], job["cells"], job["passed"], self.course, self.seed, job["hidden"], self.limits.seconds / 2
+                job["number"],
+                job["cells"],
+                job["passed"],
+                self.course,
+                self.seed,
+                job["hidden"],
+                self.limits.seconds / 2,
             )
             return asdict(found)
 
@@ -48,7 +61,12 @@ class Trunk:
             return Judgement("REFUSED", f"{ended.reason}.", "The channel of the verdicts was written to.")
         if ended.how in ("failed", "done"):
             return Judgement("NOT JUDGED", f"{ended.reason or 'the check itself failed'}.", "Not judged.")
-        names = {"time": "It does not end.", "left": "It ends Python.", "signal": "It was killed."}
+        names = {
+            "time": "It does not end.",
+            "memory": "It takes too much memory.",
+            "left": "It ends Python.",
+            "signal": "It was killed.",
+        }
         return Judgement("NOT YET", f"{ended.reason}.", names[ended.how])
 
     def _bounded(self, work, limits: Limits):

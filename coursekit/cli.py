@@ -18,6 +18,7 @@ from coursekit import __version__
 from coursekit.cluster import connected
 from coursekit.console import clear_errors, err, out, progress, say
 from coursekit.files import replacing
+from coursekit.grading.commands import grade
 from coursekit.study.commands import app as study_app
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False, help=__doc__)
@@ -26,6 +27,7 @@ simulate_app = typer.Typer(no_args_is_help=True, help="Make data with Pythia: an
 app.add_typer(data_app, name="data")
 app.add_typer(simulate_app, name="simulate")
 app.add_typer(study_app, name="study")
+app.command()(grade)
 
 Jobs = Annotated[int, typer.Option(min=1, help="Processes at once; the result does not depend on it.")]
 OnRay = Annotated[str | None, typer.Option(help="A Ray cluster that does it: auto, local, or HOST:PORT.")]

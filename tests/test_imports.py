@@ -30,7 +30,7 @@ LEVELS = [
     {"doctor", "lesson", "prepared", "training"},
     {"authoring", "checks", "export"},
     {"building", "mutants"},
-    {"shaking", "study"},
+    {"grading", "shaking", "study"},
     {"cli"},
 ]
 HEAVY = {"tensorflow", "keras", "torch", "pythia8mc", "fastjet", "onnx", "onnxruntime", "onnxscript", "sofie"}
@@ -42,7 +42,8 @@ HOMES = {
     "torch": {"checkpoints", "export", "jets.packed", "losses", "nets", "streaming", "study", "training"},
     "pythia8mc": {"simulate"},
     "fastjet": {"simulate"},
-    **{key: {"study"} for key in ["hyperopt", "jinja2", "numexpr", "optuna", "pyarrow", "pydantic", "pyhf", "yaml"]},
+    "jinja2": {"grading.report", "study"},
+    **{key: {"study"} for key in ["hyperopt", "numexpr", "optuna", "pyarrow", "pydantic", "pyhf", "yaml"]},
     "ray": {"cluster", "study"},
     **{key: {"export"} for key in ["onnx", "onnxruntime", "onnxscript", "sofie"]},
 }

@@ -1,5 +1,6 @@
 """The command that grades a class: parse, call, print."""
 
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -29,11 +30,13 @@ def grade(
     lesson a notebook belongs to is seen from its tags; a class may hand in several lessons at once. On Linux only. What
     this defends against, and what not, stands in docs/grading.md.
     """
-    from coursekit.grading import report
-    from coursekit.grading.grading import grade as graded
-    from coursekit.grading.isolation import Limits
-
     with clear_errors():
+        if sys.platform != "linux":
+            raise OSError("only Linux can limit what submitted code does: use WSL, a container or a virtual machine")
+        from coursekit.grading import report
+        from coursekit.grading.grading import grade as graded
+        from coursekit.grading.isolation import Limits
+
         if not output.is_dir():
             raise FileNotFoundError(f"{output} is no folder: make it first")
         with progress() as show:

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from coursekit import __version__
-from coursekit.checks.exercise import exercises_of
+from coursekit.data import cache_folder
 from coursekit.grading.isolation import Limits
 from coursekit.grading.submissions import LessonOfClass, Submission, read_lessons, submissions
 from coursekit.lesson import lesson_folder
@@ -41,6 +41,9 @@ class _Trunk:
         self._command = [sys.executable, "-m", "coursekit.grading.trunk"]
         self._environment = environment | share(jobs) | {"HOME": settings["root"], "TF_CPP_MIN_LOG_LEVEL": "3"}
         self._environment["TF_NUM_INTEROP_THREADS"] = "2"  # of a limited number, whatever the machine has
+        with contextlib.suppress(FileNotFoundError):  # the cache of the data, which another HOME would hide
+            self._environment["COURSEKIT_DATA"] = str(cache_folder())
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - what the process says before it fails
         self._settings, self._process = settings, None
 
     def start(self) -> dict:
@@ -48,7 +51,7 @@ class _Trunk:
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._said,
             env=self._environment,
             start_new_session=True,
         )
@@ -77,9 +80,10 @@ class _Trunk:
         if not select.select([self._process.stdout], [], [], seconds)[0] or not (
             line := self._process.stdout.readline()
         ):
-            raise OSError(
-                f"the process that judges lesson {Path(self._settings['lesson']).parent.name} does not answer"
-            )
+            name = Path(self._settings["lesson"]).parent.name
+            self._said.seek(0)
+            last = self._said.read().decode(errors="replace").strip().rpartition("\n")[2][:300]
+            raise OSError(f"the process that judges lesson {name} does not answer{': ' if last else ''}{last}")
         return json.loads(line)
 
 
@@ -117,13 +121,8 @@ def grade(
     Raises
     ------
     OSError
-        On other systems than Linux; and when there is nothing to judge.
+        There is nothing to judge, or it cannot be judged here; says what to do.
     """
-    if sys.platform != "linux":
-        raise OSError(
-            "submissions are judged on Linux only, which alone can limit and wall in what they do: "
-            "use a container, WSL or a virtual machine"
-        )
     lessons = read_lessons(lesson_folder(1).parent)
     found = submissions(Path(folder), lessons)
     limits, judged, graded, holding = limits or Limits(), {}, {}, {}
@@ -162,7 +161,9 @@ def _graded(mine: list[Submission], lesson: LessonOfClass, settings: dict, jobs:
     try:
         walls = trunks[0].start()["walls"]
         patience = _GRACE + 10 * limits.seconds * len(lesson.stars)
-        hidden = trunks[0].ask({"number": ""}, patience) or dict.fromkeys(lesson.stars, 0)
+        asked = trunks[0].ask({"number": ""}, patience)
+        if asked is None:
+            raise OSError(f"the exercises of lesson {lesson.number} do not end here: give them more seconds")
         progress(lesson.path.parent.name, 0, len(mine))
 
         def work(trunk: _Trunk) -> None:
@@ -172,7 +173,7 @@ def _graded(mine: list[Submission], lesson: LessonOfClass, settings: dict, jobs:
                 while not waiting.empty() and not failures:
                     with contextlib.suppress(queue.Empty):
                         one = waiting.get_nowait()
-                        done[id(one)] = _judge(one, lesson, hidden, trunk, limits)
+                        done[id(one)] = _judge(one, lesson, asked, trunk, limits)
                         progress(lesson.path.parent.name, len(done), len(mine))
             except Exception as error:
                 failures.append(error)
@@ -188,9 +189,8 @@ def _graded(mine: list[Submission], lesson: LessonOfClass, settings: dict, jobs:
             trunk.stop()
     if failures:
         raise failures[0]
-    goals = {one.number: one.goal for one in exercises_of(lesson.number)}
     exercises = [
-        {"exercise": number, "goal": goals[number], "points": stars, "hidden": bool(hidden[number])}
+        {"exercise": number, "goal": asked[number]["goal"], "points": stars, "hidden": asked[number]["hidden"] > 0}
         for number, stars in lesson.stars.items()
     ]
     return {
@@ -200,13 +200,14 @@ def _graded(mine: list[Submission], lesson: LessonOfClass, settings: dict, jobs:
     }
 
 
-def _judge(one: Submission, lesson: LessonOfClass, hidden: dict, trunk: _Trunk, limits: Limits) -> list[dict]:
+def _judge(one: Submission, lesson: LessonOfClass, asked: dict, trunk: _Trunk, limits: Limits) -> list[dict]:
     """Judge one submission, in the order of its exercises, since later ones may build on what is right."""
     rows, passed = [], []
     for number, stars in lesson.stars.items():
         row = {"verdict": "MISSING", "reason": "the cell of this exercise is not there.", "mistake": "", "remarks": []}
         if number in one.ends:
-            job = {"number": number, "cells": one.cells[: one.ends[number]], "passed": passed, "hidden": hidden[number]}
+            job = {"number": number, "cells": one.cells[: one.ends[number]], "passed": passed}
+            job["hidden"] = asked[number]["hidden"]
             row = trunk.ask(job, limits.seconds + _GRACE)
             row = row or trunk.ask(job, limits.seconds + _GRACE)  # somebody may have killed it from outside
             row = row or {

@@ -29,6 +29,7 @@ from coursekit.checks.kinds import shortened
 from coursekit.checks.limits import TooLong, at_most
 from coursekit.grading.needed import Piece, of_notebook, piece, selected
 from coursekit.grading.pins import Pins
+from coursekit.words import capital
 
 __all__ = ["Course", "Judgement", "judged", "other_seed"]
 
@@ -229,9 +230,8 @@ def _checked(exercise: Exercise, check: str, namespace: dict, errors: list[str],
         return Judgement("REFUSED", "this is the reference answer itself.", "The reference answer was handed in.")
     try:
         verdict, reason = engine.run_check(exercise, answer, given, lambda: call["written"], tries=1)
-        if verdict == "PASS" and hidden:
-            reason = _hidden(exercise, answer, given, call["written"], hidden)
-            verdict = "NOT YET" if reason else "PASS"
+        if verdict == "PASS" and hidden and (said := _hidden(exercise, answer, given, call["written"], hidden)):
+            return Judgement("NOT YET", said, capital(said.partition(":")[0].rstrip(".") + "."))
     except MemoryError:
         verdict, reason = "NOT YET", "the check ended with MemoryError: there is not so much memory for an exercise."
     if verdict == "TODO" and errors:
@@ -269,7 +269,7 @@ def _hidden(exercise: Exercise, answer: tuple, given: Mapping, written, more: in
         with contextlib.redirect_stdout(None):
             with_other_seeds(exercise, more).test(answer, {}, lambda: None, 0)
     except Mistake as mistake:
-        return f"right with the numbers that the notebook tries, and not with others: {mistake}"
+        return f"right with the numbers that the notebook tries and not with others: {mistake}"
     return ""
 
 

@@ -32,9 +32,10 @@ class Trunk:
         self.walls = walls_of_this_system(self.root, self.unseen) if settings["walls"] else Walls()
         self.course = Course.of(Path(settings["lesson"]))
 
-    def hidden(self) -> dict[str, int]:
-        """Return the seed of the hidden part of each exercise; 0 where there is none."""
-        return {one.number: self._hidden(one) for one in exercises_of(self.course.lesson)}
+    def exercises(self) -> dict[str, dict]:
+        """Return what each exercise asks for, and by how much its hidden part raises the seeds; 0 for no such part."""
+        found = exercises_of(self.course.lesson)
+        return {one.number: {"goal": one.goal, "hidden": self._hidden(one)} for one in found}
 
     def _hidden(self, exercise) -> int:
         limits = Limits(**asdict(self.limits) | {"seconds": 10 * self.limits.seconds})
@@ -90,7 +91,7 @@ def main() -> None:
         elif job["number"]:
             say(asdict(trunk.judge(job)))
         else:
-            say(trunk.hidden())
+            say(trunk.exercises())
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ The document says nothing of the day or the machine, so that the same submission
 """
 
 import contextlib
+import functools
 import json
 import os
 import queue
@@ -19,7 +20,7 @@ from pathlib import Path
 from coursekit import __version__
 from coursekit.data import cache_folder
 from coursekit.grading.isolation import Limits
-from coursekit.grading.submissions import LessonOfClass, Submission, read_lessons, submissions
+from coursekit.grading.submissions import LessonOfClass, Submission, lesson_of_class, submissions
 from coursekit.lesson import lesson_folder
 from coursekit.threads import share
 
@@ -123,7 +124,7 @@ def grade(
     OSError
         There is nothing to judge, or it cannot be judged here; says what to do.
     """
-    lessons = read_lessons(lesson_folder(1).parent)
+    lessons = functools.cache(functools.partial(lesson_of_class, lesson_folder(1).parent))
     found = submissions(Path(folder), lessons)
     limits, judged, graded, holding = limits or Limits(), {}, {}, {}
     for number in sorted({one.lesson for one in found if not one.problem}):
@@ -131,14 +132,14 @@ def grade(
         with tempfile.TemporaryDirectory(prefix="coursekit-grade-") as root:
             os.chmod(root, 0o755)
             settings = {
-                "lesson": str(lessons[number].path),
+                "lesson": str(lessons(number).path),
                 "limits": asdict(limits),
                 "root": root,
                 "seed": seed,
                 "unseen": [str(Path(folder).resolve())],
                 "walls": walls,
             }
-            outcome = _graded(mine, lessons[number], settings, min(jobs, len(mine)), limits, progress)
+            outcome = _graded(mine, lessons(number), settings, min(jobs, len(mine)), limits, progress)
         graded[number], holding = outcome["lesson"], outcome["walls"]
         judged |= outcome["submissions"]
     return {

@@ -7,7 +7,7 @@ checks are ours and are left out; so is each cell that stands in the lesson like
 import ast
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from coursekit import authoring
 from coursekit.grading.needed import piece
 from coursekit.notebooks import read_notebook
 
-__all__ = ["LessonOfClass", "Submission", "read_lessons", "submissions"]
+__all__ = ["LessonOfClass", "Submission", "lesson_of_class", "submissions"]
 
 #: Bytes of a notebook; none of the course has a tenth of it.
 _LARGEST = 50 << 20
@@ -76,30 +76,36 @@ class Submission:
     tries: dict[str, int] = field(default_factory=dict)
 
 
-def read_lessons(folder: Path) -> dict[int, LessonOfClass]:
-    """Return all lessons below a folder ``lessons``, by their numbers."""
-    found = {}
-    for path in sorted(folder.glob("[0-9][0-9]_*/lesson.py")):
-        lesson = authoring.read_lesson(path)
-        text = "\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
-        stars = {number: len(s) for number, s in re.findall(r"^### Your turn (\d+\.\d+) .*?(★+)", text, re.M)}
-        notebook = authoring.exercise_notebook(lesson, {"title": "", "repository": "", "tag": ""})
-        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-        asked = {_number(cell): cell for cell in code if "exercise" in _tags(cell)}
-        found[int(lesson.stem[:2])] = LessonOfClass(
-            int(lesson.stem[:2]),
-            path,
-            lesson.title,
-            {number: stars.get(number, 1) for number in asked},
-            {cell.id: number for number, cell in asked.items()},
-            frozenset(_plain(cell.source) for cell in code if "exercise" not in _tags(cell)),
-            {number: piece(cell.source).gives for number, cell in asked.items()},
-        )
-    return found
+def lesson_of_class(folder: Path, number: int) -> LessonOfClass | None:
+    """Return a lesson below a folder ``lessons`` by its number; None where there is none."""
+    path = next(folder.glob(f"{number:02d}_*/lesson.py"), None)
+    if path is None:
+        return None
+    lesson = authoring.read_lesson(path)
+    text = "\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
+    stars = {number: len(s) for number, s in re.findall(r"^### Your turn (\d+\.\d+) .*?(★+)", text, re.M)}
+    notebook = authoring.exercise_notebook(lesson, {"title": "", "repository": "", "tag": ""})
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    asked = {_number(cell): cell for cell in code if "exercise" in _tags(cell)}
+    return LessonOfClass(
+        number,
+        path,
+        lesson.title,
+        {exercise: stars.get(exercise, 1) for exercise in asked},
+        {cell.id: exercise for exercise, cell in asked.items()},
+        frozenset(_plain(cell.source) for cell in code if "exercise" not in _tags(cell)),
+        {exercise: piece(cell.source).gives for exercise, cell in asked.items()},
+    )
 
 
-def submissions(folder: Path, lessons: dict[int, LessonOfClass]) -> list[Submission]:
-    """Read all submissions, in the order of names and lessons.
+def submissions(folder: Path, lessons: Callable[[int], LessonOfClass | None]) -> list[Submission]:
+    """Read all submissions, in the order of lessons and names.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    lessons : callable
+        Returns a lesson by its number, or None.
 
     Raises
     ------
@@ -138,7 +144,7 @@ def _refuse_doubles(found: list[Submission]) -> None:
                 )
 
 
-def _read(path: Path, student: str, folder: Path, lessons: dict[int, LessonOfClass]) -> Submission:
+def _read(path: Path, student: str, folder: Path, lessons: Callable[[int], LessonOfClass | None]) -> Submission:
     one = Submission(student, path.relative_to(folder).as_posix())
     try:
         if any(p.is_symlink() for p in (path, *path.parents) if folder in p.parents):
@@ -152,12 +158,13 @@ def _read(path: Path, student: str, folder: Path, lessons: dict[int, LessonOfCla
         if not cells:
             raise ValueError("it has no code cell")
         one.lesson = _lesson_of(cells)
-        if one.lesson not in lessons:
+        lesson = lessons(one.lesson) if one.lesson else None
+        if lesson is None:
             raise ValueError("it is no lesson of this course: no cell is tagged as one of its exercises")
     except (ValueError, OSError) as error:
         one.problem = str(error)
         return one
-    _sort(one, cells, lessons[one.lesson])
+    _sort(one, cells, lesson)
     return one
 
 

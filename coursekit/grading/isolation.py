@@ -17,7 +17,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from coursekit import data
@@ -82,8 +82,9 @@ def walls_of_this_system(root: Path, unseen: Iterable[Path]) -> Walls:
     is_root = os.geteuid() == 0
     for walls in (Walls(True, True, True, other_user=is_root), Walls(other_user=is_root)):
         ended = bounded(lambda walls=walls: _looked_round(walls, unseen), Limits(seconds=20), walls, root, unseen)
-        if ended.how == "done" and ended.report["readable"]:
-            return Walls(**{name: ended.report[name] for name in asdict(walls)})
+        found = ended.report if ended.how == "done" else {"readable": False}
+        if found.pop("readable") and found["other_user"] == is_root and found["files"] == walls.files:
+            return Walls(**found)
     raise OSError(
         "submitted code cannot be kept apart here: root cannot become another user who may read Python and the course; "
         "grade as an ordinary user, see docs/grading.md"
@@ -192,11 +193,11 @@ def _shut_in(limits: Limits, walls: Walls, root: Path, unseen: Iterable[Path], f
         _called("unshare", _NEW_MOUNTS | _NEW_NET | _NEW_IPC)
         _build_root(str(root), unseen, limits)
         folder = _HOME
-    else:
-        _control(_DEATH_SIGNAL, signal.SIGKILL)  # if the watcher is killed
         if walls.other_user:
             _become_nobody()
         _give_up_all_rights()
+    else:
+        _control(_DEATH_SIGNAL, signal.SIGKILL)  # if the watcher is killed
     home, temporary, own = (os.path.join(folder, name) for name in ("home", "tmp", "submission"))
     for path in (home, temporary, own):
         os.mkdir(path, 0o700)

@@ -21,6 +21,9 @@ from coursekit.grading.grading import grade
 from coursekit.grading.isolation import Limits, Walls, bounded, walls_of_this_system
 from coursekit.grading.needed import of_notebook, piece, selected
 
+# From Python 3.12 on: a child of this process, in which the libraries' threads are, runs nothing that they could hold.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+
 #: Those who do not end take all of it; everybody else a tenth of a second, and more on a machine that is busy.
 QUICK = Limits(seconds=10, memory=1 << 30)
 

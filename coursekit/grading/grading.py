@@ -44,10 +44,10 @@ class _Trunk:
         self._environment["TF_NUM_INTEROP_THREADS"] = "2"  # of a limited number, whatever the machine has
         with contextlib.suppress(FileNotFoundError):  # the cache of the data, which another HOME would hide
             self._environment["COURSEKIT_DATA"] = str(cache_folder())
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - what the process says before it fails
-        self._settings, self._process = settings, None
+        self._settings, self._process, self._said = settings, None, None
 
     def start(self) -> dict:
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - what the process says when it fails
         self._process = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
@@ -71,7 +71,7 @@ class _Trunk:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout):
+            for pipe in (self._process.stdin, self._process.stdout, self._said):
                 with contextlib.suppress(OSError):
                     pipe.close()
 

@@ -14,6 +14,7 @@ from coursekit.checks.exercise import exercises_of
 from coursekit.grading.isolation import Limits, Walls, bounded, walls_of_this_system
 from coursekit.grading.judging import Course, Judgement, judged, other_seed
 
+#: Under which name it is counted that a process ended without a report.
 _CUT_SHORT = {
     "time": "It does not end.",
     "memory": "It takes too much memory.",
@@ -62,13 +63,7 @@ class Trunk:
             return Judgement("REFUSED", f"{ended.reason}.", "The channel of the verdicts was written to.")
         if ended.how in ("failed", "done"):
             return Judgement("NOT JUDGED", f"{ended.reason or 'the check itself failed'}.", "Not judged.")
-        names = {
-            "time": "It does not end.",
-            "memory": "It takes too much memory.",
-            "left": "It ends Python.",
-            "signal": "It was killed.",
-        }
-        return Judgement("NOT YET", f"{ended.reason}.", names[ended.how])
+        return Judgement("NOT YET", f"{ended.reason}.", _CUT_SHORT[ended.how])
 
     def _bounded(self, work, limits: Limits):
         return bounded(work, limits, self.walls, self.root, self.unseen)

@@ -196,8 +196,7 @@ def _shut_in(limits: Limits, walls: Walls, root: Path, unseen: Iterable[Path], f
         if walls.other_user:
             _become_nobody()
         _give_up_all_rights()
-    else:
-        _control(_DEATH_SIGNAL, signal.SIGKILL)  # if the watcher is killed
+    _control(_DEATH_SIGNAL, signal.SIGKILL)  # with the watcher; after a change of rights, which makes it forgotten
     home, temporary, own = (os.path.join(folder, name) for name in ("home", "tmp", "submission"))
     for path in (home, temporary, own):
         os.mkdir(path, 0o700)

@@ -14,6 +14,7 @@ from coursekit import __version__
 from coursekit.cluster import connected
 from coursekit.commands import Jobs, Pairs, build
 from coursekit.console import clear_errors, err, out, progress
+from coursekit.grading.commands import grade
 from coursekit.handout import notebooks
 from coursekit.study.commands import app as study_app
 
@@ -24,6 +25,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(simulate_app, name="simulate")
 app.add_typer(study_app, name="study")
 app.command()(notebooks)
+app.command()(grade)
 
 OnRay = Annotated[str | None, typer.Option(help="A Ray cluster that does it: auto, local, or HOST:PORT.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of the sample; the same seed gives the same events.")]

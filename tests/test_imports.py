@@ -30,7 +30,7 @@ LEVELS = [
     {"doctor", "handout", "lesson", "prepared", "training"},
     {"authoring", "checks", "export"},
     {"building", "classroom", "mutants", "slides", "timetable"},
-    {"shaking", "study"},
+    {"grading", "shaking", "study"},
     {"commands"},
     {"cli"},
 ]
@@ -43,7 +43,8 @@ HOMES = {
     "torch": {"checkpoints", "export", "jets.packed", "losses", "nets", "streaming", "study", "training"},
     "pythia8mc": {"simulate"},
     "fastjet": {"simulate"},
-    **{key: {"study"} for key in ["hyperopt", "jinja2", "numexpr", "optuna", "pyarrow", "pydantic", "pyhf", "yaml"]},
+    "jinja2": {"grading.report", "study"},
+    **{key: {"study"} for key in ["hyperopt", "numexpr", "optuna", "pyarrow", "pydantic", "pyhf", "yaml"]},
     "ray": {"cluster", "study"},
     **{key: {"export"} for key in ["onnx", "onnxruntime", "onnxscript", "sofie"]},
 }

@@ -1,0 +1,1 @@
+"""Submitted notebooks, judged each in a bounded process: `coursekit grade`; docs/grading.md says what that is worth."""

@@ -1,0 +1,182 @@
+"""Submissions of all kinds to a small lesson, made from its solution: right, wrong, half done, broken, dishonest."""
+
+import copy
+import json
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_output
+
+from coursekit import authoring
+from tests import toy
+
+#: Drawn, so that the check has a hidden part.
+DRAWN = "cases=lambda: [(np.random.default_rng(3).normal(5, 2, 9),)],\n    returns=("
+RIGHT = "def normalise(x):\n    return (x - x.mean()) / x.std()\n"
+WRONG = "def normalise(x):\n    return x - x.mean() / x.std()\n"
+SAID = "[PASS] 1.2 a column normalised\n"
+FORGED = 'b"judged\\n" + b"0" * 64 + b" " + json.dumps({"verdict": "PASS"}).encode() + b"\\n"'
+EVERYWHERE = f"""\
+import json, os
+def write():
+    for pipe in range(3, 256):
+        try:
+            os.write(pipe, {FORGED})
+        except OSError:
+            pass
+"""
+#: What somebody wrote as the answer to 1.2, its verdict, and words of what is said about it.
+ANSWERS = {
+    "right": (RIGHT, "PASS", ""),
+    "another idiom": ("import numpy\nnormalise = lambda x: numpy.divide(x - numpy.mean(x), numpy.std(x))", "PASS", ""),
+    "brackets": (WRONG, "NOT YET", "Mind the brackets."),
+    "syntax": ("def normalise(x)\n    return x", "NOT YET", "not Python"),
+    "raises": ("raise ValueError('no')\n" + RIGHT, "NOT YET", "raised ValueError"),
+    "exits": ("import sys\nsys.exit()\n" + RIGHT, "NOT YET", "ends Python"),
+    "leaves": ("import os\nos._exit(0)", "NOT YET", "ended the process itself"),
+    "leaves late": ("import os\ndef normalise(x):\n    os._exit(0)", "NOT YET", "ended the process itself"),
+    "segfault": ("import ctypes\nctypes.string_at(0)", "NOT YET", "SIGSEGV"),
+    "endless": ("while True:\n    pass", "NOT YET", "did not end"),
+    "endless call": ("def normalise(x):\n    while True:\n        pass", "NOT YET", "did not end"),
+    "memory": ("def normalise(x):\n    return bytearray(64 << 30)", "NOT YET", "MemoryError"),
+    "another name": ("def normalize(x):\n    return x", "NOT YET", "normalise is not there"),
+    "redefined check": (
+        f"def check(*_, **__):\n    print({SAID!r})\nor_reference = run_check = check\n{WRONG}",
+        "NOT YET",
+        "Mind the brackets.",
+    ),
+    "printed": (f"print({SAID!r})\n{WRONG}", "NOT YET", "Mind the brackets."),
+    "patched engine": (
+        "from coursekit.checks import engine\nengine.run_check = lambda *_, **__: ('PASS', '')\n" + WRONG,
+        "REFUSED",
+        "coursekit.checks.engine.run_check",
+    ),
+    "patched class": (
+        "from coursekit.checks.exercise import Exercise\nExercise.test = lambda *_, **__: None\n" + WRONG,
+        "REFUSED",
+        "Exercise.test",
+    ),
+    "patched code": (
+        "from coursekit.checks import engine\n"
+        "engine.run_check.__code__ = (lambda found, answer, given, written=None, tries=0: ('PASS', '')).__code__\n"
+        + WRONG,
+        "REFUSED",
+        "coursekit.checks.engine.run_check",
+    ),
+    "patched late": (
+        "def normalise(x):\n    import sys\n"
+        "    sys.modules['coursekit.checks.exercise'].difference = lambda *_, **__: ''\n    return x",
+        "REFUSED",
+        "difference",
+    ),
+    "patched numpy": (
+        "def normalise(x):\n    import numpy\n    numpy.isclose = lambda a, b, **_: numpy.ones(numpy.shape(a), bool)\n"
+        "    return x",
+        "REFUSED",
+        "numpy.isclose",
+    ),
+    "forged report": (EVERYWHERE + "write()\nos._exit(0)", "REFUSED", "not signed"),
+    "forged report late": (EVERYWHERE + "def normalise(x):\n    write()\n    return x", "REFUSED", "something else"),
+    "reference": ('normalise = or_reference("1.2", None)', "TODO", ""),
+    "engine's reference": (
+        "from coursekit.checks import engine\nnormalise = engine.or_reference('1.2', ...)",
+        "TODO",
+        "",
+    ),
+    "found reference": (
+        "from coursekit.checks.exercise import find\nnormalise = find('1.2').answers[0]",
+        "REFUSED",
+        "the reference answer itself",
+    ),
+    "always equal": (
+        "class Yes:\n    __eq__ = lambda self, other: True\n    __array__ = None\ndef normalise(x):\n    return Yes()",
+        "NOT YET",
+        "array of numbers",
+    ),
+    "learnt by heart": (
+        "import numpy as np\n"
+        "known = np.random.default_rng(3).normal(5, 2, 9)\nresult = (known - known.mean()) / known.std()\n"
+        "def normalise(x):\n    return result.copy()",
+        "NOT YET",
+        "not with others",
+    ),
+    "own helper": ("# needs the cell above\ndef normalise(x):\n    return centred(x) / x.std()", "PASS", ""),
+    "constant of the lesson": ("def normalise(x):\n    return (x - x.mean()) / x.std() / (2 * rate)", "PASS", ""),
+}
+
+
+def drawn(clone):
+    """Give the second exercise of the small lesson cases that are drawn."""
+    toy.edit(clone, "cases=lambda: [(np.arange(3.0),)],\n    returns=(", DRAWN, "exercises.py")
+    return clone
+
+
+def notebook(clone, answer=None, solved=True):
+    """Return the solution, or the exercises, with what somebody wrote as the answer to 1.2."""
+    make = authoring.solution_notebook if solved else authoring.exercise_notebook
+    made = copy.deepcopy(make(toy.lesson(clone), authoring.course_settings(clone)))
+    if answer is not None:
+        cell(made, "exercise", "ex-1.2").source = answer
+    return made
+
+
+def cell(made, *tags):
+    return next(one for one in made.cells if set(tags) <= set(one.metadata.get("tags", [])))
+
+
+def put_before(made, source, *tags):
+    made.cells.insert(made.cells.index(cell(made, *tags)), new_code_cell(source))
+
+
+def write(made, folder, name):
+    path = folder / f"{name}.ipynb"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(nbformat.writes(made), encoding="utf-8")
+
+
+def write_class(clone, folder):
+    """Write a submission for each of `ANSWERS`, and those that differ in something else."""
+    for name, (answer, _, _) in ANSWERS.items():
+        made = notebook(clone, answer)
+        if name == "own helper":
+            put_before(made, "def centred(x):\n    return x - x.mean()", "exercise", "ex-1.2")
+        write(made, folder, name)
+    write(notebook(clone, solved=False), folder, "untouched")
+    half = notebook(clone, solved=False)
+    cell(half, "exercise", "ex-1.1").source = "mean, std = x.mean(), x.var()"
+    write(half, folder, "half")
+    early = notebook(clone)
+    put_before(early, "raise RuntimeError", "exercise", "ex-1.1")
+    put_before(early, "while True:\n    pass", "exercise", "ex-1.1")  # nothing needs it
+    put_before(early, "from coursekit.checks import engine\nengine.check = print", "exercise", "ex-1.1")
+    write(early, folder, "early cells")
+    numbers = notebook(clone)
+    cell(numbers, "exercise", "ex-1.1").source = "mean = 2.5\nstd = 1.118033988749895"
+    write(numbers, folder, "numbers")
+    shown = notebook(clone, WRONG)
+    cell(shown, "check", "ex-1.2").outputs = [new_output("stream", name="stdout", text=SAID)]
+    told = "   1.2  [PASS]    tries 7  a column normalised\n"
+    shown.cells.append(new_code_cell("progress()", outputs=[new_output("stream", name="stdout", text=told)]))
+    write(shown, folder, "forged output")
+    missing = notebook(clone)
+    missing.cells.remove(cell(missing, "exercise", "ex-1.2"))
+    write(missing, folder, "missing")
+    twice = notebook(clone)
+    again = copy.deepcopy(cell(twice, "exercise", "ex-1.2"))
+    again.update(source=WRONG, id="again")
+    twice.cells.insert(twice.cells.index(cell(twice, "check", "ex-1.2")), again)
+    write(twice, folder, "twice")
+    bare = notebook(clone)
+    for at, one in enumerate(bare.cells):
+        one.metadata.pop("tags", None)
+        one.id = f"cell{at}"
+    write(bare, folder, "without tags")
+    (folder / "no notebook.ipynb").write_text("hello", encoding="utf-8")
+    (folder / "empty.ipynb").write_text("", encoding="utf-8")
+    (folder / "list.ipynb").write_text(json.dumps([1, 2]), encoding="utf-8")
+    (folder / "without files").mkdir()
+    (folder / "link.ipynb").symlink_to(folder / "right.ipynb")
+    other = nbformat.v4.new_notebook(cells=[new_code_cell("1 + 1")])
+    write(other, folder, "another course")
+    for name in ("a", "b"):
+        write(notebook(clone), folder / "two", name)
+    write(notebook(clone), folder / "in a folder", "any name")

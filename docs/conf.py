@@ -26,9 +26,9 @@ nb_merge_streams = True
 myst_enable_extensions = ["attrs_inline", "dollarmath"]
 myst_heading_anchors = 3
 
-# Frameworks are not needed to read docstrings.
-autodoc_mock_imports = ["fastjet", "hyperopt", "keras", "numexpr", "onnx", "onnxruntime", "onnxscript", "optuna"]
-autodoc_mock_imports += ["pyarrow", "pydantic", "pyhf", "pythia8mc", "ray", "sofie", "tensorflow", "torch"]
+# What modules import at once, and what is not needed to read their docstrings.
+autodoc_mock_imports = ["jupytext", "keras", "onnx", "onnxruntime", "onnxscript", "pydantic", "pydantic_core"]
+autodoc_mock_imports += ["tensorflow", "torch"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 # The types of arguments are words, such as "(N,) array", and no names to be linked.
@@ -51,6 +51,6 @@ html_theme_options = {
     "repository_branch": course["tag"],
     "use_repository_button": course["repository"].startswith("https://github.com/"),
     "use_download_button": False,
-    "show_navbar_depth": 1,
+    "collapse_navbar": True,
     "show_toc_level": 2,
 }

@@ -135,7 +135,7 @@ class LessonTable(Directive):
 
     def run(self) -> list[nodes.Node]:
         env = self.state.document.settings.env
-        rows = ["| | lesson | time |", "|---|---|---|"]
+        rows = ["| no. | lesson | time |", "|---|---|---|"]
         for lesson in lessons(env.app.root):
             rows.append(f"| {lesson.number} | [{lesson.title}](lessons/{lesson.stem}.ipynb) | {lesson.minutes} |")
         return markdown(self, rows)

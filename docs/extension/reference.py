@@ -98,14 +98,28 @@ class UsedTable(Directive):
 
     def run(self):
         app = self.state.document.settings.env.app
-        rows = ["| name | what it does | lessons |", "|---|---|---|"]
-        for row in sorted(
-            users(app.root, tuple(app.config.autodoc_mock_imports)).values(), key=lambda r: (r["module"], r["name"])
-        ):
-            links = ", ".join(f"[{lesson.number}](lessons/{lesson.stem}.ipynb)" for lesson in row["lessons"])
-            name = f"{row['module']}.{row['name']}"
-            rows.append(f"| {{py:obj}}`{name.removeprefix('coursekit.')} <{name}>` | {row['about']} | {links} |")
+        found = users(app.root, tuple(app.config.autodoc_mock_imports)).values()
+        rows, module = ["| name | what it does | lessons |", "|---|---|---|"], None
+        for row in sorted(found, key=lambda row: (row["module"], row["name"])):
+            if row["module"] != module:
+                module = row["module"]
+                rows.append(f"| **{module}** | | |")
+            name = f"{{py:obj}}`{row['name']} <{module}.{row['name']}>`"
+            rows.append(f"| {name} | {row['about']} | {linked(row['lessons'])} |")
         return markdown(self, rows)
+
+
+def linked(users: list[Lesson]) -> str:
+    """Return links to lessons; three and more that follow each other are "1 to 3"."""
+    runs = []
+    for lesson in users:
+        if runs and runs[-1][-1].number == lesson.number - 1:
+            runs[-1].append(lesson)
+        else:
+            runs.append([lesson])
+    link = "[{0.number}](lessons/{0.stem}.ipynb)".format
+    joined = (f"{link(run[0])} to {link(run[-1])}" if len(run) > 2 else ", ".join(map(link, run)) for run in runs)
+    return ", ".join(joined)
 
 
 def setup(app) -> None:

@@ -216,8 +216,8 @@ def simulate_jet_classes(
 
     The leading anti-kT jets of R = 0.8 with 550 < pT < 650 GeV and ``|eta|`` < 2 from proton collisions at 14 TeV,
     after the detector of `simulate_toptag`: of light quarks (u, d, s, c), gluons, W to two quarks, Z to two quarks, H
-    to two b quarks and H to WW to four quarks. The jet contains the particle and the quarks that it decays to. There are no
-    tops.
+    to two b quarks and H to WW to four quarks. The jet contains the particle and the quarks that it decays to. There
+    are no tops.
 
     Parameters
     ----------

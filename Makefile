@@ -22,7 +22,7 @@ test: .venv/test
 
 ## book: the web book from the committed solutions, into book/html; nothing is executed, and a warning is an error
 book: .venv/book
-	$(BIN)/python -m sphinx -M html docs book -q --keep-going --fail-on-warning
+	$(BIN)/python -m sphinx -M html docs book -E -q --keep-going --fail-on-warning
 
 ## benchmarks: ours beside the obvious way, as ratios
 benchmarks: .venv/test

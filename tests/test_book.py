@@ -382,7 +382,7 @@ class TestInABrowser:
 
         driver = visit("lessons/03_splitting.html")
         reached = set()
-        for _ in range(120):
+        for _ in range(200):
             ActionChains(driver).send_keys(Keys.TAB).perform()
             reached.add(driver.execute_script("const e = document.activeElement; return e.tagName + ' ' + e.innerText"))
             if any(words.startswith("SUMMARY Show the answer") for words in reached):

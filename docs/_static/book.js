@@ -7,3 +7,11 @@ function reachable() {
 }
 window.addEventListener("load", reachable);
 window.addEventListener("resize", reachable);
+
+// The theme gives the triangle beside an entry of the menu no name.
+window.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("nav summary:not([aria-label])").forEach((toggle) => {
+    const entry = toggle.closest("li")?.querySelector("a")?.textContent.trim();
+    toggle.setAttribute("aria-label", `Pages of ${entry}`);
+  });
+});

@@ -5,7 +5,7 @@ JOBS ?= 1
 SUPPORTED = import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit("$(PYTHON) is Python %d.%d, and \
 pythia8mc has wheels for 3.11 to 3.13 only: install python3.13, then make $(MAKECMDGOALS) PYTHON=python3.13" % v)
 
-.PHONY: course lab test benchmarks clean
+.PHONY: course lab test book benchmarks clean
 .DELETE_ON_ERROR:
 
 ## course: execute every solution on the shipped data and print a table
@@ -22,16 +22,23 @@ test: .venv/test
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 3
 
+## book: the web book from the committed solutions, into book/html; nothing is executed, and a warning is an error
+book: .venv/book
+	$(BIN)/python -m sphinx -M html docs book -E -q --keep-going --fail-on-warning
+
 ## benchmarks: ours beside the obvious way, as ratios
 benchmarks: .venv/test
 	$(BIN)/python -m pytest -n 0 --dist no --benchmark-columns=median,rounds benchmarks/bench_*.py
 
-.venv/build .venv/lab .venv/test: .venv/%: pyproject.toml constraints.txt
+FRAMEWORKS := ,simulate,keras,torch,export,studies
+.venv/book: FRAMEWORKS :=
+
+.venv/build .venv/lab .venv/test .venv/book: .venv/%: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -c '$(SUPPORTED)'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[$*,simulate,keras,torch,export,studies]"
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[$*$(FRAMEWORKS)]"
 	$(BIN)/python -W ignore -m compileall -qq -j 0 .venv/lib || true  # on all cores, where pip takes one; not all of it compiles
 	touch $@
 
 clean:
-	rm -rf .venv executed work .pytest_cache .ruff_cache .benchmarks
+	rm -rf .venv executed work book docs/lessons docs/reference .pytest_cache .ruff_cache .benchmarks

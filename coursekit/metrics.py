@@ -185,7 +185,7 @@ def accuracy(labels, score, threshold: float = 0.5, weights=None) -> Estimate:
 def bootstrap(
     statistic: Callable[..., float], *arrays: np.ndarray, rng: np.random.Generator, n_replicas: int = 200
 ) -> Estimate:
-    """Return statistic(*arrays) and the spread of its values on events drawn with replacement.
+    """Return ``statistic(*arrays)`` and the spread of its values on events drawn with replacement.
 
     For what has no formula, such as the ratio of the rejections of two taggers on the same events. The arrays, (N, ...)
     each, are drawn together; the error is itself known to 1/sqrt(2 n_replicas), 5% by default. A replica without a

@@ -241,7 +241,7 @@ def sum_by_jet(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def rapidity(px: np.ndarray, py: np.ndarray, pz: np.ndarray, e: np.ndarray) -> np.ndarray:
-    """Return y = ln((E + |pz|) / mT) with the sign of pz: ln((E + pz) / (E - pz)) / 2 without differences.
+    """Return ``y = ln((E + |pz|) / mT)`` with the sign of pz: ln((E + pz) / (E - pz)) / 2 without differences.
 
     Rounding that makes m^2 negative is taken as massless; zero momentum has the rapidity zero.
 

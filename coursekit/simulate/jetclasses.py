@@ -214,10 +214,10 @@ def simulate_jet_classes(
 ) -> list[Path]:
     """Simulate jets of the classes of `KINDS`, equally many of each, and write them shuffled to one ROOT file.
 
-    The leading anti-kT jets of R = 0.8 with 550 < pT < 650 GeV and |eta| < 2 from proton collisions at 14 TeV, after
-    the detector of `simulate_toptag`: of light quarks (u, d, s, c), gluons, W to two quarks, Z to two quarks, H to two
-    b quarks and H to WW to four quarks. The jet contains the particle and the quarks that it decays to. There are no
-    tops.
+    The leading anti-kT jets of R = 0.8 with 550 < pT < 650 GeV and ``|eta|`` < 2 from proton collisions at 14 TeV,
+    after the detector of `simulate_toptag`: of light quarks (u, d, s, c), gluons, W to two quarks, Z to two quarks, H
+    to two b quarks and H to WW to four quarks. The jet contains the particle and the quarks that it decays to. There
+    are no tops.
 
     Parameters
     ----------

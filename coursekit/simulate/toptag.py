@@ -89,7 +89,7 @@ JET_IMAGES = JetRecipe(name="jetimages", pt_hat=(750, 950), radius=1.0, pt=(750,
 
 
 def leading_parton_jet_outside(radius: float, low: float, high: float, *, visible: bool = True) -> Callable:
-    """Return a veto for `make_pythia`: the leading jet of partons, |eta| < 3, is not between `low` and `high` GeV.
+    """Return a veto for `make_pythia`: the leading jet of partons, ``|eta|`` < 3, is not between `low` and `high` GeV.
 
     Before the decays all particles must count: to Pythia neither a Z nor a Higgs boson is `visible`.
     """
@@ -348,8 +348,8 @@ def simulate_jets(
 def simulate_toptag(folder, jets: int = 20_000, seed: int = 1, jobs: int | str = 1, *, progress=None) -> list[Path]:
     """Simulate the top tagging sample: jets as in the public reference data set, after a detector.
 
-    anti-kT jets of R = 0.8 with 550 < pT < 650 GeV and |eta| < 2 from proton collisions at 14 TeV, made of energy-flow
-    objects; a top jet contains its top and the three quarks. See `simulate_jets` for the parameters.
+    anti-kT jets of R = 0.8 with 550 < pT < 650 GeV and ``|eta|`` < 2 from proton collisions at 14 TeV, made of
+    energy-flow objects; a top jet contains its top and the three quarks. See `simulate_jets` for the parameters.
 
     References
     ----------
@@ -376,7 +376,7 @@ def simulate_jet_images(
 ) -> list[Path]:
     """Simulate harder, wider jets without a detector, as a study of jet images took them.
 
-    The leading anti-kT jets of R = 1.0 with 750 < pT < 950 GeV and |eta| < 2.5, made of generated particles, of top
+    The leading anti-kT jets of R = 1.0 with 750 < pT < 950 GeV and ``|eta|`` < 2.5, made of generated particles, of top
     pairs and of quarks and gluons.
 
     Parameters

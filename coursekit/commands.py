@@ -95,11 +95,12 @@ def _notebooks(root, sources, output: Path | None, values: dict, check: bool, jo
 
 
 def _pages(root) -> dict[Path, str]:
-    """Return the pages with a table of the lessons; a course may have no timetable."""
-    from coursekit import authoring, timetable
+    """Return what is made of all lessons together; a course may have no timetable and no ladder."""
+    from coursekit import authoring, ladder, timetable
 
+    others = {timetable.PAGE: timetable.page, ladder.PICTURE: ladder.drawing}
     pages = {root / "README.md": authoring.readme(root)}
-    return pages | ({root / timetable.PAGE: timetable.page(root)} if (root / timetable.PAGE).is_file() else {})
+    return pages | {root / path: make(root) for path, make in others.items() if (root / path).is_file()}
 
 
 def _nbgrader(root, sources, folder: Path, others) -> None:
@@ -165,9 +166,7 @@ def _compare(root, target, sources) -> None:
             lines += reproducing.differences(root / name, target / name)
     for path, text in _pages(root).items():
         if path.read_text(encoding="utf-8") != text:
-            lines.append(
-                f"the table of lessons in {path.relative_to(root)} is not the one that `coursekit build` writes"
-            )
+            lines.append(f"{path.relative_to(root)} is not what `coursekit build` writes")
     if lines:
         out.print("\n".join(lines), markup=False, highlight=False)
         raise ValueError(

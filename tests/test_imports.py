@@ -27,7 +27,7 @@ LEVELS = [
     {"checkpoints", "images", "ledger", "losses", "observables", "plots"}
     | {"preprocess", "recipe", "simulate", "splitting"}
     | {"streaming"},
-    {"doctor", "handout", "lesson", "prepared", "training"},
+    {"doctor", "handout", "ladder", "lesson", "prepared", "training"},
     {"authoring", "checks", "export"},
     {"building", "classroom", "mutants", "slides", "timetable"},
     {"grading", "shaking", "study"},

@@ -273,6 +273,7 @@ from coursekit.nets.keras_nets import build_dense
 STEPS = 50 if keras.backend.backend() == "tensorflow" else 1
 
 
+# %%
 def train_small(inputs):
     """A small network with three outputs, after a few epochs."""
     keras.utils.set_random_seed(seed)

@@ -812,7 +812,7 @@ for size in (500, 2000, 12000):
 #
 # And beyond the shipped sample?
 # `coursekit simulate toptag --jets 168000 --seed 3 --jobs 2 --folder big` made more jets of the same kind, in 40 minutes on two busy cores.
-# `python benchmarks/clouds_study.py big many --sizes 100000` trained each tagger three times, with the seeds 1, 2 and 3, on 100 000 of them, for six epochs; and because the PFN is done in half a minute, we gave it 18 epochs, too (`--taggers PFN --longer 3`).
+# `python benchmarks/clouds_study.py big many --sizes 100000` trained each tagger but the fine-tuned one three times, with the seeds 1, 2 and 3, on 100 000 of them, the networks for six epochs; and because the PFN is done in less than a minute, we gave it 18 epochs, too (`--taggers PFN --longer 3`).
 # On the 33 600 test jets of this sample we have recorded, with the errors of counting and of seeds, and with the median time of a training on one core:
 #
 # | tagger | AUC | minus the PFN of 18 epochs | $1/\epsilon_B$ at $\epsilon_S = 0.5$ | at 0.3 | time |

@@ -764,11 +764,15 @@ def runs(tagger, size):
     return study["scores"][chosen[np.argsort(study["seeds"][chosen])]].astype(np.float32)
 
 
-def mean_auc(rows):
-    """Mean AUC of several trainings, and its error: of counting and of seeds."""
-    found = [auc(tested, row) for row in rows]
-    values = [f.value for f in found]
+def mean(found):
+    """Mean of what several trainings gave, and its error: of counting and of seeds."""
+    values = [each.value for each in found]
     return np.mean(values), np.hypot(found[0].error, np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def mean_auc(rows):
+    """Mean AUC of several trainings, and its error."""
+    return mean([auc(tested, row) for row in rows])
 
 
 # %%
@@ -783,11 +787,9 @@ with figure("learning-curves", size=(8, 5)) as ax:
 
 # %%
 def paired(tagger, other, size):
-    """Mean difference of two taggers, seed by seed on the same jets, and its error: of counting and of seeds."""
+    """Mean difference of two taggers, seed by seed on the same jets, and its error."""
     pairs = zip(runs(tagger, size), runs(other, size), strict=True)
-    changes = [auc_difference(tested, a, b) for a, b in pairs]
-    values = [c.value for c in changes]
-    return np.mean(values), np.hypot(changes[0].error, np.std(values, ddof=1) / np.sqrt(len(values)))
+    return mean([auc_difference(tested, a, b) for a, b in pairs])
 
 
 for size in (500, 2000, 12000):
@@ -810,7 +812,7 @@ for size in (500, 2000, 12000):
 #
 # And beyond the shipped sample?
 # `coursekit simulate toptag --jets 168000 --seed 3 --jobs 2 --folder big` made more jets of the same kind, in 40 minutes on two busy cores.
-# `python benchmarks/clouds_study.py big many --sizes 100000` trained each tagger three times, with the seeds 1, 2 and 3, on 100 000 of them, for six epochs; and because the PFN is done in half a minute, we gave it 18 epochs, too (`--taggers PFN --longer 3`).
+# `python benchmarks/clouds_study.py big many --sizes 100000` trained each tagger but the fine-tuned one three times, with the seeds 1, 2 and 3, on 100 000 of them, the networks for six epochs; and because the PFN is done in less than a minute, we gave it 18 epochs, too (`--taggers PFN --longer 3`).
 # On the 33 600 test jets of this sample we have recorded, with the errors of counting and of seeds, and with the median time of a training on one core:
 #
 # | tagger | AUC | minus the PFN of 18 epochs | $1/\epsilon_B$ at $\epsilon_S = 0.5$ | at 0.3 | time |
@@ -845,10 +847,8 @@ from coursekit.metrics import rejection
 
 def price(tagger):
     """Of the trainings with 12 000 jets: rejection at 50%, parameters, operations and jets per second."""
-    found = [rejection(tested, row, 0.5) for row in runs(tagger, 12000)]
-    values = [f.value for f in found]
-    error = np.hypot(found[0].error, np.std(values, ddof=1) / np.sqrt(len(values)))
-    return np.mean(values), error, *study["prices"][priced.index(tagger)]
+    found = mean([rejection(tested, row, 0.5) for row in runs(tagger, 12000)])
+    return *found, *study["prices"][priced.index(tagger)]
 
 
 priced = study["priced"].tolist()

@@ -55,14 +55,14 @@ def entry(lesson: Lesson) -> Entry:
     Raises
     ------
     BuildError
-        When the line on the time does not begin with minutes, or there is no line on what one needs.
+        When there is no line on what one needs.
     """
     text = "\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
-    stated, needed = re.match(r"(\d+) minutes", lesson.time), re.search(r"^\*\*You need\*\* (.+)$", text, re.M)
-    if not stated or not needed:
-        raise BuildError(f"{lesson.path}: the timetable needs lines `**Time:** 90 minutes...` and `**You need** ...`")
-    minutes, (before, found, _) = int(stated[1]), text.partition(BREAK)
-    reading = minutes - _exercising(text)
+    needed = re.search(r"^\*\*You need\*\* (.+)$", text, re.M)
+    if not needed:
+        raise BuildError(f"{lesson.path}: the timetable needs a line `**You need** ...`")
+    before, found, _ = text.partition(BREAK)
+    reading = lesson.minutes - _exercising(text)
     until = _exercising(before) + reading * len(before.split()) / len(text.split()) if found else 0
     needs, helps = set(), set()
     for part in needed[1].split(";"):
@@ -70,7 +70,7 @@ def entry(lesson: Lesson) -> Entry:
             (helps if " if " in part else needs).update(map(int, re.findall(r"\d+", numbers)))
     title = lesson.title.split(" · ", 1)[-1]
     number = int(lesson.stem[:2])
-    return Entry(number, title, minutes, 5 * round(until / 5), tuple(sorted(needs)), tuple(sorted(helps)))
+    return Entry(number, title, lesson.minutes, 5 * round(until / 5), tuple(sorted(needs)), tuple(sorted(helps)))
 
 
 def page(root: Path) -> str:

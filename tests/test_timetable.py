@@ -83,6 +83,6 @@ def test_a_plan_that_cannot_be_followed_is_refused(clone):
     toy.edit(clone, "nothing.", "lesson 7.")
     with pytest.raises(authoring.BuildError, match="a plan has lesson 1, which needs lesson 7 before it"):
         timetable.page(clone)
-    toy.edit(clone, "5 minutes", "an hour")
-    with pytest.raises(authoring.BuildError, match=r"the timetable needs lines `\*\*Time:\*\* 90 minutes"):
+    toy.edit(clone, "**You need** lesson 7.", "Nothing is said.")
+    with pytest.raises(authoring.BuildError, match=r"the timetable needs a line `\*\*You need\*\*"):
         timetable.page(clone)

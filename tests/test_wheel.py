@@ -67,8 +67,8 @@ def test_the_wheel_states_the_one_version_and_takes_every_python(wheel, run):
     (metadata,) = run.site.glob("*.dist-info/METADATA")
     text = metadata.read_text(encoding="utf-8")
     assert "Requires-Python: >=3.11\n" in text
-    (pythia,) = (line for line in text.splitlines() if line.startswith("Requires-Dist: pythia8mc"))
-    marker = Requirement(pythia.removeprefix("Requires-Dist: ")).marker
+    required = [line.split(" ", 1)[1] for line in text.splitlines() if line.startswith("Requires-Dist: pythia8mc")]
+    markers = [Requirement(line).marker for line in required]  # an extra that has `simulate` in it states it again
     for system, machine, python, there in (
         ("linux", "x86_64", "3.13", True),
         ("darwin", "arm64", "3.11", True),
@@ -78,7 +78,7 @@ def test_the_wheel_states_the_one_version_and_takes_every_python(wheel, run):
         ("win32", "AMD64", "3.13", False),
     ):
         place = {"sys_platform": system, "platform_machine": machine, "python_version": python, "extra": "simulate"}
-        assert marker.evaluate(place) == there, place
+        assert any(marker.evaluate(place) for marker in markers) == there, place
 
 
 def test_the_doctor_finds_the_data_that_came_along(run):

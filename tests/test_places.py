@@ -87,7 +87,24 @@ def test_a_release_is_checked_before_it_is_shown(root):
     assert jobs["index"]["environment"] == "pypi"  # whose reviewers are asked
 
 
-@pytest.mark.skipif(shutil.which("awk") is None or os.name == "nt", reason="needs a POSIX shell")
+def step(root, word):
+    """The script of the one step of a release that has the word in it."""
+    (found,) = (
+        each for each in read(root, ".github/workflows/release.yml")["jobs"]["build"]["steps"] if word in str(each)
+    )
+    return found["run"]
+
+
+def bash(script, folder, **environment):
+    command = ["bash", "-eo", "pipefail", "-c", script]
+    done = subprocess.run(command, cwd=folder, env=os.environ | environment, capture_output=True, check=False)
+    return done.returncode
+
+
+POSIX = pytest.mark.skipif(shutil.which("awk") is None or os.name == "nt", reason="needs a POSIX shell")
+
+
+@POSIX
 @pytest.mark.parametrize(
     ("tag", "notes"),
     [("v0.2.0", "- Second.\n- More.\n"), ("v0.1.0", "- First.\n"), ("v0.1", None), ("v0.3.0", None)],
@@ -95,14 +112,33 @@ def test_a_release_is_checked_before_it_is_shown(root):
 def test_the_notes_of_a_release_are_those_of_the_changelog(root, tmp_path, tag, notes):
     text = "# Changelog\n\n## 0.3.0\n\n## 0.2.0 (2026-12-01)\n\n- Second.\n- More.\n\n## 0.1.0\n\n- First.\n"
     (tmp_path / "CHANGELOG.md").write_text(text, encoding="utf-8")
-    (step,) = (
-        step for step in read(root, ".github/workflows/release.yml")["jobs"]["build"]["steps"] if "awk" in str(step)
-    )
-    environment = os.environ | {"GITHUB_REF_NAME": tag}
-    done = subprocess.run(["bash", "-eo", "pipefail", "-c", step["run"]], cwd=tmp_path, env=environment, check=False)
-    assert (done.returncode == 0) == (notes is not None)
+    assert (bash(step(root, "awk"), tmp_path, TAG=tag) == 0) == (notes is not None)
     if notes is not None:
         assert (tmp_path / "notes.md").read_text(encoding="utf-8").strip() == notes.strip()
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("wheel", "settings", "tagged", "there"),
+    [
+        ("0.2.0", 'tag = "v0.2.0"\n', "v0.1.0", True),
+        ("0.1.0", 'tag = "v0.2.0"\n', "v0.1.0", False),
+        ("0.2.0", 'tag = "main"\n', "v0.1.0", False),
+        ("0.2.0", 'tag = "v0.2.0"\n', "v0.2.0", False),
+    ],
+)
+def test_a_version_is_released_once_and_is_what_the_notebooks_install(root, tmp_path, wheel, settings, tagged, there):
+    for name in ("coursekit", "dist"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "coursekit" / "__init__.py").write_text('"""A."""\n__version__ = "0.2.0"\n', encoding="utf-8")
+    (tmp_path / "dist" / f"coursekit-{wheel}-py3-none-any.whl").touch()
+    (tmp_path / "course.toml").write_text(settings, encoding="utf-8")
+    git = "git init -q . && git -c user.name=a -c user.email=a@b commit -q --allow-empty -m a; git remote add origin ."
+    assert bash(f"{git} && git tag {tagged}", tmp_path) == 0
+    output = tmp_path / "output"
+    assert (bash(step(root, "ls-remote"), tmp_path, GITHUB_OUTPUT=str(output)) == 0) == there
+    assert output.exists() == there
+    assert not there or output.read_text(encoding="utf-8") == "tag=v0.2.0\n"
 
 
 def test_who_says_that_a_check_was_wrong_shows_the_cell_and_the_verdict(root):

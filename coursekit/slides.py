@@ -2,8 +2,8 @@
 
 The executed solution is read, nothing is run. A heading begins a slide. Of a paragraph the first sentences stand on
 the slide and the rest in the speaker's notes (key S); a guess appears at a click; lists, tables, formulas and short
-code stand in full, and each figure on a slide of its own. What is too much for one slide goes on below it. Answers
-stay in the notebook. reveal.js comes from pip and is written into the file, and formulas are MathML.
+code stand in full, and a figure takes what is left of its slide. What is too much for one slide goes on below it.
+Answers stay in the notebook. reveal.js comes from pip and is written into the file, and formulas are MathML.
 """
 
 import html
@@ -28,6 +28,8 @@ __all__ = ["slides_of", "write_slides"]
 
 #: What a slide holds, in lines of so many letters.
 ROOM, WIDTH = 13.0, 76
+#: Lines that a figure leaves free on its slide, for the words that lead to it.
+ABOVE = 3.5
 #: Lines of a paragraph that are read while somebody speaks.
 PARAGRAPH = 3
 #: Lines of code, and of what it prints, that can be read from the last row.
@@ -166,7 +168,7 @@ def _written(markdown, text: str, whole: bool) -> Iterator[_Block]:
         rows = text.split("\n")
         yield _Block(markdown.render(text), sum(0.8 * math.ceil(len(row) / 120) for row in rows))
     elif text.startswith(("<img", "<details")):
-        yield _Block(text, ROOM)
+        yield _Block(text, ROOM - ABOVE)
     elif text.startswith(("$$", "```")):
         yield _Block(markdown.render(text), 1.2 * (1 + text.count("\n")))
     else:
@@ -195,7 +197,7 @@ def _computed(cell: NotebookNode) -> Iterator[_Block]:
         if "image/png" in data:
             alt = html.escape(data["text/plain"])
             source = f"data:image/png;base64,{data['image/png'].strip()}"
-            figures.append(_Block(f'<img alt="{alt}" src="{source}">', ROOM, f"<p>{alt}</p>"))
+            figures.append(_Block(f'<img alt="{alt}" src="{source}">', ROOM - ABOVE, f"<p>{alt}</p>"))
         else:
             printed += out.get("text", data.get("text/plain", ""))
     code, shown = cell.source.count("\n") + 1, printed.strip("\n").count("\n") + 1

@@ -79,7 +79,14 @@ def test_what_belongs_in_the_notebook_stays_there(page):
         assert word not in "".join(map(str, shown(page))), word
 
 
-def test_a_figure_has_a_slide_of_its_own_and_its_text(page):
+def test_a_figure_comes_with_the_words_that_lead_to_it():
+    cells = [new_markdown_cell("# 1 · Toy\n\nWords.\n\n## Next\n\nHere it is."), cell("draw()", picture=True)]
+    ((_, _, _), (_, content, notes)) = shown(slides.slides_of(new_notebook(cells=cells)))
+    assert re.fullmatch(r"<p>Here it is\.</p>\s*<img [^>]*>", content)
+    assert "rising" in notes
+
+
+def test_a_figure_has_a_slide_of_its_own_where_much_is_said(page):
     _, content, notes = shown(page)[2]
     assert content == '<img alt="A rising &lt;line&gt;." src="data:image/png;base64,iVBORw0KGgo=">'
     assert notes == "<p>A rising &lt;line&gt;.</p>"
@@ -106,7 +113,8 @@ def test_every_slide_fits_and_nothing_is_fetched(root, tmp_path, browser):  # no
           for (const slide of Reveal.getSlides()) {
             const {h, v} = Reveal.getIndices(slide);
             Reveal.slide(h, v, 99);
-            const seen = [...slide.querySelectorAll("img")].every(image => image.alt && image.naturalWidth);
+            const images = [...slide.querySelectorAll("img")];
+            const seen = images.every(image => image.alt && image.naturalWidth && image.clientHeight > 400);
             facts.push([h, v, slide.scrollWidth, slide.scrollHeight, parseInt(slide.style.fontSize || 100), seen]);
           }
           done(facts);

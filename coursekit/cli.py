@@ -267,8 +267,9 @@ def doctor(as_json: AsJson = False) -> None:
     out.print(
         f"Python version: {'supported' if found['python_supported'] else '[red]not supported, take 3.11 to 3.13[/]'}"
     )
-    for name, remedy in found["missing"].items():
-        out.print(f"not installed: {name}, needed for {remedy}", markup=False)
+    for remedy in dict.fromkeys(found["missing"].values()):  # a line for each extra, not for each of its packages
+        names = [name for name, needed in found["missing"].items() if needed == remedy]
+        out.print(f"not installed: {', '.join(names)}, needed for {remedy}", markup=False)
     for name, versions in found["differ"].items():
         out.print(f"{name} {versions['installed']} is installed, constraints.txt has {versions['constraints']}")
     if not found["differ"]:

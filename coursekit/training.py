@@ -1,7 +1,6 @@
 """Training of networks on sets in PyTorch: the whole loop, short enough to be read.
 
-The jets live on the device that computes, packed; a batch is a list of jet numbers, whose constituents are gathered by
-one indexing. The same code runs on a CPU and on a GPU:
+The jets live on the device that computes, packed; a batch is a list of jet numbers. The same code runs on a GPU:
 
 >>> from coursekit.nets.deepsets import DeepSets
 >>> jets = PackedJets(torch.rand(500, 3), torch.full((100,), 5), torch.arange(100) % 2)
@@ -41,6 +40,7 @@ __all__ = ["one_cycle", "pick_device", "predict", "rotate_and_flip", "train"]
 # Jets that a CPU computes at once: their activations stay in its cache, which makes a batch of 1024 half as fast again
 # (`benchmarks/bench_training.py`).
 _CPU_JETS = 256
+_HALF = ("cuda",)  # what computes faster in float16
 
 
 def pick_device() -> torch.device:
@@ -243,9 +243,12 @@ def _gradients(model, jets: PackedJets, batch: torch.Tensor, loss, augment, gene
         features, counts, targets = jets.batch(index)
         if augment is not None:
             features = _augmented(augment, features, counts, generator)
-        # Half precision where it is fast; the scaler keeps its small gradients above zero.
-        with torch.autocast(kind, torch.float16, enabled=kind == "cuda" and dtype == torch.float32):
-            outputs = _forward(model, features.to(dtype), counts)
+        # The scaler keeps the small gradients of float16 above zero; what leaves its range is computed in float32.
+        for half in (True, False) if kind in _HALF and dtype == torch.float32 else (False,):
+            with torch.autocast(kind, torch.float16, enabled=half):
+                outputs = _forward(model, features.to(dtype), counts)
+            if outputs.isfinite().all():
+                break
         part = loss(outputs.to(dtype), targets.to(dtype)) * len(index)
         scaler.scale(part / len(batch)).backward()
         total += part.detach()
@@ -365,7 +368,7 @@ def _unusual(schedule, optimizer, weights) -> dict[str, str]:
 def _descent(model: nn.Module, device: torch.device, make: Callable | None, learning_rate: float, weight_decay: float):
     """Return the optimiser, and the scaler of its gradients."""
     make = make or functools.partial(torch.optim.AdamW, weight_decay=weight_decay)
-    return make(model.parameters(), lr=learning_rate), torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
+    return make(model.parameters(), lr=learning_rate), torch.amp.GradScaler(device.type, enabled=device.type in _HALF)
 
 
 def _number(name: str, value, kind: type) -> int | float:

@@ -309,6 +309,16 @@ def transformation(velocity, angle):
     return boost @ turn
 
 
+def test_half_precision_holds_the_products_of_hard_jets():
+    # On a GPU a training rounds to float16, which ends at 65504; the squared mass of these jets is larger, in GeV^2.
+    net, p, counts = build(LorentzNet).float(), 40 * momenta(COUNTS).float(), torch.tensor(COUNTS)
+    assert float(minkowski(p.sum(dim=0), p.sum(dim=0))) > 65504
+    with torch.autocast("cpu", torch.float16):
+        half = net(p, counts)
+    assert half.dtype == torch.float16
+    torch.testing.assert_close(half.float(), net(p, counts), rtol=0.01, atol=0.01)
+
+
 @pytest.mark.parametrize("velocity", [(0.6, 0.0, 0.0), (-0.3, 0.5, 0.7), (0.0, 0.0, -0.99)])
 def test_no_boost_and_no_rotation_changes_the_score(velocity):
     net, p, counts, change = build(LorentzNet), momenta(COUNTS), torch.tensor(COUNTS), transformation(velocity, 2.0)

@@ -18,13 +18,24 @@ def probabilities_of(model, x: np.ndarray) -> np.ndarray:
     """Return the probabilities of the classes, (N, K) float64, that a Keras classifier gives to scaled inputs."""
     import keras
 
-    # Some GPUs round the inputs of a product to ten bits.
-    on_cpu = keras.device("cpu:0") if keras.backend.backend() == "tensorflow" else contextlib.nullcontext()
-    with on_cpu, warnings.catch_warnings():
+    with _in_single_precision(keras.backend.backend()), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras warns where keras.Model was given [x] and is called with x
         parts = [model(part, training=False) for part in np.array_split(x, range(1000, len(x), 1000))]
     y = np.concatenate([keras.ops.convert_to_numpy(part) for part in parts]).astype(np.float64)
     return np.concatenate([1 - y, y], axis=1) if y.shape[1] == 1 else y
+
+
+def _in_single_precision(backend: str):
+    """Return a context in which no product is rounded: some GPUs round its inputs to ten bits, unless told otherwise."""
+    if backend == "tensorflow":
+        import keras
+
+        return keras.device("cpu:0")
+    if backend == "torch":  # whose parameters stay where they are
+        from torch.backends import cudnn
+
+        return cudnn.flags(enabled=False)
+    return contextlib.nullcontext()
 
 
 def add(graph: Graph, x: str, model, sample: tuple[np.ndarray]) -> tuple[str, str]:

@@ -74,7 +74,9 @@ class LorentzLayer(nn.Module):
         squares = products.diagonal(dim1=1, dim2=2)
         distances = squares[:, :, None] + squares[:, None] - 2 * products
         normed = self.norm(h)
-        m = self.of_products(torch.stack([distances, products], dim=3).to(h.dtype).asinh())  # (n, P, P, C)
+        # In float16, to which h may have been rounded, the largest of them would be infinite.
+        invariants = torch.stack([distances, products], dim=3).to(torch.promote_types(h.dtype, torch.float32)).asinh()
+        m = self.of_products(invariants.to(h.dtype))  # (n, P, P, C)
         m = (m + self.of_receiver(normed)[:, :, None] + self.of_sender(normed)[:, None]).relu_()
         m = self.message(m).relu_()
         gates = self.gate(m).sigmoid() * real[:, None, :, None]  # (n, P, P, 1)

@@ -564,6 +564,7 @@ tune:
 )
 
 # %%
+import contextlib
 import json
 import subprocess
 import sys
@@ -592,9 +593,11 @@ def finished_trials():
 process = subprocess.Popen(COMMAND, **QUIET)
 while process.poll() is None and finished_trials() < 4:
     time.sleep(0.1)
+assert process.poll() is None, f"the search ended by itself; `{' '.join(COMMAND)}` in a terminal says why"
 main = psutil.Process(process.pid)
 for one in [main, *main.children(recursive=True)]:
-    one.kill()
+    with contextlib.suppress(psutil.NoSuchProcess):  # it came to its end
+        one.kill()
 _ = process.wait()
 killed = latest()
 show("the search says that it is finished", bool(killed.status() == "finished"))

@@ -43,7 +43,7 @@ html_static_path = ["_static"]
 html_css_files = ["book.css"]
 html_js_files = ["book.js"]
 html_math_renderer = "mathml"
-html_show_sourcelink = False
+html_show_sourcelink = html_use_index = html_domain_indices = False
 html_copy_source = False
 html_theme_options = {
     "path_to_docs": "docs",
@@ -53,4 +53,5 @@ html_theme_options = {
     "use_download_button": False,
     "collapse_navbar": True,
     "show_toc_level": 2,
+    "footer_content_items": ["copyright.html"],
 }

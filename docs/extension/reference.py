@@ -89,8 +89,9 @@ def add_lessons(app, what, name, thing, options, lines: list[str]) -> None:
 
 
 def leave_out(app, what, name, thing, skip: bool, options) -> bool | None:
-    """Leave out the fields of named tuples, whose class says what they are."""
-    return True if str(getattr(thing, "__doc__", "")).startswith("Alias for field number") else None
+    """Leave out the fields of named tuples, whose class says what they are, and the texts of whole files."""
+    field = str(getattr(thing, "__doc__", "")).startswith("Alias for field number")
+    return True if field or (isinstance(thing, str) and "\n" in thing) else None
 
 
 class UsedTable(Directive):

@@ -14,7 +14,7 @@ project = html_title = course["title"]
 author = "The coursekit authors"
 project_copyright = "The coursekit authors; code BSD 3-Clause, text and figures CC BY 4.0"
 version = release = __version__
-language = "en_GB"
+language = "en"  # not en_GB, in whose translation the search cannot count its results
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_nb", "extension"]
 exclude_patterns = ["_build", "extension"]

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import types
 from collections import defaultdict
 from functools import cache
@@ -81,7 +82,8 @@ def write_pages(app) -> None:
 
 
 def add_lessons(app, what, name, thing, options, lines: list[str]) -> None:
-    """Say below a docstring which lessons use the thing."""
+    """Say below a docstring which lessons use the thing; a line that begins with an initial is no list."""
+    lines[:] = [re.sub(r"^(\s*)([A-Z]\. )", r"\1\\\2", line) for line in lines]
     row = users(app.root, tuple(app.config.autodoc_mock_imports)).get(home(thing, name))
     if row and what != "module":
         links = ", ".join(f":doc:`{lesson.number} </lessons/{lesson.stem}>`" for lesson in row["lessons"])

@@ -26,10 +26,12 @@ os.environ["COURSEKIT_PROGRESS"] = "off"  # and the solutions side by side about
 
 
 class ByLesson(LoadScopeScheduling):
-    """Files, notebooks and the exercises of a lesson stay together; each execution of one goes where there is room."""
+    """Files, notebooks, the exercises of a lesson and all about the web book stay together, executions go anywhere."""
 
     def _split_scope(self, nodeid):
         path = nodeid.split("::")[0]
+        if path.startswith("tests/book/"):  # it is built once a process
+            return "tests/book"
         if path.endswith("test_lessons.py"):
             return nodeid
         lesson = re.search(r"test_exercises.*\[0?(\d+)[._]", nodeid)

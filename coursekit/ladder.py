@@ -22,11 +22,12 @@ _JETS = 12_000  # with which each has been trained
 # The drawing, in pixels: its size, the corners of the frame, and where on the right many taggers stand together.
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM, _CROWDED = 760, 400, 70, 560, 24, 340, 420
 _STYLE = """\
-text { font: 14px sans-serif; fill: #1b1f24 } .axis, .tick { stroke: #57606a } .grid { stroke: #d0d7de }
-.bar { stroke: #0550ae; stroke-width: 2 } .dot { fill: #0550ae }
+text { font: 14px sans-serif; paint-order: stroke; stroke-width: 4px } .bar { stroke-width: 2 }
+svg { background: #fff } text { fill: #1b1f24; stroke: #fff }
+.axis, .tick { stroke: #57606a } .grid { stroke: #d0d7de } .bar { stroke: #0550ae } .dot { fill: #0550ae }
 @media (prefers-color-scheme: dark) {
-text { fill: #e6edf3 } .axis, .tick { stroke: #9198a1 } .grid { stroke: #3d444d } .bar { stroke: #79c0ff }
-.dot { fill: #79c0ff } }"""
+svg { background: #0d1117 } text { fill: #e6edf3; stroke: #0d1117 }
+.axis, .tick { stroke: #9198a1 } .grid { stroke: #3d444d } .bar { stroke: #79c0ff } .dot { fill: #79c0ff } }"""
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,8 @@ def _mean(found: list[Estimate]) -> Estimate:
 def drawing(root: Path) -> str:
     """Return the SVG of rejection against the time that a training takes, for all taggers that were timed.
 
-    Both axes are logarithmic. It has no fonts and no colours of its own page, so that it can be read on white and on
-    black, and its coordinates are rounded, so that each machine writes the same.
+    Both axes are logarithmic. It has a paper of its own, white or dark as the reader's screen, so that it can be read
+    on any page, and its coordinates are rounded, so that each machine writes the same.
     """
     timed = [rung for rung in ladder(root) if not math.isnan(rung.seconds)]
     x = _scale([rung.seconds for rung in timed], _LEFT, _RIGHT)

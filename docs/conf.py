@@ -14,7 +14,7 @@ project = html_title = course["title"]
 author = "The coursekit authors"
 project_copyright = "The coursekit authors; code BSD 3-Clause, text and figures CC BY 4.0"
 version = release = __version__
-language = "en_GB"
+language = "en"  # not en_GB, in whose translation the search cannot count its results
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_nb", "extension"]
 exclude_patterns = ["_build", "extension"]
@@ -43,7 +43,7 @@ html_static_path = ["_static"]
 html_css_files = ["book.css"]
 html_js_files = ["book.js"]
 html_math_renderer = "mathml"
-html_show_sourcelink = False
+html_show_sourcelink = html_use_index = html_domain_indices = False
 html_copy_source = False
 html_theme_options = {
     "path_to_docs": "docs",
@@ -53,4 +53,5 @@ html_theme_options = {
     "use_download_button": False,
     "collapse_navbar": True,
     "show_toc_level": 2,
+    "footer_content_items": ["copyright.html"],
 }

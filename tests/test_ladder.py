@@ -1,6 +1,7 @@
 """The ladder is what the kept scores say, and its drawing shows it."""
 
 import math
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from coursekit.ladder import PICTURE, drawing, ladder
+from coursekit.metrics import auc
 
 ROOT = Path(__file__).parents[1]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -27,6 +29,9 @@ def test_the_auc_of_each_is_that_of_scikit_learn(rungs):
                 areas = [roc_auc_score(kept["labels"], scores) for scores in kept["scores"][rows].astype(float)]
                 assert len(areas) == rung.trainings
                 assert rung.auc.value == pytest.approx(np.mean(areas), abs=1e-6)
+                counting = auc(kept["labels"], kept["scores"][rows][0].astype(float)).error
+                training = np.std(areas, ddof=1) / len(areas) ** 0.5
+                assert rung.auc.error == pytest.approx(math.hypot(counting, training), rel=1e-3)
 
 
 def test_no_tagger_stands_twice_and_the_best_stands_first(rungs):
@@ -61,3 +66,22 @@ def test_no_two_names_lie_on_each_other():
     places = [(float(name.get("x")), float(name.get("y"))) for name in names]
     for i, (x, y) in enumerate(places):
         assert all(abs(y - other) >= 16 or abs(x - at) > 120 for at, other in places[:i])
+
+
+def luminance(colour):
+    parts = [
+        int(each, 16) / (255 if len(colour) > 3 else 15)
+        for each in re.findall(".." if len(colour) > 3 else ".", colour)
+    ]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_it_can_be_read_on_its_own_paper_by_day_and_by_night():
+    style = ET.fromstring(drawing(ROOT)).find(SVG + "style").text
+    for half in style.split("@media (prefers-color-scheme: dark)"):
+        (paper,) = re.findall(r"svg \{ background: #(\w+)", half)
+        for name, least in (("text", 4.5), ("dot", 3), ("axis, .tick", 3)):  # what WCAG asks of text and of lines
+            (colour,) = re.findall(rf"{re.escape(name)} \{{ (?:fill|stroke): #(\w+)", half)
+            dark, light = sorted((luminance(paper), luminance(colour)))
+            assert (light + 0.05) / (dark + 0.05) >= least, name

@@ -1,6 +1,6 @@
-// A formula or table that is wider than the page scrolls, and the keyboard must reach what scrolls.
+// What is wider than the page scrolls, and the keyboard must reach what scrolls.
 function reachable() {
-  document.querySelectorAll("div.formula, .pst-scrollable-table-container").forEach((box) => {
+  document.querySelectorAll("div.formula, .pst-scrollable-table-container, p:has(> img)").forEach((box) => {
     if (box.scrollWidth > box.clientWidth) box.setAttribute("tabindex", "0");
     else box.removeAttribute("tabindex");
   });

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+import yaml
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx.util import logging
@@ -53,17 +54,18 @@ class Bibliography(Directive):
 
 
 class Citation(Directive):
-    """The entry for BibTeX, of this version and from where the course is published."""
+    """The entry for BibTeX: what CITATION.cff says, of this version."""
 
     def run(self) -> list[nodes.Node]:
-        settings = read_toml(self.state.document.settings.env.app.root / "course.toml")
+        root = self.state.document.settings.env.app.root
+        said = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
         fields = {
-            "author": "{The coursekit authors}",
-            "title": f"{{{settings['title']}: a Jupyter course}}",
-            "version": f"{{{__version__}}}",
-            "url": f"{{{settings['repository']}}}",
+            "author": " and ".join(f"{{{author['name']}}}" for author in said["authors"]),
+            "title": f"{{{said['title']}}}",
+            "version": __version__,
+            "url": said["repository-code"],
         }
-        text = "@software{coursekit,\n" + "".join(f"  {key} = {value},\n" for key, value in fields.items()) + "}"
+        text = "@software{coursekit,\n" + "".join(f"  {key} = {{{value}}},\n" for key, value in fields.items()) + "}"
         return [nodes.literal_block(text, text, language="bibtex")]
 
 

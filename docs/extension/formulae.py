@@ -10,6 +10,9 @@ from sphinx.util import logging
 #: What docutils does not know, in words that it knows.
 WORDS = {r"\\dots\b": r"\\ldots ", r"\\([Bb])ig(?=[\s/(){}\[\]|\\])": r"\\\1igl", "°": r"^\\circ"}
 WORDS |= {r"\\textstyle": ""}  # allowed only at the beginning of a group
+#: The thin spaces of TeX around the name of a function, which docutils does not make.
+NAME = r"\\(?:arg|cos|exp|ln|log|sin|tan)(?![a-z])"
+WORDS |= {rf"(?<=[\w)}}\]])\s*(?={NAME})": r"\\,", rf"({NAME})\s*(?=[A-Za-z0-9{{]|\\(?!left|[Bb]ig|[!,]))": r"\1\\,"}
 
 
 def mathml(tex: str, block: bool, node: nodes.Node) -> str:

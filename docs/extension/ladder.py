@@ -1,11 +1,12 @@
 """The ladder of taggers: what all taggers of the course say of the same test jets, beside published numbers."""
 
 import re
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from docutils.parsers.rst import Directive
 
-from coursekit.ladder import ladder
+from coursekit.ladder import PICTURE, ladder
 from extension.lessons import lessons, markdown
 
 #: The column of rejections in the tables of the lessons.
@@ -43,9 +44,9 @@ def rows(root: Path) -> list[str]:
     for rung in ladder(root):
         lesson = f"[{int(rung.lesson)}](lessons/{stems[rung.lesson]}.ipynb)"
         beside = ""
-        if other := theirs.get(LIKE.get(rung.tagger, "")):
+        if (other := theirs.get(LIKE.get(rung.tagger, ""))) and other[AT_HALF]:
             link = ARXIV.search(other["source"])[0]
-            beside = f"[{LIKE[rung.tagger]}: {other[AT_HALF] or 'not given'}]({link})"
+            beside = f"[{LIKE[rung.tagger]}: {other[AT_HALF]}]({link})"
         cells = map(str, (rung.tagger, lesson, rung.trainings, rung.auc, rung.rejection, beside))
         lines.append(f"| {' | '.join(cells)} |".replace(" ± ", "\u00a0±\u00a0"))
     return lines
@@ -56,6 +57,14 @@ class Ladder(Directive):
 
     def run(self):
         return markdown(self, rows(self.state.document.settings.env.app.root))
+
+
+class Picture(Directive):
+    """The drawing, with its own description for those who cannot see it."""
+
+    def run(self):
+        drawing = ET.parse(self.state.document.settings.env.app.root / PICTURE)
+        return markdown(self, [f"![{drawing.find('{*}desc').text}]({PICTURE.name}){{.dark-light}}"])
 
 
 class Published(Directive):
@@ -71,6 +80,7 @@ class Published(Directive):
 
 
 def setup(app) -> None:
-    """Both tables."""
+    """The drawing and both tables."""
+    app.add_directive("ladder-picture", Picture)
     app.add_directive("ladder", Ladder)
     app.add_directive("published", Published)

@@ -19,6 +19,7 @@ from docutils.parsers.rst import Directive
 from myst_nb.sphinx_ import HideCodeCellNode
 from nbformat import NotebookNode
 
+from coursekit.files import read_toml
 from coursekit.notebooks import read_notebook, write_notebook
 
 BADGE = re.compile(r"\[!\[([^\]]+)\]\([^)]+\)\]\(([^)]+)\)")
@@ -47,6 +48,11 @@ class Lesson:
     def minutes(self) -> str:
         """What the lesson says behind **Time:**, up to the first comma."""
         return re.search(r"\*\*Time:\*\* ([^;,(]+)", self.solution.cells[0].source)[1].strip()
+
+    @property
+    def badges(self) -> list[tuple[str, str]]:
+        """What its badges say, and where they lead; there are none where the course is published elsewhere."""
+        return BADGE.findall(self.solution.cells[0].source)
 
     @property
     def text(self) -> str:
@@ -134,11 +140,29 @@ class LessonTable(Directive):
     """The table of lessons on the first page."""
 
     def run(self) -> list[nodes.Node]:
-        env = self.state.document.settings.env
-        rows = ["| no. | lesson | time |", "|---|---|---|"]
-        for lesson in lessons(env.app.root):
-            rows.append(f"| {lesson.number} | [{lesson.title}](lessons/{lesson.stem}.ipynb) | {lesson.minutes} |")
+        found = lessons(self.state.document.settings.env.app.root)
+        more = (" exercises in |", "---|") if found[0].badges else ("", "")
+        rows = [f"| no. | lesson | time |{more[0]}", f"|---|---|---|{more[1]}"]
+        for lesson in found:
+            places = " · ".join(f"[{name.split()[-1]}]({link})" for name, link in lesson.badges)
+            time = lesson.minutes.replace(" minutes", "\u00a0min")
+            row = f"| {lesson.number} | [{lesson.title}](lessons/{lesson.stem}.ipynb) | {time} |"
+            rows.append(f"{row} {places} |" if places else row)
         return markdown(self, rows)
+
+
+class Begin(Directive):
+    """How to begin with the first lesson: in the browser, and on one's own machine."""
+
+    def run(self) -> list[nodes.Node]:
+        root = self.state.document.settings.env.app.root
+        address, lines = read_toml(root / "course.toml")["repository"], []
+        if badges := lessons(root)[0].badges:
+            lines += ["**In the browser**, with nothing to install: open lesson 1, and run its first cell.", ""]
+            lines += [" ".join(f"[{name}]({link}){{.launch}}" for name, link in badges), ""]
+        lines += ["**On your own machine**, with Python 3.11, 3.12 or 3.13, git and make:", "", "```console"]
+        lines += [f"git clone {address}.git", f"cd {address.rsplit('/', 1)[-1]}", "make lab", "```"]
+        return markdown(self, lines)
 
 
 def markdown(directive: Directive, lines: list[str]) -> list[nodes.Node]:
@@ -158,8 +182,9 @@ def visit_fold(translator, node) -> None:
 
 
 def setup(app) -> None:
-    """Pages before the sources are looked for, the table, and folds."""
+    """Pages before the sources are looked for, what the first page says of the lessons, and folds."""
     app.connect("builder-inited", write_pages)
     app.add_directive("lessons", LessonTable)
+    app.add_directive("begin", Begin)
     depart = lambda translator, node: translator.body.append("</details>\n")  # noqa: E731
     app.add_node(HideCodeCellNode, override=True, html=(visit_fold, depart))

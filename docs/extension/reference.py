@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import types
 from collections import defaultdict
 from functools import cache
@@ -81,7 +82,8 @@ def write_pages(app) -> None:
 
 
 def add_lessons(app, what, name, thing, options, lines: list[str]) -> None:
-    """Say below a docstring which lessons use the thing."""
+    """Say below a docstring which lessons use the thing; a line that begins with an initial is no list."""
+    lines[:] = [re.sub(r"^(\s*)([A-Z]\. )", r"\1\\\2", line) for line in lines]
     row = users(app.root, tuple(app.config.autodoc_mock_imports)).get(home(thing, name))
     if row and what != "module":
         links = ", ".join(f":doc:`{lesson.number} </lessons/{lesson.stem}>`" for lesson in row["lessons"])
@@ -89,8 +91,9 @@ def add_lessons(app, what, name, thing, options, lines: list[str]) -> None:
 
 
 def leave_out(app, what, name, thing, skip: bool, options) -> bool | None:
-    """Leave out the fields of named tuples, whose class says what they are."""
-    return True if str(getattr(thing, "__doc__", "")).startswith("Alias for field number") else None
+    """Leave out the fields of named tuples, whose class says what they are, and the texts of whole files."""
+    field = str(getattr(thing, "__doc__", "")).startswith("Alias for field number")
+    return True if field or (isinstance(thing, str) and "\n" in thing) else None
 
 
 class UsedTable(Directive):

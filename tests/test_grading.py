@@ -292,6 +292,16 @@ def test_only_what_an_answer_needs_is_run():
     assert len(selected(of_notebook(cells), {"B"})) == 3
 
 
+def test_what_a_loop_fills_is_needed_and_a_module_that_it_calls_is_not_changed():
+    filled = "with open(n) as f:\n    for line in f:\n        if line:\n            B.append(line)"
+    cells = ["import torch", "B = []", filled, "for s in (1, 2):\n    torch.manual_seed(s)\n    net = train(s)"]
+    found = of_notebook(cells)
+    assert [one.source for one in selected(found, {"B"})] == cells[1:3]
+    assert [one.source for one in selected(found, {"torch"})] == cells[:1]
+    assert [one.source for one in selected(found, {"net"})] == [cells[0], cells[3]]
+    assert [one.source for one in selected(of_notebook(["def f():\n    B.append(1)", "B = []"]), {"B"})] == ["B = []"]
+
+
 # --- what is written --------------------------------------------------------------------------------------------------
 
 

@@ -29,7 +29,16 @@ require_pass("{number}")
 #: What is not nbgrader's default, and why.
 CONFIG = """\
 # Settings of nbgrader for this course; `coursekit build --nbgrader` writes this file once and never changes it.
+import os
+
 c = get_config()
+
+# A notebook that is graded is nobody's progress.
+os.environ["COURSEKIT_PROGRESS"] = "off"
+
+# Python files that somebody hands in beside a notebook, a coursekit.py say, are no modules for it: no answer needs any.
+os.environ["PYTHONSAFEPATH"] = "1"
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "__pycache__", "feedback", "coursekit", "*.py", "*.py?", "*.so"]
 
 # The name of the course in the exchange, by which students fetch and submit.
 c.CourseDirectory.course_id = "coursekit"

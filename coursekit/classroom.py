@@ -29,7 +29,18 @@ require_pass("{number}")
 #: What is not nbgrader's default, and why.
 CONFIG = """\
 # Settings of nbgrader for this course; `coursekit build --nbgrader` writes this file once and never changes it.
+import os
+
+from nbgrader.preprocessors import CheckCellMetadata, ClearOutput, DeduplicateIds, OverwriteCells, OverwriteKernelspec
+
 c = get_config()
+
+# A notebook that is graded is nobody's progress.
+os.environ["COURSEKIT_PROGRESS"] = "off"
+
+# Python files that somebody hands in beside a notebook, a coursekit.py say, are no modules for it: no answer needs any.
+os.environ["PYTHONSAFEPATH"] = "1"
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "__pycache__", "feedback", "coursekit", "*.py", "*.py?", "*.so"]
 
 # The name of the course in the exchange, by which students fetch and submit.
 c.CourseDirectory.course_id = "coursekit"
@@ -39,6 +50,18 @@ c.ClearSolutions.code_stub = {"python": ""}
 
 # A check cell that is missing from a submission is put back, and its exercise is graded.
 c.OverwriteCells.add_missing_cells = True
+
+
+# Of a cell that was copied, the last is graded. What nbgrader leaves of the others' metadata lets the above fail.
+class ForgetCopies(DeduplicateIds):
+    def preprocess_cell(self, cell, resources, cell_index):
+        cell, resources = super().preprocess_cell(cell, resources, cell_index)
+        if cell.metadata.get("nbgrader") == {}:
+            del cell.metadata["nbgrader"]
+        return cell, resources
+
+
+c.Autograde.sanitize_preprocessors = [ClearOutput, ForgetCopies, OverwriteKernelspec, OverwriteCells, CheckCellMetadata]
 
 # Some cells train a network, for which the default of 30 seconds would be short. A cell that does not end is ended.
 c.Execute.timeout = 300

@@ -87,6 +87,70 @@ ANSWERS = {
         "REFUSED",
         "the reference answer itself",
     ),
+    "reference in a function": (
+        "from coursekit.checks.exercise import find\nnormalise = lambda x: find('1.2').answers[0](x)",
+        "REFUSED",
+        "the reference answer itself",
+    ),
+    "reference in parts": (
+        "from functools import partial\nfrom coursekit.checks.exercise import find\n"
+        "normalise = partial(find('1.2').answers[0])",
+        "REFUSED",
+        "the reference answer itself",
+    ),
+    "reference copied": (  # a right answer, and the cell is named
+        "import inspect\nfrom coursekit.checks.exercise import find\n"
+        "text = inspect.getsource(find('1.2').answers[0])\nexec(text[text.index('def '):])",
+        "PASS",
+        "",
+    ),
+    "patched exercise": (
+        "import gc\nfrom coursekit.checks.exercise import Exercise\n"
+        f"{WRONG}\nfor one in gc.get_objects():\n    if isinstance(one, Exercise):\n"
+        "        object.__setattr__(one, 'answers', (normalise,))",
+        "REFUSED",
+        "answers of exercise 1.",
+    ),
+    "large tolerance": (
+        f"from coursekit.checks.exercise import find\nfind('1.2').tolerance['atol'] = 1e9\n{WRONG}",
+        "REFUSED",
+        "tolerance of exercise 1.2",
+    ),
+    "known beforehand": (
+        "import sys\ninside = sys.modules['coursekit.checks.exercise']\nfound = inside.find('1.2')\n"
+        f"{WRONG}\ninside._outcomes_of['1.2', found.answers] = found.outcomes((normalise,))",
+        "NOT YET",
+        "Mind the brackets.",
+    ),
+    "traced": (
+        "import sys\ndef spy(frame, event, _):\n    if frame.f_code.co_name == 'first_difference':\n"
+        "        frame.f_locals['got'][:] = frame.f_locals['right']\n"
+        f"sys.settrace(spy)\nsys.setprofile(spy)\n{WRONG}",
+        "NOT YET",
+        "Mind the brackets.",
+    ),
+    "patched import": (
+        f"import builtins\nreal = builtins.__import__\nbuiltins.__import__ = lambda *a, **k: real(*a, **k)\n{WRONG}",
+        "REFUSED",
+        "builtins.__import__",
+    ),
+    "forged at the end": (
+        f"{EVERYWHERE}import atexit\natexit.register(write)\n{WRONG}",
+        "NOT YET",
+        "Mind the brackets.",
+    ),
+    "keeps progress": (
+        "import os\nfrom pathlib import Path\nfrom coursekit import setup\nfrom coursekit.checks import engine\n"
+        "setup('01')\nengine.check('1.2', lambda x: (x - x.mean()) / x.std())\n"
+        "raise ValueError(f'{sorted(p.name for p in Path().rglob(\"progress*\"))}')",
+        "NOT YET",
+        "raised ValueError: []",
+    ),
+    "patient": (  # it swallows what ends it
+        "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass",
+        "NOT YET",
+        "did not end",
+    ),
     "always equal": (
         "class Yes:\n    __eq__ = lambda self, other: True\n    __array__ = None\ndef normalise(x):\n    return Yes()",
         "NOT YET",
@@ -152,6 +216,11 @@ def write_class(clone, folder):
     numbers = notebook(clone)
     cell(numbers, "exercise", "ex-1.1").source = "mean = 2.5\nstd = 1.118033988749895"
     write(numbers, folder, "numbers")
+    borrowed = notebook(clone)
+    cell(
+        borrowed, "exercise", "ex-1.1"
+    ).source = "from coursekit.checks.exercise import find\nmean, std = find('1.1').answers[0](x=x)"
+    write(borrowed, folder, "reference values")
     shown = notebook(clone, WRONG)
     cell(shown, "check", "ex-1.2").outputs = [new_output("stream", name="stdout", text=SAID)]
     told = "   1.2  [PASS]    tries 7  a column normalised\n"
@@ -165,6 +234,14 @@ def write_class(clone, folder):
     again.update(source=WRONG, id="again")
     twice.cells.insert(twice.cells.index(cell(twice, "check", "ex-1.2")), again)
     write(twice, folder, "twice")
+    for name in ("scratch", "below"):  # a wrong copy below the check, and the answer itself
+        made = notebook(clone)
+        again = copy.deepcopy(cell(made, "exercise", "ex-1.2"))
+        again.update(source=again.source if name == "below" else WRONG, id="again")
+        made.cells.insert(made.cells.index(cell(made, "check", "ex-1.2")) + 1, again)
+        if name == "below":
+            made.cells.remove(cell(made, "exercise", "ex-1.2"))
+        write(made, folder, name)
     bare = notebook(clone)
     for at, one in enumerate(bare.cells):
         one.metadata.pop("tags", None)

@@ -68,7 +68,7 @@ def test_an_answer_gets_its_verdict_and_costs_its_author_only(document, name):
     found = of(document, name)
     assert found["problem"] == ""
     assert (found["1.2"]["verdict"], found["1.1"]["verdict"]) == (verdict, "PASS"), found["1.2"]["reason"]
-    assert said in found["1.2"]["reason"]
+    assert said in found["1.2"]["reason"], found["1.2"]["reason"]
     assert found["1.2"]["points"] == (verdict == "PASS")
     assert bool(found["1.2"]["mistake"]) == (verdict in ("NOT YET", "REFUSED"))
 
@@ -97,6 +97,10 @@ def test_values_written_as_numbers_are_seen(document):
     assert "as they came out once" in found["reason"]
 
 
+def test_values_that_the_reference_answer_has_made_are_refused(document):
+    assert of(document, "reference values")["1.1"]["verdict"] == "REFUSED"
+
+
 def test_what_a_notebook_shows_is_told_and_believed_by_nobody(document):
     found = of(document, "forged output")["1.2"]
     assert (found["verdict"], found["shown"], found["tries"]) == ("NOT YET", "PASS", 7)
@@ -116,8 +120,14 @@ def test_of_an_exercise_that_is_there_twice_the_last_counts(document):
     assert "there 2 times" in found["remarks"][0]
 
 
+def test_what_stands_below_its_check_counts_where_nothing_stands_above(document):
+    assert of(document, "scratch")["1.2"]["verdict"] == "PASS"
+    found = of(document, "below")["1.2"]
+    assert (found["verdict"], found["remarks"]) == ("PASS", ["the answer stands below its check"])
+
+
 def test_who_reaches_into_the_check_is_named(document):
-    for name in ("found reference", "patched engine", "leaves", "segfault"):
+    for name in ("found reference", "patched engine", "leaves", "segfault", "traced", "reference copied"):
         assert any("look at it" in remark for remark in of(document, name)["1.2"]["remarks"]), name
     assert not of(document, "another idiom")["1.2"]["remarks"]
 
@@ -165,6 +175,18 @@ def test_killing_the_grader_from_inside_is_no_verdict(course, tmp_path):
     document = grade(tmp_path, QUICK, walls=False)
     assert of(document, "a")["1.2"]["verdict"] == "NOT JUDGED"
     assert of(document, "b")["points"] == 2
+
+
+def test_a_file_beside_a_notebook_is_no_module(course, tmp_path, monkeypatch):
+    """Who grades in the folder with the submissions does not import, outside all walls, what somebody has put there."""
+    for name in ("numpy", "coursekit", "sitecustomize", "typing", "tokenize"):
+        for place in (tmp_path, tmp_path / "a"):
+            place.mkdir(exist_ok=True)
+            (place / f"{name}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w')", encoding="utf-8")
+    submitted.write(submitted.notebook(course), tmp_path / "a", "any name")
+    monkeypatch.chdir(tmp_path)
+    assert of(grade(tmp_path, QUICK), "a")["points"] == 2
+    assert not (tmp_path / "imported").exists()
 
 
 # --- walls and limits -------------------------------------------------------------------------------------------------
@@ -290,6 +312,16 @@ def test_only_what_an_answer_needs_is_run():
     sources = [one.source for one in selected(of_notebook(cells), piece("def g(x):\n    return f(x)").uses)]
     assert sources == ["A = 1", "def f(x):\n    return x + A"]
     assert len(selected(of_notebook(cells), {"B"})) == 3
+
+
+def test_what_a_loop_fills_is_needed_and_a_module_that_it_calls_is_not_changed():
+    filled = "with open(n) as f:\n    for line in f:\n        if line:\n            B.append(line)"
+    cells = ["import torch", "B = []", filled, "for s in (1, 2):\n    torch.manual_seed(s)\n    net = train(s)"]
+    found = of_notebook(cells)
+    assert [one.source for one in selected(found, {"B"})] == cells[1:3]
+    assert [one.source for one in selected(found, {"torch"})] == cells[:1]
+    assert [one.source for one in selected(found, {"net"})] == [cells[0], cells[3]]
+    assert [one.source for one in selected(of_notebook(["def f():\n    B.append(1)", "B = []"]), {"B"})] == ["B = []"]
 
 
 # --- what is written --------------------------------------------------------------------------------------------------

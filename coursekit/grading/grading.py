@@ -39,9 +39,11 @@ class _Trunk:
 
     def __init__(self, settings: dict, jobs: int) -> None:
         environment = {name: value for name, value in os.environ.items() if name.startswith(_KEPT)}
-        self._command = [sys.executable, "-m", "coursekit.grading.trunk"]
+        # -P: who grades in the folder with the submissions imports nothing that lies there, a student's numpy.py.
+        self._command = [sys.executable, "-P", "-m", "coursekit.grading.trunk"]
         self._environment = environment | share(jobs) | {"HOME": settings["root"], "TF_CPP_MIN_LOG_LEVEL": "3"}
         self._environment["TF_NUM_INTEROP_THREADS"] = "2"  # of a limited number, whatever the machine has
+        self._environment["COURSEKIT_PROGRESS"] = "off"  # what is passed here is nobody's progress
         with contextlib.suppress(FileNotFoundError):  # the cache of the data, which another HOME would hide
             self._environment["COURSEKIT_DATA"] = str(cache_folder())
         self._settings, self._process, self._said = settings, None, None

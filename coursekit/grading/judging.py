@@ -24,9 +24,10 @@ from coursekit.checks import engine, source
 from coursekit.checks.altered import other_seeds, resampled
 from coursekit.checks.compare import Mistake
 from coursekit.checks.errors import NO_END, explained
-from coursekit.checks.exercise import Exercise, exercises_of, find
+from coursekit.checks.exercise import Exercise, exercises_of, find, forget
 from coursekit.checks.kinds import shortened
 from coursekit.checks.limits import TooLong, at_most
+from coursekit.grading.borrowed import Borrowed, is_reference
 from coursekit.grading.needed import Piece, of_notebook, piece, selected
 from coursekit.grading.pins import Pins
 from coursekit.words import capital
@@ -37,6 +38,9 @@ __all__ = ["Course", "Judgement", "judged", "other_seed"]
 _TRIES = 3
 #: Whatever else is said of such an answer, this is what was wrong with it.
 _CUT_SHORT = {NO_END: "It does not end.", "MemoryError": "It takes too much memory."}
+#: How the names of the student's cells begin, as files that errors and frames tell of.
+_CELL = "<cell "
+_REFERENCE = ("this is the reference answer itself.", "The reference answer was handed in.")
 _MAGIC = re.compile(r"^(\s*)[%!].*$", re.M)
 
 
@@ -85,13 +89,13 @@ class Course:
                 checks[number] = _first_statement(cell.source)
             else:
                 so_far += of_notebook([cell.source])
-        exercises_of(path.parent.name[:2])
+        exercises = exercises_of(path.parent.name[:2])
         importlib.import_module("coursekit.checks.diagnosis")  # as the engine does only when an answer is wrong
         engine.or_reference = _as_it_is  # before anybody could have taken it
         for one in so_far:
             if one.imports:
                 exec(one.source, vars(module))
-        return cls(int(path.parent.name[:2]), vars(module), above, checks, names, Pins())
+        return cls(int(path.parent.name[:2]), vars(module), above, checks, names, Pins(exercises))
 
 
 def judged(number: str, cells: list[dict], passed: list[str], course: Course, seed: int, hidden: int, seconds: float):
@@ -131,10 +135,12 @@ def judged(number: str, cells: list[dict], passed: list[str], course: Course, se
     ours = {name: namespace[name] for name in given if name in namespace}
     for name in course.names[number]:
         namespace.pop(name, None)
-    errors = _run_theirs(chosen, answers, namespace, seconds)
+    borrowed = Borrowed(exercise.answers, _CELL)
+    errors = _run_theirs(chosen, answers, namespace, seconds, borrowed if exercise.of_values else None)
     namespace |= ours
     moved = course.pins.moved()
-    judgement = _checked(exercise, course.checks[number], namespace, errors, hidden)
+    forget()
+    judgement = _checked(exercise, course.checks[number], namespace, errors, hidden, borrowed)
     if moved := moved + course.pins.moved():
         names = ", ".join(dict.fromkeys(moved[:3]))
         return Judgement(
@@ -182,17 +188,24 @@ def _run_ours(pieces: list[Piece], course: Course, namespace: dict, seed: int) -
             namespace["seed"] = seed
 
 
-def _run_theirs(chosen: list[Piece], answers: list[Piece], namespace: dict, seconds: float) -> list[str]:
-    """Run cells as a notebook does, one after the other whatever happens; return what the answer's cells raised."""
+def _run_theirs(
+    chosen: list[Piece], answers: list[Piece], namespace: dict, seconds: float, borrowed: Borrowed | None
+) -> list[str]:
+    """Run cells as a notebook does, one after the other whatever happens; return what the answer's cells raised.
+
+    What traces or profiles in them ends with them; who finds modules for them finds none of ours.
+    """
+    finders = list(sys.meta_path)
     module = sys.modules["__main__"] = types.ModuleType("__main__")
     module.__dict__.update(namespace)
     errors = []
     for at, one in enumerate(chosen):
-        name = f"<cell {at + 1}>"
+        name = f"{_CELL}{at + 1}>"
+        watching = borrowed if borrowed and one in answers else contextlib.nullcontext()
         linecache.cache[name] = (len(one.source), None, one.source.splitlines(keepends=True), name)
         said = ""
         try:
-            with at_most(seconds):
+            with at_most(seconds), watching:
                 exec(compile(one.source, name, "exec"), namespace)
         except TooLong:
             said = f"the cell {NO_END} {seconds:g} seconds."
@@ -202,13 +215,18 @@ def _run_theirs(chosen: list[Piece], answers: list[Piece], namespace: dict, seco
             said = explained("the cell", error)
         if said and one in answers:
             errors.append(said)
+    sys.settrace(None)
+    sys.setprofile(None)
+    sys.meta_path[:] = [*finders, *(finder for finder in sys.meta_path if finder not in finders)]
     return errors
 
 
 # --- checking ---------------------------------------------------------------------------------------------------------
 
 
-def _checked(exercise: Exercise, check: str, namespace: dict, errors: list[str], hidden: int) -> Judgement:
+def _checked(
+    exercise: Exercise, check: str, namespace: dict, errors: list[str], hidden: int, borrowed: Borrowed
+) -> Judgement:
     call = {}
 
     def taken(number: str, *answer, **given) -> None:
@@ -226,10 +244,12 @@ def _checked(exercise: Exercise, check: str, namespace: dict, errors: list[str],
         said = f"{error.name} is not there: the cell of the answer does not make it."
         return Judgement("NOT YET", said, "The answer has another name.")
     answer, given = call["answer"], call["given"]
-    if _is_ours(exercise, answer):
-        return Judgement("REFUSED", "this is the reference answer itself.", "The reference answer was handed in.")
+    if any(is_reference(part, exercise.answers) for part in answer):
+        return Judgement("REFUSED", *_REFERENCE)
     try:
         verdict, reason = engine.run_check(exercise, answer, given, lambda: call["written"], tries=1)
+        if verdict == "PASS" and _calls_reference(exercise, answer, borrowed):
+            return Judgement("REFUSED", *_REFERENCE)
         if verdict == "PASS" and hidden and (said := _hidden(exercise, answer, given, call["written"], hidden)):
             return Judgement("NOT YET", said, capital(said.partition(":")[0].rstrip(".") + "."))
     except MemoryError:
@@ -256,9 +276,11 @@ def named(exercise: Exercise, reason: str) -> str:
     return shortened(re.sub(r"\d[\d.e+-]*", "…", said), 200)
 
 
-def _is_ours(exercise: Exercise, answer: tuple) -> bool:
-    codes = {id(function.__code__) for function in exercise.answers if hasattr(function, "__code__")}
-    return any(id(getattr(part, "__code__", None)) in codes for part in answer)
+def _calls_reference(exercise: Exercise, answer: tuple, borrowed: Borrowed) -> bool:
+    if not exercise.of_values:
+        with contextlib.redirect_stdout(None), borrowed:
+            exercise.outcome(answer, next(iter(exercise.cases())))
+    return borrowed.found
 
 
 def _hidden(exercise: Exercise, answer: tuple, given: Mapping, written, more: int) -> str:

@@ -17,12 +17,16 @@ _ASIDE = {"show", "print", "check", "hint", "progress", "display", "figure"}
 
 @dataclass(frozen=True)
 class Piece:
-    """A statement or a cell: its code, the names that it takes from elsewhere, and those that it gives or changes."""
+    """A statement or a cell: its code, the names that it takes from elsewhere, and those that it gives or changes.
+
+    What a loop, or another statement around it, changes stands in `inside` as well.
+    """
 
     source: str
     uses: frozenset[str]
     gives: frozenset[str]
     imports: bool = False
+    inside: frozenset[str] = frozenset()
 
 
 def piece(source: str) -> Piece:
@@ -35,9 +39,10 @@ def piece(source: str) -> Piece:
     """
     tree = ast.parse(source)
     uses, gives = _names(symtable.symtable(source, "<cell>", "exec"))
-    changed = frozenset(name for node in tree.body for name in _changed(node))
+    inside = frozenset(name for node in tree.body for name in _changed_inside(node))
+    changed = inside.union(*map(_changed, tree.body))
     imports = bool(tree.body) and all(isinstance(node, ast.Import | ast.ImportFrom) for node in tree.body)
-    return Piece(source, (uses - gives) | changed, gives | changed, imports)
+    return Piece(source, (uses - gives) | changed, gives | changed, imports, inside - gives)
 
 
 def of_notebook(sources: Iterable[str]) -> list[Piece]:
@@ -53,10 +58,14 @@ def of_notebook(sources: Iterable[str]) -> list[Piece]:
 
 
 def selected(pieces: list[Piece], names: Iterable[str]) -> list[Piece]:
-    """Return the pieces, in their order, that give some names, and those that these need in turn."""
+    """Return the pieces, in their order, that give some names, and those that these need in turn.
+
+    A loop that calls a function of a module, such as `torch.manual_seed`, gives nothing to who uses the module.
+    """
     wanted, chosen = set(names), set()
+    modules = {name for one in pieces if one.imports for name in one.gives}
     while True:
-        more = {i for i, one in enumerate(pieces) if one.gives & wanted} - chosen
+        more = {i for i, one in enumerate(pieces) if (one.gives - (one.inside & modules)) & wanted} - chosen
         if not more:
             return [pieces[i] for i in sorted(chosen)]
         chosen |= more
@@ -85,6 +94,15 @@ def _changed(node: ast.stmt) -> set[str]:
                 target = target.value
             found |= {target.id} if isinstance(target, ast.Name) else set()
     return found
+
+
+def _changed_inside(node: ast.stmt) -> set[str]:
+    """Return the names whose objects the statements inside a loop, a condition or the like change."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):  # these run when somebody calls them
+        return set()
+    parts = ast.stmt | ast.ExceptHandler | ast.match_case
+    inner = [one for one in ast.iter_child_nodes(node) if isinstance(one, parts)]
+    return set().union(*(_changed(one) | _changed_inside(one) for one in inner))
 
 
 def _is_aside(node: ast.stmt) -> bool:

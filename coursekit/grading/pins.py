@@ -1,6 +1,7 @@
 """What a check is made of, remembered before code of others runs; what takes its place is found, and put back."""
 
 import sys
+from collections.abc import Iterable
 from types import BuiltinFunctionType, FunctionType, ModuleType
 
 __all__ = ["Pins"]
@@ -8,13 +9,18 @@ __all__ = ["Pins"]
 #: With all modules inside them.
 _PINNED = {"awkward", "builtins", "copy", "coursekit", "coursekit_lessons", "inspect", "json", "hmac", "math", "numpy"}
 _OURS = ("coursekit", "coursekit_lessons")
-#: `unset_memory_shows` of the checks puts its own in their place for a while.
-_FREE = {("numpy", "empty"), ("numpy", "empty_like")}
+#: `unset_memory_shows` of the checks puts its own in their place for a while; the last is what a time limit sets.
+_FREE = {("numpy", "empty"), ("numpy", "empty_like"), ("coursekit.checks.limits", "_wakes_with")}
 _PARTS = ("__code__", "__defaults__", "__kwdefaults__")
 
 
 class Pins:
-    """The functions and classes of the modules that a check uses, as they are now.
+    """The functions and classes of the modules that a check uses, and some exercises, as they are now.
+
+    Parameters
+    ----------
+    exercises : list of Exercise
+        Whose settings are remembered.
 
     Examples
     --------
@@ -27,7 +33,7 @@ class Pins:
     []
     """
 
-    def __init__(self) -> None:
+    def __init__(self, exercises: Iterable = ()) -> None:
         self._modules = {name: m for name, m in sys.modules.items() if _is_pinned(name) and isinstance(m, ModuleType)}
         self._places = []
         for name, module in self._modules.items():
@@ -42,6 +48,11 @@ class Pins:
         methods = [f for _, inside in self._classes for f in inside.values()]
         functions = {id(f): f for f in [*ours, *methods] if isinstance(f, FunctionType)}
         self._functions = [(f, [getattr(f, part) for part in _PARTS]) for f in functions.values()]
+        self._settings = [
+            (one, name, value, dict(value) if isinstance(value, dict) else None)
+            for one in exercises
+            for name, value in vars(one).items()
+        ]
 
     def moved(self) -> list[str]:
         """Return what is another than it was, and put it back."""
@@ -64,6 +75,13 @@ class Pins:
                 if getattr(function, part) is not value:
                     found.append(f"{function.__module__}.{function.__qualname__}")
                     setattr(function, part, value)
+        for one, name, value, inside in self._settings:
+            if vars(one).get(name) is not value or inside not in (None, value):
+                found.append(f"{name} of exercise {one.number}")
+                vars(one)[name] = value
+                if inside is not None:
+                    value.clear()
+                    value.update(inside)
         return found
 
 

@@ -27,7 +27,8 @@ _TRIES = re.compile(r"^ *(\d+\.\d+) +\[(?:PASS|TODO|NOT YET)\] +tries (\d+) ", r
 #: What honest answers do not need. It is no proof of anything: somebody should look at the cell.
 _STRANGE = {"_exit", "_getframe", "ctypes", "fork", "gc", "kill", "multiprocessing", "socket", "subprocess"}
 _STRANGE |= {"checks", "coursekit_lessons", "exercises_of", "grading", "or_reference", "run_check", "sys.modules"}
-_STRANGE |= {"setprofile", "settrace", "__code__", "__globals__"}
+_STRANGE |= {"setprofile", "settrace", "__code__", "__globals__", "currentframe", "f_back", "f_locals", "inspect"}
+_STRANGE |= {"builtins", "importlib", "meta_path", "monitoring", "tb_frame", "__import__", "__subclasses__"}
 
 
 @dataclass(frozen=True)
@@ -179,12 +180,12 @@ def _lesson_of(cells: Iterable) -> int:
 
 def _sort(one: Submission, cells: list, lesson: LessonOfClass) -> None:
     """Tell the student's cells from ours, and find the answer of each exercise."""
-    checked: dict[str, int] = {}
+    checked: dict[str, int] = {}  # by the last check, whose verdict is the one that its author saw last
     for cell in cells:
         tags, number = _tags(cell), _number(cell)
         _look_at_outputs(one, cell)
         if "check" in tags and number in lesson.stars:
-            checked.setdefault(number, len(one.cells))
+            checked[number] = len(one.cells)
         if tags & {"setup", "parameters", "check", "solution"} or _plain(cell.source) in lesson.own:
             continue
         answers = number if "exercise" in tags else lesson.ids.get(cell.get("id", ""), "")
@@ -196,9 +197,12 @@ def _sort(one: Submission, cells: list, lesson: LessonOfClass) -> None:
             one.cells[places[0]] = one.cells[places[0]] | {"number": number}
             remarks.append("no cell is tagged as this exercise; the one that defines its names was taken")
         if len(places) > 1:
-            remarks.append(f"the exercise is there {len(places)} times; what is defined last counts")
-        if places:
-            one.ends[number] = max(places[-1] + 1, checked.get(number, 0))
+            remarks.append(f"the exercise is there {len(places)} times; what is defined last above its check counts")
+        if places and (end := checked.get(number, 0)) > places[0]:
+            one.ends[number] = end
+        elif places:
+            one.ends[number] = places[-1] + 1
+            remarks += ["the answer stands below its check"] if number in checked else []
         strange = sorted({name for at in places for name in _strange(one.cells[at]["source"])})
         remarks += [f"the cell uses {', '.join(strange)}: look at it"] if strange else []
 

@@ -10,7 +10,7 @@ import re
 from nbformat.v4 import new_code_cell
 
 #: Settings of lessons, and what they are here: how much is simulated or repeated, and steps of a loop in a notebook.
-FEWER = {"N_EVENTS": 100, "N_JETS": 50, "REPEATS": 2, "STEPS": 40}
+FEWER = {"N_EVENTS": 100, "N_JETS": 50, "REPEATS": 2, "STEPS": 40, "TRIALS": 6}
 
 
 def brief(notebook):

@@ -50,7 +50,8 @@ def colab(root, tmp_path_factory):
 
 
 def versions(python):
-    code = "import importlib.metadata as m, json; print(json.dumps({d.name.lower(): d.version for d in m.distributions()}))"
+    code = "import json; from importlib.metadata import distributions as all\n"
+    code += "print(json.dumps({one.name.lower(): one.version for one in all()}))"
     return json.loads(run(python, "-c", code))  # pip would say the same, and takes ten times as long
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from coursekit.cli import app
 from coursekit.jets import load_jetclass
-from coursekit.simulate import jetclasses, toptag
+from coursekit.simulate import flavour, hww, jetclasses, masses, toptag
 
 
 def run(*arguments):
@@ -44,7 +44,12 @@ def test_shuffle_onto_itself_is_refused_in_one_line(events):
 
 
 @pytest.mark.simulation
-def test_simulate(tmp_path):
+def test_simulate(tmp_path, monkeypatch):
+    for samples in (hww.SAMPLES, masses.SAMPLES):
+        for name, sample in samples.items():
+            monkeypatch.setitem(samples, name, replace(sample, chunk=100))
+    monkeypatch.setattr(toptag, "TOPTAG", replace(toptag.TOPTAG, chunk=50))
+    monkeypatch.setattr(flavour, "CHUNK", 50)
     done = run("simulate", "toptag", "--jets", 20, "--folder", tmp_path, "--jobs", 2)
     assert done.exit_code == 0, done.output
     with h5py.File(tmp_path / "toptag_train.h5") as file:

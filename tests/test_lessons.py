@@ -8,6 +8,7 @@ import pytest
 
 from coursekit import authoring, building, prose, reproducing
 from coursekit.checks.exercise import exercises_of
+from tests.brief import brief
 from tests.conftest import LESSONS, ROOT
 
 ON_TORCH = "05_larger_than_memory"  # the lesson that proves Keras on PyTorch; the others have the same networks
@@ -89,7 +90,7 @@ def test_the_notebooks_stay_small(lesson):
 
 
 def test_the_unsolved_notebook_runs_to_its_end_with_every_check_to_do(lesson, settings, tmp_path, monkeypatch):
-    executed = run(authoring.exercise_notebook(lesson, settings), lesson, tmp_path, monkeypatch)
+    executed = run(brief(authoring.exercise_notebook(lesson, settings)), lesson, tmp_path, monkeypatch)
     found = authoring.verdicts(executed)
     assert list(found) == lesson.exercises
     assert all(text.startswith(f"[TODO] {number} ") for number, texts in found.items() for text in texts), found
@@ -99,7 +100,7 @@ def test_a_solution_passes_with_keras_on_torch(settings, tmp_path, monkeypatch):
     # Where there is room for one framework, as on Binder, the networks in Keras run on PyTorch.
     lesson = authoring.read_lesson(ROOT / "lessons" / ON_TORCH / "lesson.py")
     monkeypatch.setenv("KERAS_BACKEND", "torch")
-    executed = run(authoring.solution_notebook(lesson, settings), lesson, tmp_path, monkeypatch)
+    executed = run(brief(authoring.solution_notebook(lesson, settings)), lesson, tmp_path, monkeypatch)
     passed = [text for texts in authoring.verdicts(executed).values() for text in texts]
     assert len(passed) == len(lesson.exercises)
     assert all(text.startswith("[PASS]") for text in passed), passed

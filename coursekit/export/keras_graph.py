@@ -26,7 +26,7 @@ def probabilities_of(model, x: np.ndarray) -> np.ndarray:
 
 
 def _in_single_precision(backend: str):
-    """Return a context in which no product is rounded: some GPUs round its inputs to ten bits, unless told otherwise."""
+    """Return a context in which products are exact: some GPUs round their inputs to ten bits, unless told otherwise."""
     if backend == "tensorflow":
         import keras
 

@@ -31,7 +31,7 @@ def single_jet(model: onnx.ModelProto) -> onnx.ModelProto:
     }
     nodes, counted = [], {"counts"}  # counted: what follows from the counts alone, and says which row is whose
     for node in graph.node:
-        if _is_pooling(node) and node.input[1] in counted:
+        if _is_pooling(node) and node.input[1] in counted and node.input[2] not in counted:
             nodes.append(helper.make_node("ReduceSum", [node.input[2], "axis_of_rows"], node.output, keepdims=1))
         elif node.op_type == "Where" and node.input[0] in counted and _is_nan(constants.get(node.input[1])):
             nodes += _guard(node.output[0])  # the counts, which it looks at, cannot be wrong
@@ -55,7 +55,7 @@ def single_jet(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _is_pooling(node: onnx.NodeProto) -> bool:
-    return node.op_type == "ScatterND" and any(
+    return node.op_type == "ScatterElements" and any(
         attribute.name == "reduction" and attribute.s == b"add" for attribute in node.attribute
     )
 

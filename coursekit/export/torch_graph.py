@@ -68,7 +68,8 @@ def add(graph: Graph, x: str, network: nn.Module, sample: tuple[np.ndarray, np.n
     Raises
     ------
     ValueError
-        The network does not take the sample, gives probabilities and no logits, or cannot be followed.
+        The network does not take the sample, gives probabilities and no logits, cannot be followed, or adds up rows in
+        a way that gives other numbers from run to run.
     """
     y = _logits(network, *sample)
     twice = "the network gives probabilities already: return the logits of its last layer, the export adds the"
@@ -77,6 +78,11 @@ def add(graph: Graph, x: str, network: nn.Module, sample: tuple[np.ndarray, np.n
     exported = onnx.compose.add_prefix(_traced(network, sample), "network_")
     names = {"network_x": x, "network_counts": "counts"}
     for node in exported.graph.node:
+        if node.op_type == "ScatterND" and any(one.name == "reduction" and one.s != b"none" for one in node.attribute):
+            raise ValueError(
+                "the network adds up with index_put, of which ONNX Runtime loses some where it has many threads: use "
+                "index_add, or coursekit.nets.deepsets.pool."
+            )
         node.ClearField("metadata_props")  # where on this machine the code lies
         node.ClearField("doc_string")
         node.input[:] = [names.get(name, name) for name in node.input]
@@ -141,7 +147,10 @@ def _traced(network: nn.Module, sample: tuple[np.ndarray, np.ndarray]) -> onnx.M
                 input_names=["x", "counts"],
                 output_names=["logits", "guard"],
                 dynamic_shapes=(any_number, any_number),
-                custom_translation_table={torch.ops.aten.repeat_interleave.Tensor: _repeat_interleave},
+                custom_translation_table={
+                    torch.ops.aten.repeat_interleave.Tensor: _repeat_interleave,
+                    torch.ops.aten.index_add.default: _index_add,
+                },
                 dynamo=True,
                 opset_version=OPSET,
                 verbose=False,
@@ -171,3 +180,16 @@ def _repeat_interleave(repeats, output_size=None):
     steps = op.Expand(zero, op.Add(size, one))
     steps = op.ScatterElements(steps, ends, op.Expand(one, op.Shape(ends)), reduction="add")
     return op.Slice(op.CumSum(steps, zero), zero, size)
+
+
+def _index_add(self, dim, index, source, alpha=1):
+    """Write down a sum over the rows that have the same index, with an operator that takes them one by one.
+
+    The exporter would take ScatterND, whose threads in ONNX Runtime add to the same place at once and lose some of it:
+    with eight threads every fifth run is wrong.
+    """
+    op = getattr(onnxscript, f"opset{OPSET}")
+    shape = [-1 if axis == dim % len(source.shape) else 1 for axis in range(len(source.shape))]
+    index = op.Expand(op.Reshape(index, op.Constant(value_ints=shape)), op.Shape(source))
+    scaled = source if alpha == 1 else op.Mul(source, op.CastLike(op.Constant(value_float=float(alpha)), source))
+    return op.ScatterElements(self, index, scaled, axis=dim, reduction="add")

@@ -6,8 +6,6 @@ import os
 import re
 import shutil
 import threading
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
@@ -18,6 +16,7 @@ from selenium.webdriver import ActionChains, Keys  # noqa: E402
 from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
+from tests.axe import serious  # noqa: E402
 from tests.test_browser import BROWSER  # noqa: E402
 
 pytestmark = [
@@ -87,17 +86,6 @@ def troubles(driver, width):
     found = [line["message"] for line in driver.get_log("browser") if line["level"] in ("SEVERE", "WARNING")]
     wide = driver.execute_script("return document.documentElement.scrollWidth")
     return found + [f"{wide} pixels wide"] * (wide > width)
-
-
-def serious(driver):
-    """What axe says keeps people from reading the page, with all folds open."""
-    driver.execute_script("document.querySelectorAll('article details').forEach((fold) => (fold.open = true))")
-    package = find_spec("axe_playwright_python")  # which would import playwright, another browser's driver
-    driver.execute_script(Path(package.origin).with_name("axe.min.js").read_text(encoding="utf-8"))
-    found = driver.execute_async_script(
-        "axe.run({resultTypes: ['violations'], preload: false}).then((found) => arguments[0](found.violations))"
-    )
-    return [(v["id"], v["nodes"][0]["html"][:150]) for v in found if v["impact"] in ("serious", "critical")]
 
 
 def wait(driver, condition, seconds=30):

@@ -310,6 +310,9 @@ def readme(root: Path) -> str:
         links = f"[exercises](notebooks/{stem}.ipynb) · [solution](solutions/{stem}.ipynb)"
         title = lesson.title.split(" · ", 1)[-1]
         rows.append(f"| {stem[:2]} | **{title}**<br>{links} | {lesson.minutes} min | {_badges(stem, settings)} |")
+    if repository := _on_github(settings):
+        owner, name = repository.split("/")
+        rows.append(f"| | [All of it as a book, with search](https://{owner}.github.io/{name}/) | | |")
     text = (root / "README.md").read_text(encoding="utf-8")
     begin, end = "<!-- lessons: written by `coursekit build` -->", "<!-- end of lessons -->"
     if begin not in text or end not in text:
@@ -347,13 +350,18 @@ def _cell(cell: NotebookNode, source: str, lesson: Lesson, settings: Mapping[str
     return new
 
 
+def _on_github(settings: Mapping[str, str]) -> str:
+    """Return owner and name of the repository; nothing if it lies elsewhere."""
+    found = re.fullmatch(r"https://github\.com/([^/]+/[^/]+?)(?:\.git)?/?", settings["repository"])
+    return found[1] if found else ""
+
+
 def _badges(stem: str, settings: Mapping[str, str]) -> str:
-    repository = re.fullmatch(r"https://github\.com/([^/]+/[^/]+?)(?:\.git)?/?", settings["repository"])
-    if not repository:  # Colab and Binder open notebooks from GitHub only
+    if not (repository := _on_github(settings)):  # Colab and Binder open notebooks from GitHub only
         return ""
-    where, path = f"{repository[1]}/blob/{settings['tag']}", f"notebooks/{stem}.ipynb"
+    where, path = f"{repository}/blob/{settings['tag']}", f"notebooks/{stem}.ipynb"
     colab = f"https://colab.research.google.com/github/{where}/{path}"
-    binder = f"https://mybinder.org/v2/gh/{repository[1]}/{settings['tag']}?labpath={quote(path, safe='')}"
+    binder = f"https://mybinder.org/v2/gh/{repository}/{settings['tag']}?labpath={quote(path, safe='')}"
     return (
         f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({colab}) "
         f"[![Open in Binder](https://mybinder.org/badge_logo.svg)]({binder})"

@@ -69,6 +69,7 @@ def test_badges_and_setup_follow_course_toml(clone):
     assert before.count("colab.research.google.com/github/some-group/some-course/blob/v1/notebooks/01_toy.ipynb") == 2
     assert before.count("mybinder.org/v2/gh/some-group/some-course/v1?labpath=notebooks%2F01_toy.ipynb") == 2
     assert "git+https://github.com/some-group/some-course@v1" in before
+    assert before.count("(https://some-group.github.io/some-course/)") == 1
     (clone / "course.toml").write_text(
         COURSE.replace("some-group/some-course", "other/fork").replace("v1", "v2"), encoding="utf-8"
     )
@@ -95,6 +96,7 @@ def test_a_course_that_is_not_on_github_has_no_badges(clone):
     text = "\n".join(sources(authoring.exercise_notebook(lesson(clone), authoring.course_settings(clone))))
     assert "git+file:///srv/course@main" in text
     assert "badge" not in text
+    assert "github.io" not in authoring.readme(clone)
 
 
 def test_only_a_lesson_that_exports_installs_what_that_needs(root):

@@ -59,7 +59,7 @@ def test_who_cites_the_course_names_what_is_published(root):
 
 #: Every job, with what it waits for and what it may write: the index is asked last, and by a person.
 JOBS = {
-    "ci.yml": ["test", "colab", "laptops", "newest", "shake"],
+    "ci.yml": ["test", "colab", "classroom", "laptops", "newest", "shake"],
     "release.yml": {
         "build": (None, {}),
         "github": ("build", {"contents": "write"}),

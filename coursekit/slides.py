@@ -1,7 +1,7 @@
 """Slides of a lesson, from its own text and figures: one HTML file that opens without a network.
 
-The executed solution is read, nothing is run. A heading begins a slide. Of a paragraph the first sentences stand on
-the slide and the rest in the speaker's notes (key S); a guess appears at a click; lists, tables, formulas and short
+The executed solution is read, nothing is run. A heading begins a slide. The first sentences of a paragraph stand on
+the slide, the rest in the speaker's notes (key S); a guess appears at a click; lists, tables, formulas and short
 code stand in full, and a figure takes what is left of its slide. What is too much for one slide goes on below it.
 Answers stay in the notebook. reveal.js comes from pip and is written into the file, and formulas are MathML.
 """

@@ -2,7 +2,7 @@
 
 The report counts only in this order: the process says that it has judged, is given a secret that did not exist before,
 and sends one report signed with it; nothing before, between or after. So a text that the code of others writes into the
-pipe is no report, whatever it says. Who reads this module can follow the order himself: see docs/grading.md.
+pipe is no report, whatever it says. Whoever reads this module can follow the order, too: see docs/grading.md.
 """
 
 import contextlib

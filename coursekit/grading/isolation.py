@@ -2,8 +2,8 @@
 
 `bounded` forks twice. The middle process runs none of their code: it watches the inner one, kills it when its time is
 over, and takes what it reports. The walls are namespaces: the inner process sees no network, no other process, and of
-the files only what Python and the course need, read-only, and a small disk of its own in memory. They are built with
-system calls through ctypes, since Python 3.11 knows neither `unshare` nor `mount`.
+the files only those of the system, of Python and of the course, read-only, and a small disk of its own in memory. They
+are built with system calls through ctypes, since Python 3.11 knows neither `unshare` nor `mount`.
 """
 
 import contextlib
@@ -261,7 +261,7 @@ def _become_nobody() -> None:
 def _enter_namespaces() -> None:
     """Become the owner of a new user namespace, and let the next child be the first process of a new one of processes.
 
-    An ordinary user is himself in there. Root is root there and can become nobody, which only root outside can allow.
+    An ordinary user keeps that name. Root is root there and can become nobody, which only root outside can allow.
     """
     user, group = os.geteuid(), os.getegid()
     numbers = [user] if user else [user, _NOBODY]

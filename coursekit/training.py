@@ -32,6 +32,7 @@ from coursekit.checkpoints import Checkpoint, describe, digest
 from coursekit.jets.packed import PackedJets
 from coursekit.losses import CheckedLoss
 from coursekit.meter import Line
+from coursekit.precision import HALF, in_half
 from coursekit.schedules import SCHEDULES, one_cycle
 from coursekit.words import listed
 
@@ -40,7 +41,6 @@ __all__ = ["one_cycle", "pick_device", "predict", "rotate_and_flip", "train"]
 # Jets that a CPU computes at once: their activations stay in its cache, which makes a batch of 1024 half as fast again
 # (`benchmarks/bench_training.py`).
 _CPU_JETS = 256
-_HALF = ("cuda",)  # what computes faster in float16
 
 
 def pick_device() -> torch.device:
@@ -243,14 +243,9 @@ def _gradients(model, jets: PackedJets, batch: torch.Tensor, loss, augment, gene
         features, counts, targets = jets.batch(index)
         if augment is not None:
             features = _augmented(augment, features, counts, generator)
-        # The scaler keeps the small gradients of float16 above zero; what leaves its range is computed in float32.
-        for half in (True, False) if kind in _HALF and dtype == torch.float32 else (False,):
-            with torch.autocast(kind, torch.float16, enabled=half):
-                outputs = _forward(model, features.to(dtype), counts)
-            if outputs.isfinite().all():
-                break
+        outputs = in_half(model, kind, dtype, functools.partial(_forward, model, features.to(dtype), counts))
         part = loss(outputs.to(dtype), targets.to(dtype)) * len(index)
-        scaler.scale(part / len(batch)).backward()
+        scaler.scale(part / len(batch)).backward()  # so that the small gradients of float16 stay above zero
         total += part.detach()
     return total
 
@@ -368,7 +363,7 @@ def _unusual(schedule, optimizer, weights) -> dict[str, str]:
 def _descent(model: nn.Module, device: torch.device, make: Callable | None, learning_rate: float, weight_decay: float):
     """Return the optimiser, and the scaler of its gradients."""
     make = make or functools.partial(torch.optim.AdamW, weight_decay=weight_decay)
-    return make(model.parameters(), lr=learning_rate), torch.amp.GradScaler(device.type, enabled=device.type in _HALF)
+    return make(model.parameters(), lr=learning_rate), torch.amp.GradScaler(device.type, enabled=device.type in HALF)
 
 
 def _number(name: str, value, kind: type) -> int | float:

@@ -9,10 +9,12 @@ import pytest
 
 from coursekit.preprocess import Scaler
 
+onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 torch = pytest.importorskip("torch")
 
 from coursekit.export import describe, export_onnx  # noqa: E402
+from coursekit.export.single_jet import single_jet  # noqa: E402
 from coursekit.nets.deepsets import DeepSets, EnergyFlow, pool  # noqa: E402
 
 CLASSES = ["light", "c", "b"]
@@ -108,6 +110,20 @@ def test_many_threads_add_up_the_same(packed, tracks):
     expected = run(path, x, counts, threads=1)
     for _ in range(40):
         np.testing.assert_array_equal(run(path, x, counts, threads=8), expected)
+
+
+def test_a_sum_along_the_other_axis_is_the_same_sum(tracks, tmp_path):
+    class Columns(torch.nn.Module):
+        def forward(self, x, counts):
+            jet = torch.repeat_interleave(counts, output_size=len(x))
+            return x.new_zeros(2, len(counts)).index_add(-1, jet, x.T, alpha=0.1).T
+
+    path, (x, counts) = tmp_path / "columns.onnx", tracks
+    export_onnx(path, Columns(), tracks, classes=["qcd", "top"])
+    np.testing.assert_allclose(run(path, x, counts), of_torch(Columns(), None, x, counts), rtol=0, atol=1e-6)
+    one = onnxruntime.InferenceSession(single_jet(onnx.load(path)).SerializeToString())
+    expected = of_torch(Columns(), None, x[:5], np.array([5]))
+    np.testing.assert_allclose(one.run(None, {"x": x[:5]})[0], expected, rtol=0, atol=1e-6)
 
 
 def test_the_order_of_tracks_and_of_jets_does_not_matter(packed, tracks):

@@ -23,7 +23,7 @@ LEVELS = [
     },
     {"cluster", "locks", "prose", "reproducing", "schemas", "trees"},
     {"branches"},
-    {"data", "events", "jets", "meter", "metrics", "nets", "schedules", "weights"},
+    {"data", "events", "jets", "meter", "metrics", "nets", "precision", "schedules", "weights"},
     {"checkpoints", "images", "ledger", "losses", "observables", "plots"}
     | {"preprocess", "recipe", "simulate", "splitting"}
     | {"streaming"},
@@ -40,7 +40,8 @@ HEAVY |= {"hyperopt", "jinja2", "optuna", "pydantic", "pyhf", "ray"}
 HOMES = {
     "tensorflow": {"nets", "study"},
     "keras": {"export", "nets", "streaming", "study"},
-    "torch": {"checkpoints", "export", "jets.packed", "losses", "nets", "streaming", "study", "training"},
+    "torch": {"checkpoints", "export", "jets.packed", "losses", "nets", "precision", "streaming", "study"}
+    | {"training"},
     "pythia8mc": {"simulate"},
     "fastjet": {"simulate"},
     "jinja2": {"grading.report", "study"},

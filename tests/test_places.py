@@ -107,10 +107,12 @@ POSIX = pytest.mark.skipif(shutil.which("awk") is None or os.name == "nt", reaso
 @POSIX
 @pytest.mark.parametrize(
     ("tag", "notes"),
-    [("v0.2.0", "- Second.\n- More.\n"), ("v0.1.0", "- First.\n"), ("v0.1", None), ("v0.3.0", None)],
+    [("v0.2.0", "- Second.\n- More.\n"), ("v0.1.0", "- First.\n")]
+    + [(tag, None) for tag in ("v0.1", "v0.3.0", "v0.4.0")],
 )
 def test_the_notes_of_a_release_are_those_of_the_changelog(root, tmp_path, tag, notes):
-    text = "# Changelog\n\n## 0.3.0\n\n## 0.2.0 (2026-12-01)\n\n- Second.\n- More.\n\n## 0.1.0\n\n- First.\n"
+    text = "# Changelog\n\n## 0.4.0 (unreleased)\n\n- More.\n\n## 0.3.0\n\n"
+    text += "## 0.2.0 (2026-12-01)\n\n- Second.\n- More.\n\n## 0.1.0\n\n- First.\n"
     (tmp_path / "CHANGELOG.md").write_text(text, encoding="utf-8")
     assert (bash(step(root, "awk"), tmp_path, TAG=tag) == 0) == (notes is not None)
     if notes is not None:

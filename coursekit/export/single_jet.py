@@ -55,9 +55,9 @@ def single_jet(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _is_pooling(node: onnx.NodeProto) -> bool:
-    return node.op_type == "ScatterElements" and any(
-        attribute.name == "reduction" and attribute.s == b"add" for attribute in node.attribute
-    )
+    settings = {attribute.name: attribute for attribute in node.attribute}
+    adds = "reduction" in settings and settings["reduction"].s == b"add"
+    return node.op_type == "ScatterElements" and adds and ("axis" not in settings or settings["axis"].i == 0)
 
 
 def _is_nan(constant: onnx.TensorProto | None) -> bool:

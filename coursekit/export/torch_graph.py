@@ -192,4 +192,4 @@ def _index_add(self, dim, index, source, alpha=1):
     shape = [-1 if axis == dim % len(source.shape) else 1 for axis in range(len(source.shape))]
     index = op.Expand(op.Reshape(index, op.Constant(value_ints=shape)), op.Shape(source))
     scaled = source if alpha == 1 else op.Mul(source, op.CastLike(op.Constant(value_float=float(alpha)), source))
-    return op.ScatterElements(self, index, scaled, axis=dim, reduction="add")
+    return op.ScatterElements(self, index, scaled, axis=dim % len(source.shape), reduction="add")

@@ -213,7 +213,7 @@ def test_check_compares_with_what_is_committed(clone):
     changes = (
         (solution, "only in the solution: 2.500", "only in the solution: 2.501"),
         (exercise, "mean = ...", "mean = 2.5"),
-        (clone / "README.md", "5 minutes", "6 minutes"),
+        (clone / "README.md", "| 5 min |", "| 6 min |"),
     )
     for path, old, new in changes:
         assert old in path.read_text(encoding="utf-8")

@@ -139,7 +139,7 @@ def nbgrader(folder, *arguments, root=None):
     environment["COURSEKIT_ROOT"] = str(root or folder.parent)
     environment["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), environment["PATH"]])  # it calls alembic
     command = [sys.executable, "-m", "nbgrader", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=900)
 
 
 def hand_in(folder, student, answers):

@@ -286,7 +286,7 @@ def test_doctor_asks_the_driver_for_a_gpu(course, tmp_path, monkeypatch, script,
 def test_doctor_passes_over_what_a_failed_installation_has_left(course, tmp_path, monkeypatch):
     (tmp_path / "half-1.0.dist-info").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
-    assert doctor()["missing"] == {}
+    assert doctor()["missing"].keys() <= {"nbgrader"}  # which the tests do without
 
 
 def test_doctor_of_a_clone_that_is_not_installed(course, monkeypatch):

@@ -255,7 +255,7 @@ def seen(folder, tmp_path_factory):
         shutil.copy(folder / "submitted" / name / LESSON / f"{LESSON}.ipynb", path)
         command = [sys.executable, "-c", RUN, str(path), str(PATIENCE)]
         for _ in range(3):
-            done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=900)
+            done = subprocess.run(command, env=variables, capture_output=True, encoding="utf-8", timeout=900)
             if "Address already in use" not in done.stderr:  # two kernels have chosen the same port
                 break
         assert (done.returncode, "the kernel died" in done.stdout) == (0, name == "dies"), done.stderr

@@ -3,6 +3,8 @@
 That the solutions reproduce is nbval's part, which executes each of them once.
 """
 
+import re
+
 import nbformat
 import pytest
 
@@ -11,7 +13,9 @@ from coursekit.checks.exercise import exercises_of
 from tests.brief import brief
 from tests.conftest import LESSONS, ROOT
 
-ON_TORCH = "05_larger_than_memory"  # the lesson that proves Keras on PyTorch; the others have the same networks
+ON_TORCH = (
+    "05_larger_than_memory"  # the lesson that proves Keras on PyTorch; the others have networks of the same kinds
+)
 pytestmark = pytest.mark.lessons
 
 
@@ -104,6 +108,11 @@ def test_a_solution_passes_with_keras_on_torch(settings, tmp_path, monkeypatch):
     passed = [text for texts in authoring.verdicts(executed).values() for text in texts]
     assert len(passed) == len(lesson.exercises)
     assert all(text.startswith("[PASS]") for text in passed), passed
+
+
+def test_several_steps_at_once_are_asked_of_tensorflow_alone(lesson):
+    code = "\n".join(cell.source for cell in lesson.cells if cell.cell_type == "code")
+    assert ("steps_per_execution" in code) == bool(re.search(r"\d if .*tensorflow.* else 1\b", code))
 
 
 def test_the_exercises_are_those_of_the_lesson(lesson):

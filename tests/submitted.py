@@ -200,6 +200,7 @@ DAMAGED = {
     "damaged source": {"source": 5},
     "damaged metadata": {"metadata": None},
     "damaged output": {"outputs": [{"output_type": "stream", "name": "stdout", "text": 5}]},
+    "much code": {"source": "a = 1\n" * 100_000},
 }
 
 

@@ -150,6 +150,7 @@ def test_who_reaches_into_the_check_is_named(document):
         "empty": "not a notebook",
         "list": "not a notebook",
         **dict.fromkeys(submitted.DAMAGED, "not a notebook, or a damaged one"),
+        "much code": "no notebook of the course has more than 500000",
         "another lesson": "lesson 2 could not be judged here: the process that judges lesson 02_other does not answer",
         "link": "a link to another place",
         "without files": "no notebook in this folder",

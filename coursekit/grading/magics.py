@@ -5,8 +5,9 @@ import re
 
 __all__ = ["as_python"]
 
-#: Characters of a cell that is looked at so: IPython's time grows with the square of what a cell holds.
-_LONGEST = 20_000
+#: Characters and lines, of which IPython reads all the former for each of the latter: a second or two, at most.
+_LONGEST, _MOST = 10_000, 30
+_LIKE_A_MAGIC = re.compile(r"^\s*[%!?]|=\s*[%!]|\?\s*$", re.M)
 _OF_A_CELL = re.compile(r"\A\s*%%.*$", re.M)
 _TIMED = re.compile(r"^([ \t]*)%time[ \t]+(?=\S)", re.M)
 _TEXT = r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*\""""
@@ -18,7 +19,7 @@ def as_python(source: str) -> str:
     """Return a cell with None for each magic and each command of the shell; what is Python stays as it is.
 
     What ``%time`` stands before, and what stands below the first line of a cell as ``%%time``, is run by IPython, too.
-    A text that is no Python even so is returned as it is.
+    A text that is no Python even so is returned as it is, and one with more of them than anybody writes.
 
     Examples
     --------
@@ -29,7 +30,7 @@ def as_python(source: str) -> str:
         ast.parse(source)
         return source
     except SyntaxError:
-        if len(source) > _LONGEST:
+        if len(source) > _LONGEST or len(_LIKE_A_MAGIC.findall(source)) > _MOST:
             return source
     except (ValueError, RecursionError, MemoryError):
         return source

@@ -21,6 +21,8 @@ __all__ = ["LessonOfClass", "Submission", "lesson_of_class", "submissions"]
 
 #: Bytes of a notebook; none of the course has a tenth of it.
 _LARGEST = 50 << 20
+#: Characters of its code; none of the course has a tenth of them, either.
+_MOST_CODE = 500_000
 _CHECKPOINTS = ".ipynb_checkpoints"
 _SHOWN = re.compile(r"^\[(PASS|TODO|NOT YET)\] (\d+\.\d+) ", re.M)
 _TRIES = re.compile(r"^ *(\d+\.\d+) +\[(?:PASS|TODO|NOT YET)\] +tries (\d{1,6}) ", re.M)
@@ -152,6 +154,8 @@ def _read(path: Path, student: str, folder: Path, lessons: Callable[[int], Lesso
         if (size := os.path.getsize(path)) > _LARGEST:
             raise OSError(f"it has {size / 1e6:.0f} MB; no notebook of the course has more than {_LARGEST >> 20}")
         cells = [cell for cell in read_notebook(path).cells if cell.cell_type == "code"]
+        if (code := sum(len(cell.source) for cell in cells)) > _MOST_CODE:
+            raise OSError(f"its code has {code} characters; no notebook of the course has more than {_MOST_CODE}")
         if not cells:
             raise OSError("it has no code cell")
         one.lesson = _lesson_of(cells)

@@ -13,8 +13,10 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from coursekit.answers import BuildError, answered
+from coursekit.authoring import course_settings, exercise_notebook, read_lesson
 from coursekit.files import replacing
 from coursekit.notebooks import read_notebook, write_notebook
+from coursekit.prose import fill, printed
 
 __all__ = ["CONFIG", "points", "source_notebook", "write_course"]
 
@@ -71,7 +73,7 @@ c.IgnorePattern.enabled = True
 c.IgnorePattern.pattern = "(?s).*"
 """
 
-_STARS = re.compile(r"^### Your turn (\d+\.\d+) .*?(★+) *$", re.M)
+_STARS = re.compile(r"^### Your turn (\d+\.\d+) .*?(★+)", re.M)
 
 
 def write_course(sources: list[Path], root: Path, folder: Path) -> list[Path]:
@@ -94,7 +96,7 @@ def write_course(sources: list[Path], root: Path, folder: Path) -> list[Path]:
     Raises
     ------
     BuildError
-        When a lesson has not been built, or changed since, or an exercise has no stars.
+        When a lesson has not been built, or has changed since, or an exercise has no stars.
     OSError
         When the folder cannot be written.
     """
@@ -132,6 +134,7 @@ def source_notebook(path: Path, root: Path) -> NotebookNode:
     if not built.is_file():
         raise BuildError(f"{built} does not exist; nbgrader gets what has been built: run `coursekit build` first")
     notebook = read_notebook(built)
+    _refuse_stale(notebook, path, root)
     worth = points(notebook)
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
@@ -149,6 +152,14 @@ def source_notebook(path: Path, root: Path) -> NotebookNode:
         elif kind := {"setup", "parameters"}.intersection(tags):
             _mark(cell, *kind, locked=True)
     return notebook
+
+
+def _refuse_stale(notebook: NotebookNode, path: Path, root: Path) -> None:
+    fresh, solution = exercise_notebook(read_lesson(path), course_settings(root)), root / "solutions"
+    solution /= f"{path.parent.name}.ipynb"
+    fill([fresh], printed(read_notebook(solution)) if solution.is_file() else {}, path.with_name("figures.toml"))
+    if [cell.source for cell in fresh.cells] != [cell.source for cell in notebook.cells]:
+        raise BuildError(f"{path} has changed since its notebook was built: run `coursekit build` first")
 
 
 def points(notebook: NotebookNode) -> dict[str, int]:

@@ -59,9 +59,9 @@ def build(
         elif shake:
             _shake(root, sources, shake, jobs, others=[*others, output, nbgrader, slides])
         elif nbgrader:
-            _nbgrader(root, sources, nbgrader, others=[*others, output, slides])
+            _nbgrader(root, sources, nbgrader, others=[*others, output, slides, jobs > 1])
         elif slides:
-            _slides(root, sources, output or root, others)
+            _slides(root, sources, output or root, others=[*others, jobs > 1])
         else:
             values = dict(pair.split("=", 1) for pair in parameter or []) | ({"quick": False} if full else {})
             _notebooks(root, sources, output, values, check, jobs)
@@ -109,15 +109,13 @@ def _nbgrader(root, sources, folder: Path, others) -> None:
 
     if any(others):
         raise ValueError("--nbgrader writes what has been built: it takes --root, and no more")
+    steps = [f"next: cd {shlex.quote(str(folder))}"]
     for path in classroom.write_course(sources, root, folder):
         worth = classroom.points(read_notebook(path))
         line = f"{path.stem}: {len(worth)} exercises, {sum(worth.values())} points, {path}"
         out.print(line, markup=False, highlight=False)
-    out.print(
-        f"next: cd {shlex.quote(str(folder))} && nbgrader generate_assignment {path.stem}",
-        markup=False,
-        highlight=False,
-    )
+        steps.append(f"nbgrader generate_assignment {path.stem}")
+    out.print("\n      ".join(steps), markup=False, highlight=False)
 
 
 def _mutants(root, sources, jobs: int, others) -> None:

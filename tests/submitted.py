@@ -2,6 +2,8 @@
 
 import copy
 import json
+import re
+import shutil
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_output
@@ -24,6 +26,18 @@ def write():
         except OSError:
             pass
 """
+
+
+def signing(report):
+    """An answer that signs a report of its own, with what it finds of the grader, and goes."""
+    found = "next(one for one in gc.get_objects() if type(one).__name__ == 'Reporter')"
+    return f"import gc, os\n{found}.send({report!r})\nos._exit(0)"
+
+
+VALID = {"verdict": "PASS", "reason": "", "mistake": "", "remarks": []}
+ENCODED = f"lambda *_: {json.dumps(VALID)!r}"
+CONTINUED = "keep = lambda a, b: (\n    a\n    != b\n)\nrest = lambda a: (a\n    % 2)\n"
+MAGICS = "%time import numpy\nlisted = !ls\nfound = %timeit -o numpy.arange(3)\nnumpy.sum?\nif True:\n    !ls\n"
 #: What somebody wrote as the answer to 1.2, its verdict, and words of what is said about it.
 ANSWERS = {
     "right": (RIGHT, "PASS", ""),
@@ -163,8 +177,30 @@ ANSWERS = {
         "NOT YET",
         "not with others",
     ),
+    "another report": (signing(VALID | {"verdict": "X"}), "REFUSED", "no check writes"),
+    "half a report": (signing(VALID | {"remarks": None}), "REFUSED", "no check writes"),
+    "more than a report": (signing(VALID | {"points": 9}), "REFUSED", "no check writes"),
+    "patched encoder": (f"import json\njson.JSONEncoder.encode = {ENCODED}\n{WRONG}", "REFUSED", "JSONEncoder.encode"),
+    "patched default": (
+        f"import json\njson._default_encoder.encode = {ENCODED}\n{WRONG}",
+        "REFUSED",
+        "_default_encoder",
+    ),
+    "half a letter": ("raise ValueError('\\udcff')", "NOT YET", "raised ValueError"),
+    "continued lines": (CONTINUED + RIGHT, "PASS", ""),
+    "magics": (f"%%time\n{CONTINUED}{MAGICS}{RIGHT}", "PASS", ""),
+    "below a magic": (f"%matplotlib inline\nimport ctypes\n{RIGHT}", "PASS", ""),
     "own helper": ("# needs the cell above\ndef normalise(x):\n    return centred(x) / x.std()", "PASS", ""),
     "constant of the lesson": ("def normalise(x):\n    return (x - x.mean()) / x.std() / (2 * rate)", "PASS", ""),
+}
+
+
+#: What stands in a cell of a notebook that is none.
+DAMAGED = {
+    "damaged source": {"source": 5},
+    "damaged metadata": {"metadata": None},
+    "damaged output": {"outputs": [{"output_type": "stream", "name": "stdout", "text": 5}]},
+    "much code": {"source": "a = 1\n" * 100_000},
 }
 
 
@@ -172,6 +208,14 @@ def drawn(clone):
     """Give the second exercise of the small lesson cases that are drawn."""
     toy.edit(clone, "cases=lambda: [(np.arange(3.0),)],\n    returns=(", DRAWN, "exercises.py")
     return clone
+
+
+def lay_out_another(lesson):
+    """Write the small lesson once more, as one that cannot be judged here: it imports what is not there."""
+    shutil.copytree(lesson, other := lesson.with_name("02_other"))
+    for path in other.iterdir():
+        text = re.sub(r"\b1\.(?=[12]\b)", "2.", path.read_text(encoding="utf-8")).replace('setup("01")', 'setup("02")')
+        path.write_text(text.replace("import numpy as np\n\n", "import nowhere\n\n"), encoding="utf-8")
 
 
 def notebook(clone, answer=None, solved=True):
@@ -211,6 +255,7 @@ def write_class(clone, folder):
     early = notebook(clone)
     put_before(early, "raise RuntimeError", "exercise", "ex-1.1")
     put_before(early, "while True:\n    pass", "exercise", "ex-1.1")  # nothing needs it
+    put_before(early, "deep = a" + ".a" * 600, "exercise", "ex-1.1")
     put_before(early, "from coursekit.checks import engine\nengine.check = print", "exercise", "ex-1.1")
     write(early, folder, "early cells")
     numbers = notebook(clone)
@@ -223,7 +268,7 @@ def write_class(clone, folder):
     write(borrowed, folder, "reference values")
     shown = notebook(clone, WRONG)
     cell(shown, "check", "ex-1.2").outputs = [new_output("stream", name="stdout", text=SAID)]
-    told = "   1.2  [PASS]    tries 7  a column normalised\n"
+    told = f"   1.2  [PASS]    tries 7  a column normalised\n   1.1  [PASS]    tries {'1' * 5000}  mean\n"
     shown.cells.append(new_code_cell("progress()", outputs=[new_output("stream", name="stdout", text=told)]))
     write(shown, folder, "forged output")
     missing = notebook(clone)
@@ -244,9 +289,17 @@ def write_class(clone, folder):
         write(made, folder, name)
     bare = notebook(clone)
     for at, one in enumerate(bare.cells):
-        one.metadata.pop("tags", None)
+        if "exercise" in one.metadata.pop("tags", []):
+            one.source = f"%matplotlib inline\n{one.source}"
         one.id = f"cell{at}"
     write(bare, folder, "without tags")
+    for name, damage in DAMAGED.items():
+        cells = json.loads(nbformat.writes(notebook(clone)))
+        next(one for one in cells["cells"] if "ex-1.2" in one["metadata"].get("tags", [])).update(damage)
+        (folder / f"{name}.ipynb").write_text(json.dumps(cells), encoding="utf-8")
+    write(notebook(clone), folder, "M\udcfcller")  # as of an archive that another system has packed
+    other = json.loads(nbformat.writes(notebook(clone)).replace("1.1", "2.1").replace("1.2", "2.2"))
+    (folder / "another lesson.ipynb").write_text(json.dumps(other), encoding="utf-8")
     (folder / "no notebook.ipynb").write_text("hello", encoding="utf-8")
     (folder / "empty.ipynb").write_text("", encoding="utf-8")
     (folder / "list.ipynb").write_text(json.dumps([1, 2]), encoding="utf-8")

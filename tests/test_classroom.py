@@ -17,11 +17,12 @@ from typer.testing import CliRunner
 from coursekit import authoring, classroom
 from coursekit.checks import engine
 from coursekit.cli import app
+from coursekit.grading.submissions import lesson_of_class
 from coursekit.notebooks import read_notebook, write_notebook
 from tests import toy
 from tests.conftest import LESSONS, ROOT
 
-HEADINGS = {"1.1": "### Your turn 1.1 · 5 min · ★", "1.2": "### Your turn 1.2 · 10 min · ★★"}
+HEADINGS = {"1.1": "### Your turn 1.1 · 5 min · ★", "1.2": "### Your turn 1.2 · 10 min · ★★ · optional"}
 MEAN, COLUMN = "mean, std = x.mean(), x.std()", "def normalise(x): return (x - x.mean()) / x.std()"
 NOISY = "def normalise(x):\n    import sys\n    print('noise', file=sys.stderr)\n    return (x - x.mean()) / x.std()"
 STOLEN = 'mean, std = (float(value) for value in or_reference("1.1", ..., ..., x=x))'
@@ -50,9 +51,13 @@ def built(clone):
         cell = f'# %% tags=["exercise", "ex-{number}"]'
         toy.edit(clone, cell, f"# %% [markdown]\n# {heading}\n\n{cell}")
     (clone / "notebooks").mkdir()
+    rebuild(clone)
+    return clone
+
+
+def rebuild(clone):
     notebook = authoring.exercise_notebook(toy.lesson(clone), authoring.course_settings(clone))
     write_notebook(notebook, clone / "notebooks" / "01_toy.ipynb")
-    return clone
 
 
 def marked(notebook):
@@ -91,7 +96,8 @@ def test_a_course_folder_keeps_its_settings_and_grades(built):
     done = CliRunner().invoke(app, ["build", "--root", str(built), "--nbgrader", str(built / "class")])
     assert done.exit_code == 0, done.output
     assert "01_toy: 2 exercises, 3 points" in done.output
-    assert "nbgrader generate_assignment 01_toy" in done.output
+    assert "class\n      nbgrader generate_assignment 01_toy" in done.output
+    assert lesson_of_class(built / "lessons", 1).stars == {"1.1": 1, "1.2": 2}  # the same points with `coursekit grade`
     settings = built / "class" / "nbgrader_config.py"
     settings.write_text("mine", encoding="utf-8")
     (path,) = classroom.write_course(authoring.select(built), built, built / "class")
@@ -101,16 +107,30 @@ def test_a_course_folder_keeps_its_settings_and_grades(built):
     ]  # fmt: skip
 
 
-def test_what_cannot_be_graded_is_named(built):
-    path = built / "notebooks" / "01_toy.ipynb"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("★★", ""), encoding="utf-8")
-    with pytest.raises(authoring.BuildError, match=r"head the exercise `### Your turn 1\.2 · 5 min · ★`"):
+@pytest.mark.parametrize(
+    ("old", "new", "again", "said"),
+    [
+        (" · ★★", "", True, r"head the exercise `### Your turn 1\.2 · 5 min · ★`"),
+        (" · ★★", " · ★", False, "has changed since its notebook was built: run `coursekit build` first"),
+        ('check("1.2", normalise)', 'check("1.2", normalise, x=x)', False, "has changed since"),
+    ],
+)
+def test_what_cannot_be_graded_is_named(built, old, new, again, said):
+    toy.edit(built, old, new)
+    if again:
+        rebuild(built)
+    with pytest.raises(authoring.BuildError, match=said):
         classroom.write_course(authoring.select(built), built, built / "class")
-    path.unlink()
+    (built / "notebooks" / "01_toy.ipynb").unlink()
     with pytest.raises(authoring.BuildError, match="run `coursekit build` first"):
         classroom.write_course(authoring.select(built), built, built / "class")
     assert not (built / "class").exists()
+
+
+@pytest.mark.parametrize("option", [["--nbgrader", "class"], ["--slides"]])
+def test_an_option_that_changes_nothing_is_refused(built, option):
+    done = CliRunner().invoke(app, ["build", "--root", str(built), "--jobs", "2", *option])
+    assert (done.exit_code, "and no more" in done.output) == (1, True)
 
 
 def test_only_an_answer_of_ones_own_gives_points(built, no_exercises, monkeypatch, capsys):

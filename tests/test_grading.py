@@ -1,5 +1,6 @@
 """Submissions are judged as the check judges, each costs its author only, and nobody writes his own verdict."""
 
+import codecs
 import csv
 import json
 import os
@@ -35,6 +36,7 @@ def lay_out(folder):
     for name, text in (("lesson.py", toy.TOY), ("exercises.py", toy.EXERCISES), ("figures.toml", toy.FIGURES)):
         (lessons / name).write_text(text, encoding="utf-8")
     (folder / "course.toml").write_text(toy.COURSE, encoding="utf-8")
+    submitted.lay_out_another(lessons)
     return submitted.drawn(folder)
 
 
@@ -127,9 +129,18 @@ def test_what_stands_below_its_check_counts_where_nothing_stands_above(document)
 
 
 def test_who_reaches_into_the_check_is_named(document):
-    for name in ("found reference", "patched engine", "leaves", "segfault", "traced", "reference copied"):
+    for name in (
+        "found reference",
+        "patched engine",
+        "leaves",
+        "segfault",
+        "traced",
+        "reference copied",
+        "below a magic",
+    ):
         assert any("look at it" in remark for remark in of(document, name)["1.2"]["remarks"]), name
-    assert not of(document, "another idiom")["1.2"]["remarks"]
+    assert of(document, "early cells")["1.1"]["remarks"] == ["a cell above it uses checks: look at it"]
+    assert not any(of(document, name)["1.2"]["remarks"] for name in ("another idiom", "early cells", "magics"))
 
 
 @pytest.mark.parametrize(
@@ -138,6 +149,9 @@ def test_who_reaches_into_the_check_is_named(document):
         "no notebook": "not a notebook",
         "empty": "not a notebook",
         "list": "not a notebook",
+        **dict.fromkeys(submitted.DAMAGED, "not a notebook, or a damaged one"),
+        "much code": "no notebook of the course has more than 500000",
+        "another lesson": "lesson 2 could not be judged here: the process that judges lesson 02_other does not answer",
         "link": "a link to another place",
         "without files": "no notebook in this folder",
         "another course": "no lesson of this course",
@@ -146,6 +160,14 @@ def test_who_reaches_into_the_check_is_named(document):
 )
 def test_what_cannot_be_judged_is_said(document, name, words):
     assert words in of(document, name)["problem"]
+
+
+def test_what_is_no_letter_costs_nobody_anything(document, tmp_path):
+    assert of(document, "M\\udcfcller")["points"] == 2
+    assert "\\udcff" in of(document, "half a letter")["1.2"]["reason"]
+    for write in (report.write_csv, report.write_json, report.write_html):
+        write(document, tmp_path / "written")
+        assert "M\\udcfcller" in (tmp_path / "written").read_text(encoding="utf-8").replace("\\\\", "\\")
 
 
 def test_a_folder_is_a_student(document):
@@ -329,7 +351,8 @@ def test_what_a_loop_fills_is_needed_and_a_module_that_it_calls_is_not_changed()
 
 def test_the_table_has_a_row_per_student_and_exercise(document, tmp_path):
     report.write_csv(document, tmp_path / "grades.csv")
-    with open(tmp_path / "grades.csv", encoding="utf-8", newline="") as file:
+    assert (tmp_path / "grades.csv").read_bytes().startswith(codecs.BOM_UTF8)  # or Excel reads other letters
+    with open(tmp_path / "grades.csv", encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     judged = [one for one in document["submissions"] if not one["problem"]]
     assert len(rows) == 2 * len(judged) + len(document["submissions"]) - len(judged)
@@ -353,8 +376,9 @@ def test_the_page_says_which_mistakes_and_what_holds_people_up(document, tmp_pat
     assert "Mind the brackets." in text
     assert "could not be judged" in text
     assert not any(word in text for word in ("http:", "https:", "<script", "src="))  # it needs no other file
-    shown = report.class_page(document)["lessons"][0]["mistakes"][0]
-    assert (shown["exercise"], shown["mistake"]) == ("1.2", "Mind the brackets.")
+    shown = report.class_page(document)["lessons"][0]["mistakes"]
+    assert ("1.2", "Mind the brackets.") in [(one["exercise"], one["mistake"]) for one in shown[:2]]
+    assert (often := [len(one["students"]) for one in shown]) == sorted(often, reverse=True)
 
 
 def test_the_command_writes_what_is_asked_for(course, tmp_path):

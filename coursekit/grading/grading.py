@@ -128,7 +128,7 @@ def grade(
     """
     lessons = functools.cache(functools.partial(lesson_of_class, lesson_folder(1).parent))
     found = submissions(Path(folder), lessons)
-    limits, judged, graded, holding = limits or Limits(), {}, {}, {}
+    limits, judged, graded, holding, failures = limits or Limits(), {}, {}, {}, []
     for number in sorted({one.lesson for one in found if not one.problem}):
         mine = [one for one in found if one.lesson == number and not one.problem]
         with tempfile.TemporaryDirectory(prefix="coursekit-grade-") as root:
@@ -141,9 +141,16 @@ def grade(
                 "unseen": [str(Path(folder).resolve())],
                 "walls": walls,
             }
-            outcome = _graded(mine, lessons(number), settings, min(jobs, len(mine)), limits, progress)
+            try:
+                outcome = _graded(mine, lessons(number), settings, min(jobs, len(mine)), limits, progress)
+            except Exception as error:  # an extra that this lesson needs is not there, say: others do without it
+                failures.append(error)
+                _refuse(mine, error)
+                continue
         graded[number], holding = outcome["lesson"], outcome["walls"]
         judged |= outcome["submissions"]
+    if failures and not graded:
+        raise failures[0]
     return {
         "schema": SCHEMA,
         "coursekit": __version__,
@@ -190,8 +197,10 @@ def _graded(mine: list[Submission], lesson: LessonOfClass, settings: dict, jobs:
     finally:
         for trunk in trunks:
             trunk.stop()
-    if failures:
+    if failures and not done:
         raise failures[0]
+    if failures:
+        _refuse([one for one in mine if id(one) not in done], failures[0])
     exercises = [
         {"exercise": number, "goal": asked[number]["goal"], "points": stars, "hidden": asked[number]["hidden"] > 0}
         for number, stars in lesson.stars.items()
@@ -201,6 +210,11 @@ def _graded(mine: list[Submission], lesson: LessonOfClass, settings: dict, jobs:
         "submissions": done,
         "walls": walls,
     }
+
+
+def _refuse(unjudged: list[Submission], error: Exception) -> None:
+    for one in unjudged:
+        one.problem = f"lesson {one.lesson} could not be judged here: {error}"
 
 
 def _judge(one: Submission, lesson: LessonOfClass, asked: dict, trunk: _Trunk, limits: Limits) -> list[dict]:
@@ -233,7 +247,7 @@ def _judge(one: Submission, lesson: LessonOfClass, asked: dict, trunk: _Trunk, l
 
 
 def _document(one: Submission, rows: list[dict]) -> dict:
-    return {
+    document = {
         "student": one.student,
         "notebook": one.notebook,
         "lesson": one.lesson,
@@ -242,3 +256,13 @@ def _document(one: Submission, rows: list[dict]) -> dict:
         "out_of": sum(row["out_of"] for row in rows),
         "exercises": rows,
     }
+    return _writable(document)
+
+
+def _writable(value):
+    """Return it with an escape for each half of a pair of surrogates, as names of files hold, which no file can."""
+    if isinstance(value, dict):
+        return {key: _writable(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_writable(part) for part in value]
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

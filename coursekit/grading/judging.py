@@ -28,11 +28,12 @@ from coursekit.checks.exercise import Exercise, exercises_of, find, forget
 from coursekit.checks.kinds import shortened
 from coursekit.checks.limits import TooLong, at_most
 from coursekit.grading.borrowed import Borrowed, is_reference
+from coursekit.grading.magics import as_python
 from coursekit.grading.needed import Piece, of_notebook, piece, selected
 from coursekit.grading.pins import Pins
 from coursekit.words import capital
 
-__all__ = ["Course", "Judgement", "judged", "other_seed"]
+__all__ = ["Course", "Judgement", "judged", "other_seed", "unless_changed"]
 
 #: The seeds that are tried, in turn, for the hidden part of a check: some make a right answer look wrong.
 _TRIES = 3
@@ -41,7 +42,6 @@ _CUT_SHORT = {NO_END: "It does not end.", "MemoryError": "It takes too much memo
 #: How the names of the student's cells begin, as files that errors and frames tell of.
 _CELL = "<cell "
 _REFERENCE = ("this is the reference answer itself.", "The reference answer was handed in.")
-_MAGIC = re.compile(r"^(\s*)[%!].*$", re.M)
 
 
 @dataclass
@@ -141,12 +141,15 @@ def judged(number: str, cells: list[dict], passed: list[str], course: Course, se
     moved = course.pins.moved()
     forget()
     judgement = _checked(exercise, course.checks[number], namespace, errors, hidden, borrowed)
-    if moved := moved + course.pins.moved():
-        names = ", ".join(dict.fromkeys(moved[:3]))
-        return Judgement(
-            "REFUSED", f"the notebook changes what the check is made of: {names}.", "The check was changed."
-        )
-    return judgement
+    return unless_changed(judgement, moved + course.pins.moved())
+
+
+def unless_changed(judgement: Judgement, moved: list[str]) -> Judgement:
+    """Return a judgement, unless something was found in another state than before, as `Pins.moved` names it."""
+    if not moved:
+        return judgement
+    names = ", ".join(dict.fromkeys(moved[:3]))
+    return Judgement("REFUSED", f"the notebook changes what the check is made of: {names}.", "The check was changed.")
 
 
 # --- running ----------------------------------------------------------------------------------------------------------
@@ -156,9 +159,8 @@ def _pieces(cells: list[dict], number: str) -> tuple[list[tuple[dict, Piece]], s
     """Return the cells that are Python, and what is said of an answer that is none."""
     pieces, broken = [], ""
     for cell in cells:
-        text = _MAGIC.sub(r"\1pass", cell["source"])
         try:
-            pieces.append((cell, piece(text)))
+            pieces.append((cell, piece(as_python(cell["source"]))))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             if cell["number"] == number:
                 line = f", line {error.lineno}: `{(error.text or '').strip()}`" if getattr(error, "lineno", 0) else ""

@@ -1,5 +1,6 @@
 """What a check is made of, remembered before code of others runs; what takes its place is found, and put back."""
 
+import json
 import sys
 from collections.abc import Iterable
 from types import BuiltinFunctionType, FunctionType, ModuleType
@@ -7,8 +8,10 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 __all__ = ["Pins"]
 
 #: With all modules inside them.
-_PINNED = {"awkward", "builtins", "copy", "coursekit", "coursekit_lessons", "inspect", "json", "hmac", "math", "numpy"}
-_OURS = ("coursekit", "coursekit_lessons")
+_PINNED = {"awkward", "builtins", "copy", "coursekit", "coursekit_lessons", "dataclasses", "hmac", "inspect", "json"}
+_PINNED |= {"math", "numpy"}
+#: With what is inside their functions and classes: ours, and what a report is made with.
+_WHOLE = ("coursekit", "coursekit_lessons", "dataclasses", "hmac", "json")
 #: `unset_memory_shows` of the checks puts its own in their place for a while; the last is what a time limit sets.
 _FREE = {("numpy", "empty"), ("numpy", "empty_like"), ("coursekit.checks.limits", "_wakes_with")}
 _PARTS = ("__code__", "__defaults__", "__kwdefaults__")
@@ -40,13 +43,14 @@ class Pins:
             for key, value in list(vars(module).items()):
                 if isinstance(value, FunctionType | BuiltinFunctionType | type | ModuleType) or callable(value):
                     self._places.append((vars(module), name, key, value))
-        ours = [value for _, name, _, value in self._places if name.split(".")[0] in _OURS]
+        whole = [value for _, name, _, value in self._places if name.split(".")[0] in _WHOLE]
         self._classes = [
             (value, dict(vars(value)))
-            for value in {id(v): v for v in ours if isinstance(v, type) and v.__module__.startswith(_OURS)}.values()
+            for value in {id(v): v for v in whole if isinstance(v, type) and v.__module__.startswith(_WHOLE)}.values()
         ]
+        self._encoder = (json._default_encoder, dict(vars(json._default_encoder)))  # an object, which `json.dumps` asks
         methods = [f for _, inside in self._classes for f in inside.values()]
-        functions = {id(f): f for f in [*ours, *methods] if isinstance(f, FunctionType)}
+        functions = {id(f): f for f in [*whole, *methods] if isinstance(f, FunctionType)}
         self._functions = [(f, [getattr(f, part) for part in _PARTS]) for f in functions.values()]
         self._settings = [
             (one, name, value, dict(value) if isinstance(value, dict) else None)
@@ -70,6 +74,13 @@ class Pins:
                 if vars(owner).get(key) is not value:
                     found.append(f"{owner.__module__}.{owner.__qualname__}.{key}")
                     setattr(owner, key, value)
+        encoder, inside = self._encoder
+        now = vars(encoder)
+        if json._default_encoder is not encoder or [*now] != [*inside] or any(now[k] is not inside[k] for k in now):
+            found.append("json._default_encoder")
+            json._default_encoder = encoder
+            now.clear()
+            now.update(inside)
         for function, parts in self._functions:
             for part, value in zip(_PARTS, parts, strict=True):
                 if getattr(function, part) is not value:

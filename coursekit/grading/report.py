@@ -29,7 +29,8 @@ def write_csv(document: dict, path: Path) -> None:
             cells["remarks"] = "; ".join(row.get("remarks", []))
             table.writerow([_harmless("" if (value := cells.get(name)) is None else value) for name in _COLUMNS])
     with replacing(path) as partial:
-        partial.write_text(text.getvalue(), encoding="utf-8", newline="\n")
+        # With a mark at its begin, without which Excel takes it for another encoding.
+        partial.write_text(text.getvalue(), encoding="utf-8-sig", newline="\n")
 
 
 def write_json(document: dict, path: Path) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import nbformat
-
 from coursekit import authoring
+from coursekit.classroom import points
+from coursekit.grading.magics import as_python
 from coursekit.grading.needed import piece
 from coursekit.notebooks import read_notebook
 
@@ -21,9 +21,11 @@ __all__ = ["LessonOfClass", "Submission", "lesson_of_class", "submissions"]
 
 #: Bytes of a notebook; none of the course has a tenth of it.
 _LARGEST = 50 << 20
+#: Characters of its code; none of the course has a tenth of them, either.
+_MOST_CODE = 500_000
 _CHECKPOINTS = ".ipynb_checkpoints"
 _SHOWN = re.compile(r"^\[(PASS|TODO|NOT YET)\] (\d+\.\d+) ", re.M)
-_TRIES = re.compile(r"^ *(\d+\.\d+) +\[(?:PASS|TODO|NOT YET)\] +tries (\d+) ", re.M)
+_TRIES = re.compile(r"^ *(\d+\.\d+) +\[(?:PASS|TODO|NOT YET)\] +tries (\d{1,6}) ", re.M)
 #: What honest answers do not need. It is no proof of anything: somebody should look at the cell.
 _STRANGE = {"_exit", "_getframe", "ctypes", "fork", "gc", "kill", "multiprocessing", "socket", "subprocess"}
 _STRANGE |= {"checks", "coursekit_lessons", "exercises_of", "grading", "or_reference", "run_check", "sys.modules"}
@@ -83,9 +85,8 @@ def lesson_of_class(folder: Path, number: int) -> LessonOfClass | None:
     if path is None:
         return None
     lesson = authoring.read_lesson(path)
-    text = "\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
-    stars = {number: len(s) for number, s in re.findall(r"^### Your turn (\d+\.\d+) .*?(★+)", text, re.M)}
     notebook = authoring.exercise_notebook(lesson, {"title": "", "repository": "", "tag": ""})
+    stars = points(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     asked = {_number(cell): cell for cell in code if "exercise" in _tags(cell)}
     return LessonOfClass(
@@ -149,23 +150,23 @@ def _read(path: Path, student: str, folder: Path, lessons: Callable[[int], Lesso
     one = Submission(student, path.relative_to(folder).as_posix())
     try:
         if any(p.is_symlink() for p in (path, *path.parents) if folder in p.parents):
-            raise ValueError("it is a link to another place; submit the notebook itself")
+            raise OSError("it is a link to another place; submit the notebook itself")
         if (size := os.path.getsize(path)) > _LARGEST:
-            raise ValueError(f"it has {size / 1e6:.0f} MB; no notebook of the course has more than {_LARGEST >> 20}")
-        try:
-            cells = [cell for cell in read_notebook(path).cells if cell.cell_type == "code"]
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, nbformat.ValidationError):
-            raise ValueError("it is not a notebook, or a damaged one") from None
+            raise OSError(f"it has {size / 1e6:.0f} MB; no notebook of the course has more than {_LARGEST >> 20}")
+        cells = [cell for cell in read_notebook(path).cells if cell.cell_type == "code"]
+        if (code := sum(len(cell.source) for cell in cells)) > _MOST_CODE:
+            raise OSError(f"its code has {code} characters; no notebook of the course has more than {_MOST_CODE}")
         if not cells:
-            raise ValueError("it has no code cell")
+            raise OSError("it has no code cell")
         one.lesson = _lesson_of(cells)
         lesson = lessons(one.lesson) if one.lesson else None
         if lesson is None:
-            raise ValueError("it is no lesson of this course: no cell is tagged as one of its exercises")
-    except (ValueError, OSError) as error:
+            raise OSError("it is no lesson of this course: no cell is tagged as one of its exercises")
+        _sort(one, cells, lesson)
+    except (OSError, authoring.BuildError) as error:
         one.problem = str(error)
-        return one
-    _sort(one, cells, lesson)
+    except Exception:  # JSON may hold anything where a notebook holds a text
+        one.problem = "it is not a notebook, or a damaged one"
     return one
 
 
@@ -203,8 +204,17 @@ def _sort(one: Submission, cells: list, lesson: LessonOfClass) -> None:
         elif places:
             one.ends[number] = places[-1] + 1
             remarks += ["the answer stands below its check"] if number in checked else []
-        strange = sorted({name for at in places for name in _strange(one.cells[at]["source"])})
-        remarks += [f"the cell uses {', '.join(strange)}: look at it"] if strange else []
+    _look_at_cells(one)
+
+
+def _look_at_cells(one: Submission) -> None:
+    """Name each cell that uses what no answer needs, at its exercise or at the first whose check is below it."""
+    for at, cell in enumerate(one.cells):
+        below = [number for number, end in one.ends.items() if at < end]
+        number = cell["number"] or min(below, key=one.ends.get, default="")
+        if number and (strange := sorted(_strange(cell["source"]))):
+            whose = "the cell" if cell["number"] else "a cell above it"
+            one.remarks[number].append(f"{whose} uses {', '.join(strange)}: look at it")
 
 
 def _by_names(cells: list[dict], names: frozenset[str]) -> list[int]:
@@ -212,7 +222,7 @@ def _by_names(cells: list[dict], names: frozenset[str]) -> list[int]:
     found = []
     for at, cell in enumerate(cells):
         try:
-            found += [at] if not cell["number"] and names <= piece(cell["source"]).gives else []
+            found += [at] if not cell["number"] and names <= piece(as_python(cell["source"])).gives else []
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
     return found[-1:]
@@ -229,16 +239,18 @@ def _look_at_outputs(one: Submission, cell) -> None:
 
 def _strange(source: str) -> set[str]:
     try:
-        tree = ast.parse(source)
+        tree = ast.parse(as_python(source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
     words = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
     attributes = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute)]
-    words |= {n.attr for n in attributes} | {ast.unparse(n) for n in attributes}
+    words |= {n.attr for n in attributes}
+    words |= {f"{n.value.id}.{n.attr}" for n in attributes if isinstance(n.value, ast.Name)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             words |= {part for name in node.names for part in (getattr(node, "module", None) or name.name).split(".")}
             words |= {name.name for name in node.names}
+            words |= {f"{getattr(node, 'module', '')}.{name.name}" for name in node.names}
     return words & _STRANGE
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from coursekit.checks.exercise import exercises_of
 from coursekit.grading.isolation import Limits, Walls, bounded, walls_of_this_system
-from coursekit.grading.judging import Course, Judgement, judged, other_seed
+from coursekit.grading.judging import Course, Judgement, judged, other_seed, unless_changed
+from coursekit.grading.report import VERDICTS
 
 #: Under which name it is counted that a process ended without a report.
 _CUT_SHORT = {
@@ -54,19 +55,33 @@ class Trunk:
                 job["hidden"],
                 self.limits.seconds / 2,
             )
-            return asdict(found)
+            # Once more, when the student's objects are gone, and what they do in going is done.
+            return vars(unless_changed(found, self.course.pins.moved()))
 
         ended = self._bounded(work, self.limits)
-        if ended.how == "done" and ended.report:
+        if ended.how == "done" and _is_judgement(ended.report):
             return Judgement(**ended.report)
-        if ended.how == "forged":
-            return Judgement("REFUSED", f"{ended.reason}.", "The channel of the verdicts was written to.")
-        if ended.how in ("failed", "done"):
+        if ended.how in ("forged", "done"):
+            reason = ended.reason or "a report came that no check writes"
+            return Judgement("REFUSED", f"{reason}.", "The channel of the verdicts was written to.")
+        if ended.how == "failed":
             return Judgement("NOT JUDGED", f"{ended.reason or 'the check itself failed'}.", "Not judged.")
         return Judgement("NOT YET", f"{ended.reason}.", _CUT_SHORT[ended.how])
 
     def _bounded(self, work, limits: Limits):
         return bounded(work, limits, self.walls, self.root, self.unseen)
+
+
+def _is_judgement(report: object) -> bool:
+    """Whether a report has all parts of a judgement, each of its kind: who has got the secret can sign anything."""
+    parts = vars(Judgement(""))
+    return (
+        isinstance(report, dict)
+        and report.keys() == parts.keys()
+        and all(type(report[name]) is type(part) for name, part in parts.items())
+        and all(isinstance(remark, str) for remark in report["remarks"])
+        and report["verdict"] in VERDICTS
+    )
 
 
 def main() -> None:

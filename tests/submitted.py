@@ -90,6 +90,12 @@ ANSWERS = {
     ),
     "forged report": (EVERYWHERE + "write()\nos._exit(0)", "REFUSED", "not signed"),
     "forged report late": (EVERYWHERE + "def normalise(x):\n    write()\n    return x", "REFUSED", "something else"),
+    "forged failure": (
+        EVERYWHERE.replace(FORGED, 'b"failed kernel broken\\n"') + "write()\nos._exit(0)",
+        "REFUSED",
+        "something else",
+    ),
+    "threads": ("import os\nraise ValueError(os.environ['OMP_NUM_THREADS'])", "NOT YET", "raised ValueError: 4"),
     "reference": ('normalise = or_reference("1.2", None)', "TODO", ""),
     "engine's reference": (
         "from coursekit.checks import engine\nnormalise = engine.or_reference('1.2', ...)",

@@ -1,8 +1,9 @@
 """What a watched process reports, and what the watcher makes of the way in which it ended.
 
-The report counts only in this order: the process says that it has judged, is given a secret that did not exist before,
-and sends one report signed with it; nothing before, between or after. So a text that the code of others writes into the
-pipe is no report, whatever it says. Whoever reads this module can follow the order, too: see docs/grading.md.
+The report counts only in this order: the process says that it begins, then that it has judged, is given a secret that
+did not exist before, and sends one report signed with it; nothing before, between or after. So a text that the code of
+others writes into the pipe is no report, whatever it says. Whoever reads this module can follow the order, too: see
+docs/grading.md.
 """
 
 import contextlib
@@ -14,12 +15,14 @@ import secrets
 import select
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 __all__ = ["Ended", "Reporter", "watched"]
 
-_JUDGED = b"judged\n"
+_BEGUN, _JUDGED = b"begun\n", b"judged\n"
+#: Instead of `_BEGUN`: whatever is written later may come from the code of others.
 _FAILED = b"failed "
 #: Bytes of a report; no verdict is longer.
 _LONGEST = 1 << 20
@@ -55,11 +58,16 @@ class Reporter:
     def __init__(self, up: int, down: int) -> None:
         self._up, self._down = up, down
 
-    def failed(self, reason: str) -> None:
+    def cannot_begin(self, reason: str) -> None:
         os.write(self._up, _FAILED + reason.encode() + b"\n")
 
-    def send(self, report: dict) -> None:
-        text = json.dumps(report).encode()
+    def send(self, work: Callable[[], dict]) -> None:
+        """Do the work, and report what it returns, or why it failed under the key ``failed``."""
+        os.write(self._up, _BEGUN)
+        try:
+            text = json.dumps(work()).encode()
+        except BaseException as error:
+            text = json.dumps({"failed": f"the check itself failed ({type(error).__name__}: {error})"}).encode()
         os.write(self._up, _JUDGED)
         secret = os.read(self._down, 64)
         text = _signed(secret, text) + b" " + text + b"\n"
@@ -83,7 +91,7 @@ def watched(process: int, up: int, down: int, seconds: float, memory: int) -> En
             ready, _, _ = select.select([up], [], [], 0.02)
             part = os.read(up, 65536) if ready else b""
             got += part
-            if not secret and got.startswith(_JUDGED):
+            if not secret and got.startswith(_BEGUN + _JUDGED):
                 secret = secrets.token_hex(16).encode()
                 with contextlib.suppress(OSError):
                     os.write(down, secret)
@@ -93,7 +101,7 @@ def watched(process: int, up: int, down: int, seconds: float, memory: int) -> En
                 return Ended("time", reason=f"it did not end in {seconds:g} seconds")
             if time.monotonic() > looked + _LOOKS:
                 looked = time.monotonic()
-                if sum(max(0, _resident(one) - before) for one in _family(process)) > memory:
+                if sum(max(0, _resident(one) - before) for one in _below(os.getpid())) > memory:
                     return Ended("memory", reason=f"with its children it takes more than {memory >> 20} MiB of memory")
             if not part:
                 ended, came = os.waitpid(process, os.WNOHANG)
@@ -113,25 +121,33 @@ def _resident(process: int | str) -> int:
     return 0
 
 
-def _family(process: int) -> list[int]:
-    return [process, *(other for child in _children_of(process) for other in _family(child))]
+def _below(process: int) -> list[int]:
+    """Return its children, theirs, and so on; of the watcher, these are also those whose parent has ended."""
+    return [one for child in _children_of(process) for one in (child, *_below(child))]
 
 
 def _understood(got: bytes, secret: bytes, status: int) -> Ended:
     if got.startswith(_FAILED):
         return Ended("failed", reason=got[len(_FAILED) :].decode(errors="replace").strip())
-    if got == b"" or got == _JUDGED:
+    if got in (b"", _BEGUN, _BEGUN + _JUDGED):
         if os.WIFSIGNALED(status):
-            name = signal.Signals(os.WTERMSIG(status)).name
-            return Ended("signal", reason=f"it was ended by the signal {name}")
+            return Ended("signal", reason=f"it was ended by the signal {_name_of(os.WTERMSIG(status))}")
         return Ended("left", reason="it ended the process itself, as os._exit does, before anything was judged")
-    lines = got.split(b"\n")
-    signature, _, text = lines[1].partition(b" ") if len(lines) == 3 else (b"", b"", b"")
-    if not secret or lines[0] + b"\n" != _JUDGED or lines[2:] != [b""]:
+    lines = got.removeprefix(_BEGUN + _JUDGED).split(b"\n")
+    signature, _, text = lines[0].partition(b" ")
+    if not secret or lines[1:] != [b""]:
         return Ended("forged", reason="something else than the check wrote where verdicts are reported")
     if not hmac.compare_digest(signature, _signed(secret, text)):
         return Ended("forged", reason="a report came that the check has not signed")
-    return Ended("done", report=json.loads(text))
+    report = json.loads(text)
+    failed = isinstance(report, dict) and report.get("failed")
+    return Ended("failed", reason=failed) if failed else Ended("done", report)
+
+
+def _name_of(number: int) -> str:
+    with contextlib.suppress(ValueError):  # most of the real-time signals have none
+        return signal.Signals(number).name
+    return str(number)
 
 
 def _kill(process: int | None) -> None:
@@ -151,6 +167,10 @@ def _kill(process: int | None) -> None:
 
 
 def _children_of(process: int) -> list[int]:
+    found = []
     with contextlib.suppress(OSError):
-        return [int(n) for n in Path(f"/proc/{process}/task/{process}/children").read_text(encoding="utf-8").split()]
-    return []
+        for thread in os.listdir(f"/proc/{process}/task"):  # each has children of its own
+            with contextlib.suppress(OSError):
+                path = Path(f"/proc/{process}/task/{thread}/children")
+                found += map(int, path.read_text(encoding="utf-8").split())
+    return found

@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import queue
+import secrets
 import select
 import subprocess
 import sys
@@ -19,7 +20,8 @@ from pathlib import Path
 
 from coursekit import __version__
 from coursekit.data import cache_folder
-from coursekit.grading.isolation import Limits
+from coursekit.grading.calls import hidden
+from coursekit.grading.isolation import THREADS, Limits
 from coursekit.grading.submissions import LessonOfClass, Submission, lesson_of_class, submissions
 from coursekit.lesson import lesson_folder
 from coursekit.threads import share
@@ -30,7 +32,7 @@ __all__ = ["SCHEMA", "grade"]
 SCHEMA = 1
 #: Seconds that a process may take to import a lesson, and to answer after the time of an exercise is over.
 _START, _GRACE = 300, 30
-_KEPT = ("PATH", "LANG", "LC_", "OMP", "OPENBLAS", "MKL", "TF_", "KERAS_BACKEND", "COURSEKIT_ROOT", "NUMEXPR")
+_KEPT = ("PATH", "LANG", "LC_", "OMP", "OPENBLAS", "MKL", "TF_", "KERAS_BACKEND", "COURSEKIT_ROOT")
 _KEPT += ("PYTHONPATH", "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "SYSTEMROOT")
 
 
@@ -41,7 +43,8 @@ class _Trunk:
         environment = {name: value for name, value in os.environ.items() if name.startswith(_KEPT)}
         # -P: who grades in the folder with the submissions imports nothing that lies there, a student's numpy.py.
         self._command = [sys.executable, "-P", "-m", "coursekit.grading.trunk"]
-        self._environment = environment | share(jobs) | {"HOME": settings["root"], "TF_CPP_MIN_LOG_LEVEL": "3"}
+        threads = {name: str(min(int(number), THREADS)) for name, number in share(jobs).items()}
+        self._environment = environment | threads | {"HOME": settings["root"], "TF_CPP_MIN_LOG_LEVEL": "3"}
         self._environment["TF_NUM_INTEROP_THREADS"] = "2"  # of a limited number, whatever the machine has
         self._environment["COURSEKIT_PROGRESS"] = "off"  # what is passed here is nobody's progress
         with contextlib.suppress(FileNotFoundError):  # the cache of the data, which another HOME would hide
@@ -78,18 +81,22 @@ class _Trunk:
                     pipe.close()
 
     def _asked(self, job: dict, seconds: float) -> dict:
-        self._process.stdin.write(json.dumps(job).encode() + b"\n")
+        word, answer = secrets.token_hex(8), None
+        self._process.stdin.write(json.dumps([word, job]).encode() + b"\n")
         self._process.stdin.flush()
-        if not select.select([self._process.stdout], [], [], seconds)[0] or not (
-            line := self._process.stdout.readline()
-        ):
+        if select.select([self._process.stdout], [], [], seconds)[0]:
+            with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):
+                said = json.loads(self._process.stdout.readline())
+                answer = said["answer"] if said["word"] == word else None  # or others have written there
+        if answer is None:
             name = Path(self._settings["lesson"]).parent.name
             self._said.seek(0)
             last = self._said.read().decode(errors="replace").strip().rpartition("\n")[2][:300]
             raise OSError(f"the process that judges lesson {name} does not answer{': ' if last else ''}{last}")
-        return json.loads(line)
+        return answer
 
 
+@hidden()
 def grade(
     folder: Path,
     limits: Limits | None = None,

@@ -2,8 +2,7 @@
 
 `bounded` forks twice. The middle process runs none of their code: it watches the inner one, kills it when its time is
 over, and takes what it reports. The walls are namespaces: the inner process sees no network, no other process, and of
-the files only those of the system, of Python and of the course, read-only, and a small disk of its own in memory. They
-are built with system calls through ctypes, since Python 3.11 knows neither `unshare` nor `mount`.
+the files only those of the system, of Python and of the course, read-only, and a small disk of its own in memory.
 """
 
 import contextlib
@@ -21,22 +20,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coursekit import data
+from coursekit.grading.calls import DEATH_SIGNAL, DUMPABLE, NO_NEW_PRIVILEGES, SUBREAPER, called, control, mount
 from coursekit.grading.channel import Ended, Reporter, watched
 
-__all__ = ["Limits", "Walls", "bounded", "walls_of_this_system"]
+__all__ = ["THREADS", "Limits", "Walls", "bounded", "walls_of_this_system"]
 
+#: Of a library, at most: the processes and threads of an exercise are limited, however many cores the machine has.
+THREADS = 4
 #: An ordinary user, who owns nothing: what a grader who is root turns into, since root is bound by no number of
 #: processes.
 _NOBODY = 65534
 _NEW_MOUNTS, _NEW_IPC, _NEW_USER, _NEW_PIDS, _NEW_NET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 _BIND, _RECURSIVE, _PRIVATE, _NO_SUID, _NO_DEV, _DETACH = 4096, 16384, 1 << 18, 2, 4, 2
-_DEATH_SIGNAL, _DUMPABLE, _SUBREAPER, _NO_NEW_PRIVILEGES = 1, 4, 36, 38
 #: Numbers of system calls that no C library of this age has a function for; alike on x86-64 and ARM.
 _MOUNT_SETATTR, _PIVOT_ROOT = 442, {"x86_64": 155, "aarch64": 41}.get(os.uname().machine if os.name == "posix" else "")
 _READ_ONLY, _AT_CWD, _ALL_BELOW = 1, -100, 0x8000
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", "/opt")
 _DEVICES = ("null", "zero", "random", "urandom")
-_HOME = "/home/student"
+_HOME, _INSIDE = "/home/student", "/inside"
 
 
 @dataclass(frozen=True)
@@ -154,12 +155,13 @@ def _middle(work: Callable, limits: Limits, walls: Walls, root: Path, unseen: It
     try:
         if walls.other_user and not walls.namespaces:
             _become_nobody()
-        _control(_DEATH_SIGNAL, signal.SIGKILL)
-        _control(_SUBREAPER, 1)
+        control(DEATH_SIGNAL, signal.SIGKILL)
+        control(SUBREAPER, 1)
         if walls.namespaces:
             _enter_namespaces()
         else:
             folder = tempfile.mkdtemp(prefix="coursekit-grade-")
+        control(DUMPABLE, 0)  # and so is the inner one, for the others of this user
         up, down = os.pipe(), os.pipe()
         inner = os.fork()
         if inner == 0:
@@ -167,12 +169,10 @@ def _middle(work: Callable, limits: Limits, walls: Walls, root: Path, unseen: It
             try:
                 _shut_in(limits, walls, root, unseen, folder, keep=(up[1], down[0]))
             except Exception as error:
-                reporter.failed(f"the walls cannot be built here: {error}")
+                reporter.cannot_begin(f"the walls cannot be built here: {error}")
                 os._exit(1)
             try:
-                reporter.send(work())
-            except BaseException as error:
-                reporter.failed(f"the check itself failed ({type(error).__name__}: {error})")
+                reporter.send(work)
             finally:
                 os._exit(0)
         os.close(up[1]), os.close(down[0])
@@ -189,22 +189,23 @@ def _middle(work: Callable, limits: Limits, walls: Walls, root: Path, unseen: It
 
 def _shut_in(limits: Limits, walls: Walls, root: Path, unseen: Iterable[Path], folder, keep: tuple) -> None:
     """Let this process see and take only what it may, and nothing of its parents but two ends of pipes."""
+    used = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
     if walls.namespaces:
-        _called("unshare", _NEW_MOUNTS | _NEW_NET | _NEW_IPC)
+        called("unshare", _NEW_MOUNTS | _NEW_NET | _NEW_IPC)
         _build_root(str(root), unseen, limits)
         folder = _HOME
         if walls.other_user:
             _become_nobody()
         _give_up_all_rights()
-    _control(_DEATH_SIGNAL, signal.SIGKILL)  # with the watcher; after a change of rights, which makes it forgotten
+    control(DEATH_SIGNAL, signal.SIGKILL)  # with the watcher; after a change of rights, which makes it forgotten
     home, temporary, own = (os.path.join(folder, name) for name in ("home", "tmp", "submission"))
     for path in (home, temporary, own):
         os.mkdir(path, 0o700)
     os.chdir(own)
     _live_in(home, temporary)
-    _control(_NO_NEW_PRIVILEGES, 1)
+    control(NO_NEW_PRIVILEGES, 1)
     _take_away_files(keep)
-    _limit(limits, walls)
+    _limit(limits, walls, used)
 
 
 def _take_away_files(keep: tuple) -> None:
@@ -222,13 +223,12 @@ def _live_in(home: str, temporary: str) -> None:
     tempfile.tempdir = temporary
 
 
-def _limit(limits: Limits, walls: Walls) -> None:
-    used = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
+def _limit(limits: Limits, walls: Walls, used: int) -> None:
     others = 0 if walls.processes else _threads_of_this_user()
     for name, most in (
         ("AS", used + limits.memory),
         ("FSIZE", limits.file),
-        ("CPU", 2 * limits.seconds + 10),
+        ("CPU", 2 * THREADS * limits.seconds),  # more than they use until the clock ends them
         ("NPROC", others + limits.processes),
         ("NOFILE", 256),
         ("CORE", 0),
@@ -255,7 +255,6 @@ def _become_nobody() -> None:
     os.setgroups([])
     os.setresgid(_NOBODY, _NOBODY, _NOBODY)
     os.setresuid(_NOBODY, _NOBODY, _NOBODY)
-    _control(_DUMPABLE, 1)  # or /proc/self belongs to root
 
 
 def _enter_namespaces() -> None:
@@ -267,7 +266,8 @@ def _enter_namespaces() -> None:
     numbers = [user] if user else [user, _NOBODY]
     maps = {"uid_map": numbers, "gid_map": [group] if user else [group, _NOBODY]}
     if user:
-        _called("unshare", _NEW_USER | _NEW_PIDS)
+        control(DUMPABLE, 1)  # or the files of its names belong to root
+        called("unshare", _NEW_USER | _NEW_PIDS)
         Path("/proc/self/setgroups").write_text("deny", encoding="utf-8")
         _write_maps("self", maps)
         return
@@ -275,15 +275,19 @@ def _enter_namespaces() -> None:
     writer = os.fork()
     if writer == 0:
         try:
-            os.read(ready[0], 1)
-            _write_maps(str(ours), maps)
-            os._exit(0)
+            _take_away_files(keep=(ready[0],))  # and all pipes of which somebody waits for the end
+            if os.read(ready[0], 1):
+                _write_maps(str(ours), maps)
+                os._exit(0)
         finally:
             os._exit(1)
-    _called("unshare", _NEW_USER | _NEW_PIDS)
-    os.write(ready[1], b"!")
-    os.close(ready[0]), os.close(ready[1])
-    if os.waitpid(writer, 0)[1] != 0:
+    try:
+        called("unshare", _NEW_USER | _NEW_PIDS)
+        os.write(ready[1], b"!")
+    finally:
+        os.close(ready[0]), os.close(ready[1])
+        status = os.waitpid(writer, 0)[1]
+    if status != 0:
         raise OSError("the users of a new namespace cannot be named")
 
 
@@ -295,44 +299,46 @@ def _write_maps(process: str, maps: dict[str, list[int]]) -> None:
 
 def _build_root(root: str, unseen: Iterable[Path], limits: Limits) -> None:
     """Make a root of what may be seen, read-only, with one small disk in memory that can be written."""
-    _mount(None, "/", None, _RECURSIVE | _PRIVATE)
-    _mount("tmpfs", root, "tmpfs", _NO_SUID | _NO_DEV, "size=1m,mode=755")
+    mount(None, "/", None, _RECURSIVE | _PRIVATE)
+    mount("tmpfs", root, "tmpfs", _NO_SUID | _NO_DEV, "size=1m,mode=755")
+    top, root = root, root + _INSIDE
+    os.mkdir(root)
     disk = root + _HOME
     os.makedirs(disk)
-    _mount("tmpfs", disk, "tmpfs", _NO_SUID | _NO_DEV, f"size={limits.disk},nr_inodes=4096,mode=1777")
+    mount("tmpfs", disk, "tmpfs", _NO_SUID | _NO_DEV, f"size={limits.disk},nr_inodes=4096,mode=1777")
     shared = [f"{root}/tmp", f"{root}/dev/shm"]
     for number, place in enumerate(shared):  # of this disk, too
         os.mkdir(f"{disk}/.{number}")
         os.chmod(f"{disk}/.{number}", 0o1777)
         os.makedirs(place)
-        _mount(f"{disk}/.{number}", place, None, _BIND)
+        mount(f"{disk}/.{number}", place, None, _BIND)
     shown = []
     for path in dict.fromkeys(_seen()):
         if not any(path == other or path.startswith(f"{other}/") for other in shown):
             shown += _show(path, root + path)
     for path in {*map(str, unseen), *map(os.path.realpath, unseen)}:
         if os.path.isdir(root + path):
-            _mount("tmpfs", root + path, "tmpfs", _NO_SUID | _NO_DEV, "size=4k,mode=755")
+            mount("tmpfs", root + path, "tmpfs", _NO_SUID | _NO_DEV, "size=4k,mode=755")
     for name in _DEVICES:
         _show(f"/dev/{name}", f"{root}/dev/{name}")
     os.mkdir(f"{root}/proc")
     with contextlib.suppress(OSError):  # a container hides parts of it; then there is none inside
-        _mount("proc", f"{root}/proc", "proc", _NO_SUID | _NO_DEV)
-    _change(root, _READ_ONLY | _NO_SUID, 0, _ALL_BELOW)
+        mount("proc", f"{root}/proc", "proc", _NO_SUID | _NO_DEV)
+    _change(top, _READ_ONLY | _NO_SUID, 0, _ALL_BELOW)
     for place in (disk, *shared):
         _change(place, 0, _READ_ONLY, 0)
-    # Whoever could make another user namespace could mount a larger disk there.
-    Path("/proc/sys/user/max_user_namespaces").write_text("0", encoding="utf-8")
-    os.chdir(root)
-    _called("syscall", _PIVOT_ROOT, b".", b".")
-    _called("umount2", b".", _DETACH)
+    os.chdir(top)
+    called("syscall", _PIVOT_ROOT, b".", b".")
+    called("umount2", b".", _DETACH)
+    # Whoever could make another user namespace could mount a larger disk there: nobody can whose root is a folder.
+    os.chroot(_INSIDE)
     os.chdir("/")
 
 
 def _change(place: str, more: int, fewer: int, below: int) -> None:
     attributes = (ctypes.c_uint64 * 4)(more, fewer, 0, 0)
     size = ctypes.c_size_t(ctypes.sizeof(attributes))
-    _called("syscall", _MOUNT_SETATTR, _AT_CWD, place.encode(), below, attributes, size)
+    called("syscall", _MOUNT_SETATTR, _AT_CWD, place.encode(), below, attributes, size)
 
 
 def _seen() -> Iterable[str]:
@@ -356,26 +362,11 @@ def _show(path: str, place: str) -> list[str]:
     else:
         os.makedirs(os.path.dirname(place), exist_ok=True)
         os.close(os.open(place, os.O_CREAT | os.O_WRONLY, 0o644))
-    _mount(path, place, None, _BIND | _RECURSIVE)
+    mount(path, place, None, _BIND | _RECURSIVE)
     return [path] if os.path.isdir(path) else []
 
 
 def _give_up_all_rights() -> None:
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     nothing = (ctypes.c_uint32 * 6)()
-    _called("capset", header, nothing)
-
-
-def _mount(source: str | None, target: str, kind: str | None, flags: int, options: str = "") -> None:
-    words = [None if word is None else word.encode() for word in (source, target, kind)]
-    _called("mount", *words, ctypes.c_ulong(flags), options.encode() or None)
-
-
-def _control(what: int, value: int) -> None:
-    _called("prctl", what, ctypes.c_ulong(value), 0, 0, 0)
-
-
-def _called(name: str, *arguments) -> None:
-    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{name}: {os.strerror(number)}")
+    called("capset", header, nothing)

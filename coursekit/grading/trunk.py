@@ -1,7 +1,7 @@
 """The process that judges one lesson: it imports what the lesson imports once, and forks for each answer.
 
-It reads jobs from its standard input and writes what came of them to its standard output, a line of JSON each. It never
-runs code of others itself.
+It reads jobs from its standard input and writes what came of them to its standard output, a line of JSON each, with the
+word that came with the job. It never runs code of others itself.
 """
 
 import json
@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from coursekit.checks.exercise import exercises_of
+from coursekit.grading.calls import hidden
 from coursekit.grading.isolation import Limits, Walls, bounded, walls_of_this_system
 from coursekit.grading.judging import Course, Judgement, judged, other_seed, unless_changed
 from coursekit.grading.report import VERDICTS
@@ -84,17 +85,18 @@ def _is_judgement(report: object) -> bool:
     )
 
 
+@hidden()
 def main() -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
     def say(answer: dict) -> None:
-        out.write(json.dumps(answer) + "\n")
+        out.write(json.dumps({"word": word, "answer": answer}) + "\n")
         out.flush()
 
     trunk = None
     for line in sys.stdin:
-        job = json.loads(line)
+        word, job = json.loads(line)
         if trunk is None:
             trunk = Trunk(job)
             say({"walls": asdict(trunk.walls)})

@@ -28,10 +28,14 @@ def write():
 """
 
 
-def signing(report):
+def signing(text):
     """An answer that signs a report of its own, with what it finds of the grader, and goes."""
-    found = "next(one for one in gc.get_objects() if type(one).__name__ == 'Reporter')"
-    return f"import gc, os\n{found}.send({report!r})\nos._exit(0)"
+    return (
+        "import gc, os\nfrom coursekit.grading.channel import _signed\n"
+        "one = next(one for one in gc.get_objects() if type(one).__name__ == 'Reporter')\n"
+        f"os.write(one._up, b'judged\\n')\nsecret, text = os.read(one._down, 64), {text.encode()!r}\n"
+        "os.write(one._up, _signed(secret, text) + b' ' + text + b'\\n')\nos._exit(0)"
+    )
 
 
 VALID = {"verdict": "PASS", "reason": "", "mistake": "", "remarks": []}
@@ -183,9 +187,10 @@ ANSWERS = {
         "NOT YET",
         "not with others",
     ),
-    "another report": (signing(VALID | {"verdict": "X"}), "REFUSED", "no check writes"),
-    "half a report": (signing(VALID | {"remarks": None}), "REFUSED", "no check writes"),
-    "more than a report": (signing(VALID | {"points": 9}), "REFUSED", "no check writes"),
+    "another report": (signing(json.dumps(VALID | {"verdict": "X"})), "REFUSED", "no check writes"),
+    "half a report": (signing(json.dumps(VALID | {"remarks": None})), "REFUSED", "no check writes"),
+    "more than a report": (signing(json.dumps(VALID | {"points": 9})), "REFUSED", "no check writes"),
+    "no report": (signing("PASS"), "REFUSED", "no check writes"),
     "patched encoder": (f"import json\njson.JSONEncoder.encode = {ENCODED}\n{WRONG}", "REFUSED", "JSONEncoder.encode"),
     "patched default": (
         f"import json\njson._default_encoder.encode = {ENCODED}\n{WRONG}",

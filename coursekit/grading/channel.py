@@ -59,7 +59,7 @@ class Reporter:
         self._up, self._down = up, down
 
     def cannot_begin(self, reason: str) -> None:
-        os.write(self._up, _FAILED + reason.encode() + b"\n")
+        os.write(self._up, _FAILED + reason.encode(errors="backslashreplace") + b"\n")
 
     def send(self, work: Callable[[], dict]) -> None:
         """Do the work, and report what it returns, or why it failed under the key ``failed``."""
@@ -139,7 +139,10 @@ def _understood(got: bytes, secret: bytes, status: int) -> Ended:
         return Ended("forged", reason="something else than the check wrote where verdicts are reported")
     if not hmac.compare_digest(signature, _signed(secret, text)):
         return Ended("forged", reason="a report came that the check has not signed")
-    report = json.loads(text)
+    try:
+        report = json.loads(text)
+    except (ValueError, RecursionError):
+        return Ended("forged", reason="a report came that no check writes")
     failed = isinstance(report, dict) and report.get("failed")
     return Ended("failed", reason=failed) if failed else Ended("done", report)
 

@@ -70,7 +70,6 @@ class Trunk:
         return bounded(work, limits, self.walls, self.root, self.unseen)
 
 
-@hidden()
 def main() -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -92,4 +91,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with hidden():
+        main()

@@ -172,7 +172,7 @@ def _middle(work: Callable, limits: Limits, walls: Walls, root: Path, unseen: It
                 reporter.cannot_begin(f"the walls cannot be built here: {error}")
                 os._exit(1)
             try:
-                reporter.send(work)
+                reporter.tell_of(work)
             finally:
                 os._exit(0)
         os.close(up[1]), os.close(down[0])

@@ -61,13 +61,17 @@ class Reporter:
     def cannot_begin(self, reason: str) -> None:
         os.write(self._up, _FAILED + reason.encode(errors="backslashreplace") + b"\n")
 
-    def send(self, work: Callable[[], dict]) -> None:
-        """Do the work, and report what it returns, or why it failed under the key ``failed``."""
+    def tell_of(self, work: Callable[[], dict]) -> None:
+        """Do the work, and send what it returns, or why it failed."""
         os.write(self._up, _BEGUN)
         try:
-            text = json.dumps(work()).encode()
+            report = work()
         except BaseException as error:
-            text = json.dumps({"failed": f"the check itself failed ({type(error).__name__}: {error})"}).encode()
+            report = {"failed": f"the check itself failed ({type(error).__name__}: {error})"}
+        self.send(report)
+
+    def send(self, report: dict) -> None:
+        text = json.dumps(report).encode()
         os.write(self._up, _JUDGED)
         secret = os.read(self._down, 64)
         text = _signed(secret, text) + b" " + text + b"\n"

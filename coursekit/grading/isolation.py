@@ -172,7 +172,7 @@ def _middle(work: Callable, limits: Limits, walls: Walls, root: Path, unseen: It
                 reporter.cannot_begin(f"the walls cannot be built here: {error}")
                 os._exit(1)
             try:
-                reporter.send(work)
+                reporter.tell_of(work)
             finally:
                 os._exit(0)
         os.close(up[1]), os.close(down[0])
@@ -189,6 +189,7 @@ def _middle(work: Callable, limits: Limits, walls: Walls, root: Path, unseen: It
 
 def _shut_in(limits: Limits, walls: Walls, root: Path, unseen: Iterable[Path], folder, keep: tuple) -> None:
     """Let this process see and take only what it may, and nothing of its parents but two ends of pipes."""
+    # Now: inside, there may be no /proc.
     used = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
     if walls.namespaces:
         called("unshare", _NEW_MOUNTS | _NEW_NET | _NEW_IPC)

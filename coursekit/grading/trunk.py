@@ -85,7 +85,6 @@ def _is_judgement(report: object) -> bool:
     )
 
 
-@hidden()
 def main() -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -107,4 +106,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with hidden():
+        main()

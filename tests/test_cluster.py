@@ -126,6 +126,7 @@ def test_errors_are_those_of_this_process(local, monkeypatch):
         each(power, [(2,)], "local", (3,))
 
 
+@pytest.mark.long
 @pytest.mark.simulation
 def test_simulated_events_do_not_depend_on_where(local, tmp_path):
     recipe = replace(JET_IMAGES, chunk=15)

@@ -291,7 +291,9 @@ def in_a_process(code, backend, **variables):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize(("backend", "code"), [("tensorflow", KERAS), ("torch", KERAS + TORCH)])
+@pytest.mark.parametrize(
+    ("backend", "code"), [pytest.param("tensorflow", KERAS, marks=pytest.mark.long), ("torch", KERAS + TORCH)]
+)
 def test_a_training_is_disturbed_by_rounding_and_a_check_is_not(backend, code):
     found = in_a_process(COMMON + code + "\nprint(json.dumps(found))", backend)
     spared = {name for name in found if name.endswith("check")} | {"integers"} & found.keys()

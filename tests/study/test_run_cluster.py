@@ -49,6 +49,7 @@ def begin_and_wait(folder, number):
     return number**2
 
 
+@pytest.mark.long  # a study survives that, too, below
 def test_a_machine_is_lost_and_no_result_is(nodes, second, tmp_path):
     lost = second.node_id
 

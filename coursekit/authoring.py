@@ -20,6 +20,7 @@ from nbformat import NotebookNode
 
 from coursekit.answers import BuildError, answered, parsed
 from coursekit.files import read_toml
+from coursekit.notebooks import EXERCISE, exercise_of
 from coursekit.schemas import embedded
 from coursekit.words import near
 
@@ -38,7 +39,6 @@ __all__ = [
     "verdicts",
 ]
 
-_EXERCISE = re.compile(r"ex-(\d+\.\d+)")
 _TAGS = {"setup", "parameters", "exercise", "check", "solution"}
 KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -109,7 +109,7 @@ class Lesson:
 
     @property
     def exercises(self) -> list[str]:
-        return [_number(cell) for cell in self.cells if "exercise" in _tags(cell)]
+        return [exercise_of(cell) for cell in self.cells if "exercise" in _tags(cell)]
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -220,7 +220,7 @@ def read_lesson(path: Path) -> Lesson:
     lesson = Lesson(path, title[1].strip(), minutes[1].strip(), cells)
     for cell in cells:
         if "exercise" in _tags(cell):
-            answered(cell.source, _number(cell), path)
+            answered(cell.source, exercise_of(cell), path)
     return lesson
 
 
@@ -229,20 +229,22 @@ def _check_tags(path: Path, cells: list[NotebookNode]) -> None:
         if (found := sum(tag in _tags(cell) for cell in cells)) != 1:
             raise BuildError(f"{path}: expected one cell tagged {tag!r}, found {found}")
     for cell in cells:
-        unknown = {tag for tag in _tags(cell) if tag not in _TAGS and not _EXERCISE.fullmatch(tag)}
+        unknown = {tag for tag in _tags(cell) if tag not in _TAGS and not EXERCISE.fullmatch(tag)}
         if unknown:
             raise BuildError(
                 f"{path}: unknown tag {sorted(unknown)[0]!r};{near(min(unknown), _TAGS)} "
                 f"known are {', '.join(sorted(_TAGS))} and ex-N.M"
             )
-        if {"exercise", "check"} & _tags(cell) and not _number(cell):
+        if {"exercise", "check"} & _tags(cell) and not exercise_of(cell):
             raise BuildError(f"{path}: this cell needs a tag ex-N.M: {cell.source[:60]!r}")
-        if "check" in _tags(cell) and f'check("{_number(cell)}"' not in cell.source:
-            raise BuildError(f"{path}: the check cell of {_number(cell)} checks another exercise: {cell.source[:50]!r}")
+        if "check" in _tags(cell) and f'check("{exercise_of(cell)}"' not in cell.source:
+            raise BuildError(
+                f"{path}: the check cell of {exercise_of(cell)} checks another exercise: {cell.source[:50]!r}"
+            )
         if "setup" in _tags(cell) and f'setup("{path.parent.name[:2]}")' not in cell.source:
             raise BuildError(f'{path}: the setup cell needs a line WORK = setup("{path.parent.name[:2]}")')
-    for number in {_number(cell) for cell in cells} - {""}:
-        count = [sum(_number(c) == number and kind in _tags(c) for c in cells) for kind in ("exercise", "check")]
+    for number in {exercise_of(cell) for cell in cells} - {""}:
+        count = [sum(exercise_of(c) == number and kind in _tags(c) for c in cells) for kind in ("exercise", "check")]
         if count != [1, 1]:
             raise BuildError(
                 f"{path}: exercise {number} has {count[0]} exercise and {count[1]} check cells, expected 1 and 1"
@@ -281,7 +283,7 @@ def solution_notebook(lesson: Lesson, settings: Mapping[str, str]) -> NotebookNo
         [
             _cell(
                 cell,
-                answered(cell.source, _number(cell), lesson.path) if "exercise" in _tags(cell) else cell.source,
+                answered(cell.source, exercise_of(cell), lesson.path) if "exercise" in _tags(cell) else cell.source,
                 lesson,
                 settings,
             )
@@ -296,7 +298,7 @@ def verdicts(notebook: NotebookNode) -> dict[str, list[str]]:
     for cell in notebook.cells:
         if "check" in _tags(cell):
             text = "".join(out.text for out in cell.outputs if out.output_type == "stream" and out.name == "stdout")
-            found.setdefault(_number(cell), []).append(text)
+            found.setdefault(exercise_of(cell), []).append(text)
     return found
 
 
@@ -326,10 +328,6 @@ def readme(root: Path) -> str:
 
 def _tags(cell: NotebookNode) -> set[str]:
     return set(cell.metadata.get("tags", []))
-
-
-def _number(cell: NotebookNode) -> str:
-    return next((found[1] for tag in _tags(cell) if (found := _EXERCISE.fullmatch(tag))), "")
 
 
 def _cell(cell: NotebookNode, source: str, lesson: Lesson, settings: Mapping[str, str]) -> NotebookNode:

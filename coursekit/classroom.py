@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 from coursekit.answers import BuildError, answered
 from coursekit.authoring import course_settings, exercise_notebook, read_lesson
 from coursekit.files import replacing
-from coursekit.notebooks import read_notebook, write_notebook
+from coursekit.notebooks import exercise_of, read_notebook, write_notebook
 from coursekit.prose import fill, printed
 
 __all__ = ["CONFIG", "points", "source_notebook", "write_course"]
@@ -137,8 +137,7 @@ def source_notebook(path: Path, root: Path) -> NotebookNode:
     _refuse_stale(notebook, path, root)
     worth = points(notebook)
     for cell in notebook.cells:
-        tags = cell.metadata.get("tags", [])
-        number = next((tag.removeprefix("ex-") for tag in tags if tag.startswith("ex-")), "")
+        tags, number = cell.metadata.get("tags", []), exercise_of(cell)
         if "exercise" in tags:
             cell.source = answered(cell.source, number, path, SOLUTION)
             _mark(cell, f"answer-{number}", solution=True)

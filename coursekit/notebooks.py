@@ -1,12 +1,21 @@
 """Notebooks as files: the same bytes on every system, and a damaged one is named."""
 
+import re
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 from nbformat.validator import ValidationError
 
-__all__ = ["read_notebook", "write_notebook"]
+__all__ = ["EXERCISE", "exercise_of", "read_notebook", "write_notebook"]
+
+#: The tag of a cell that belongs to an exercise, with its number.
+EXERCISE = re.compile(r"ex-(\d+\.\d+)")
+
+
+def exercise_of(cell: NotebookNode) -> str:
+    """Return the number of the exercise that a cell of a lesson is tagged with, "1.2"; nothing for another cell."""
+    return next((found[1] for tag in cell.metadata.get("tags", []) if (found := EXERCISE.fullmatch(tag))), "")
 
 
 def read_notebook(path: Path) -> NotebookNode:

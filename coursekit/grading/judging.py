@@ -31,6 +31,7 @@ from coursekit.grading.borrowed import Borrowed, is_reference
 from coursekit.grading.magics import as_python
 from coursekit.grading.needed import Piece, of_notebook, piece, selected
 from coursekit.grading.pins import Pins
+from coursekit.notebooks import exercise_of
 from coursekit.words import capital
 
 __all__ = ["Course", "Judgement", "judged", "other_seed", "unless_changed"]
@@ -78,8 +79,7 @@ class Course:
         module = types.ModuleType("__main__")
         above, checks, names, so_far = {}, {}, {}, []
         for cell in lesson.cells:
-            tags = set(cell.metadata.get("tags", []))
-            number = next((tag[3:] for tag in tags if tag.startswith("ex-")), "")
+            tags, number = set(cell.metadata.get("tags", [])), exercise_of(cell)
             if cell.cell_type != "code" or "solution" in tags:
                 continue
             if "exercise" in tags:

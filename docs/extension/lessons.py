@@ -20,7 +20,7 @@ from myst_nb.sphinx_ import HideCodeCellNode
 from nbformat import NotebookNode
 
 from coursekit.files import read_toml
-from coursekit.notebooks import read_notebook, write_notebook
+from coursekit.notebooks import exercise_of, read_notebook, write_notebook
 
 BADGE = re.compile(r"\[!\[([^\]]+)\]\([^)]+\)\]\(([^)]+)\)")
 
@@ -96,11 +96,6 @@ def page(lesson: Lesson) -> NotebookNode:
         cells.append(cell)
     cells[0].source = BADGE.sub(r"[\1](\2){.launch}", cells[0].source) + downloads(lesson)
     return nbformat.v4.new_notebook(cells=cells, metadata=lesson.solution.metadata)
-
-
-def exercise_of(cell: NotebookNode) -> str:
-    """Return the number in a tag such as ex-1.2."""
-    return next(tag.removeprefix("ex-") for tag in cell.metadata.tags if tag.startswith("ex-"))
 
 
 def fold(cell: NotebookNode, show: str, hide: str) -> None:
